@@ -1,0 +1,1 @@
+//! The only crate with FFI: video and audio codecs, scaling, text.

@@ -1,0 +1,1 @@
+//! Conferences, the registry of rooms and the calls in them; sans-IO.

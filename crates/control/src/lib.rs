@@ -1,0 +1,1 @@
+//! HTTP API, events, sign-in and the operator's console.

@@ -1,0 +1,1 @@
+//! Clock, sockets, timers and threads: runs the sans-IO cores.

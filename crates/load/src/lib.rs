@@ -1,0 +1,1 @@
+//! Simulated endpoints with real media, measurement and report.

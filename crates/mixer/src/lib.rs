@@ -1,0 +1,1 @@
+//! Receive, decode or forward, compose and mix, encode once, fan out.

@@ -1,0 +1,1 @@
+//! Pure meeting model: ids, conference, layouts, scenes, speaker choice, commands, events.

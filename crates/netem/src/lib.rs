@@ -1,0 +1,1 @@
+//! Seeded loss, jitter, reordering and rate, for virtual-clock tests, the relay and the load driver.

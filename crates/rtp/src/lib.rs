@@ -1,0 +1,1 @@
+//! Sans-IO RTP and RTCP: sequence, jitter buffer, payload formats, key-frame requests, statistics.

@@ -1,0 +1,2 @@
+//! The binary `cau`.
+fn main() {}

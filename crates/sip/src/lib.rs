@@ -1,0 +1,1 @@
+//! Sans-IO SIP: messages, transactions, dialogs, INVITE sessions, SDP offer/answer.

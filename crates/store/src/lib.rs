@@ -1,0 +1,1 @@
+//! What must survive: users, sessions, conferences, journal, in SQLite.
