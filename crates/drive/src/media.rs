@@ -1,0 +1,316 @@
+//! Threads that own RTP sockets and run one sans-IO media core each.
+//!
+//! Received datagrams are read in batches (`recvmmsg` with GRO); datagrams of one picture for one receiver go out in one call (GSO).
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    io::{self, IoSliceMut},
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+use mio::{Events, Interest, Poll, Token, Waker};
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+
+use crate::Clock;
+
+/// Token of the waker; sockets count from one.
+const WAKE: Token = Token(0);
+/// Batches read from one socket before the others get their turn.
+const BATCHES_PER_TURN: usize = 4;
+/// One GRO buffer: the largest datagram the kernel hands over, coalesced or not.
+const BUFFER: usize = 65_536;
+
+/// Datagrams to be sent from one port.
+#[derive(Debug)]
+pub struct Transmit<P> {
+    /// The port they leave from.
+    pub port: P,
+    /// Where to.
+    pub to: SocketAddr,
+    /// One datagram, or several of `segment` bytes each (the last may be shorter).
+    pub data: Bytes,
+    /// Size of one datagram when `data` holds several.
+    pub segment: Option<usize>,
+}
+
+/// A media core: takes packets, commands and the time, gives packets, events and its next time-out.
+pub trait Core: Send + 'static {
+    /// Names a socket.
+    type Port: Copy + Eq + Hash + Send + 'static;
+    /// What signalling asks.
+    type Command: Send + 'static;
+    /// What it reports.
+    type Event: Send + 'static;
+
+    /// A datagram arrived at `port`.
+    fn handle_packet(&mut self, now: Instant, port: Self::Port, from: SocketAddr, data: Bytes);
+    /// A command of signalling.
+    fn handle_command(&mut self, now: Instant, command: Self::Command);
+    /// The time of [`Core::poll_timeout`] has come.
+    fn handle_timeout(&mut self, now: Instant);
+    /// Work done elsewhere (a decoded or encoded picture) may be ready.
+    fn handle_wake(&mut self, now: Instant);
+    /// When [`Core::handle_timeout`] wants to be called next.
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// The next datagrams to send.
+    fn poll_transmit(&mut self) -> Option<Transmit<Self::Port>>;
+    /// The next report.
+    fn poll_event(&mut self) -> Option<Self::Event>;
+}
+
+enum Message<C: Core> {
+    Add(C::Port, UdpSocket),
+    Remove(C::Port),
+    Command(C::Command),
+    Stop,
+}
+
+/// Talks to one media thread.
+pub struct Handle<C: Core> {
+    messages: Sender<Message<C>>,
+    waker: Arc<Waker>,
+}
+
+impl<C: Core> Clone for Handle<C> {
+    fn clone(&self) -> Self {
+        Self { messages: self.messages.clone(), waker: self.waker.clone() }
+    }
+}
+
+impl<C: Core> Handle<C> {
+    /// Gives a socket to the thread.
+    pub fn add(&self, port: C::Port, socket: UdpSocket) {
+        self.send(Message::Add(port, socket));
+    }
+
+    /// Closes a socket after everything queued before has been sent.
+    pub fn remove(&self, port: C::Port) {
+        self.send(Message::Remove(port));
+    }
+
+    /// Hands over a command.
+    pub fn command(&self, command: C::Command) {
+        self.send(Message::Command(command));
+    }
+
+    /// Ends the thread.
+    pub fn stop(&self) {
+        self.send(Message::Stop);
+    }
+
+    fn send(&self, message: Message<C>) {
+        // Fails only when the thread has ended, and then nobody is there to miss it.
+        let _ = self.messages.send(message);
+        let _ = self.waker.wake();
+    }
+}
+
+/// Starts a media thread. `build` gets a function that wakes the thread from any other ([`Core::handle_wake`]);
+/// `events` receives the core's reports on the media thread and must not block.
+///
+/// # Errors
+/// When the system refuses the poll set or the thread.
+pub fn spawn<C: Core>(
+    name: &str,
+    build: impl FnOnce(Arc<dyn Fn() + Send + Sync>) -> C,
+    events: impl FnMut(C::Event) + Send + 'static,
+) -> io::Result<(Handle<C>, thread::JoinHandle<()>)> {
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+    let (messages, inbox) = unbounded();
+    let wake: Arc<dyn Fn() + Send + Sync> = {
+        let waker = waker.clone();
+        Arc::new(move || {
+            let _ = waker.wake();
+        })
+    };
+    let core = build(wake);
+    let handle = Handle { messages, waker };
+    let thread = thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || Runner::new(poll, inbox, core, events).run())?;
+    Ok((handle, thread))
+}
+
+struct Port<P> {
+    name: P,
+    socket: mio::net::UdpSocket,
+    state: UdpSocketState,
+}
+
+struct Runner<C: Core, F> {
+    poll: Poll,
+    inbox: Receiver<Message<C>>,
+    core: C,
+    events: F,
+    ports: HashMap<Token, Port<C::Port>>,
+    tokens: HashMap<C::Port, Token>,
+    next: usize,
+    buffers: Vec<Vec<u8>>,
+    /// Sockets with more to read than one turn allowed.
+    unread: Vec<Token>,
+    send_errors: u64,
+}
+
+impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
+    fn new(poll: Poll, inbox: Receiver<Message<C>>, core: C, events: F) -> Self {
+        Self {
+            poll,
+            inbox,
+            core,
+            events,
+            ports: HashMap::new(),
+            tokens: HashMap::new(),
+            next: 1,
+            buffers: (0..BATCH_SIZE).map(|_| vec![0; BUFFER]).collect(),
+            unread: Vec::new(),
+            send_errors: 0,
+        }
+    }
+
+    fn run(mut self) {
+        let mut ready = Events::with_capacity(1024);
+        let mut tokens = Vec::new();
+        loop {
+            let wait = if self.unread.is_empty() {
+                self.core.poll_timeout().map(|at| at.saturating_duration_since(Clock::now()))
+            } else {
+                Some(Duration::ZERO)
+            };
+            if let Err(e) = self.poll.poll(&mut ready, wait)
+                && e.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!("media thread cannot wait for packets: {e}");
+                return;
+            }
+            tokens.append(&mut self.unread);
+            let mut woken = false;
+            for event in &ready {
+                match event.token() {
+                    WAKE => woken = true,
+                    token if !tokens.contains(&token) => tokens.push(token),
+                    _ => {}
+                }
+            }
+            if woken && !self.read_messages() {
+                self.flush();
+                return;
+            }
+            for token in tokens.drain(..) {
+                self.receive(token);
+                self.flush();
+            }
+            let now = Clock::now();
+            if woken {
+                self.core.handle_wake(now);
+            }
+            if self.core.poll_timeout().is_some_and(|at| at <= now) {
+                self.core.handle_timeout(now);
+            }
+            self.flush();
+        }
+    }
+
+    /// Takes what signalling sent; false when the thread is to end.
+    fn read_messages(&mut self) -> bool {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Message::Add(port, socket)) => {
+                    if let Err(e) = self.add(port, socket) {
+                        tracing::error!("a media socket cannot be used: {e}");
+                    }
+                }
+                Ok(Message::Remove(port)) => {
+                    self.flush();
+                    if let Some(mut port) = self.tokens.remove(&port).and_then(|t| self.ports.remove(&t)) {
+                        let _ = self.poll.registry().deregister(&mut port.socket);
+                    }
+                }
+                Ok(Message::Command(command)) => self.core.handle_command(Clock::now(), command),
+                Err(TryRecvError::Empty) => return true,
+                Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn add(&mut self, name: C::Port, socket: UdpSocket) -> io::Result<()> {
+        let state = UdpSocketState::new((&socket).into())?;
+        let mut socket = mio::net::UdpSocket::from_std(socket);
+        let token = Token(self.next);
+        self.next += 1;
+        self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
+        self.tokens.insert(name, token);
+        self.ports.insert(token, Port { name, socket, state });
+        // Readiness is edge-triggered: what arrived before the registration must be read now.
+        self.unread.push(token);
+        Ok(())
+    }
+
+    fn receive(&mut self, token: Token) {
+        let Some(port) = self.ports.get(&token) else { return };
+        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        for _ in 0..BATCHES_PER_TURN {
+            let mut slices: Vec<IoSliceMut<'_>> =
+                self.buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
+            let count = match port.state.recv(UdpSockRef::from(&port.socket), &mut slices, &mut metas) {
+                Ok(count) => count,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP answer to something we sent: the far port is closed. The call will find out by itself.
+                Err(_) => continue,
+            };
+            let now = Clock::now();
+            for (meta, buffer) in metas.iter().zip(&self.buffers).take(count) {
+                let stride = meta.stride.max(1);
+                for datagram in buffer.get(..meta.len).unwrap_or_default().chunks(stride) {
+                    self.core.handle_packet(now, port.name, meta.addr, Bytes::copy_from_slice(datagram));
+                }
+            }
+        }
+        self.unread.push(token);
+    }
+
+    /// Sends and reports everything the core has ready.
+    fn flush(&mut self) {
+        while let Some(transmit) = self.core.poll_transmit() {
+            let Some(port) = self.tokens.get(&transmit.port).and_then(|t| self.ports.get(t)) else {
+                continue;
+            };
+            send(port, &transmit, &mut self.send_errors);
+        }
+        while let Some(event) = self.core.poll_event() {
+            (self.events)(event);
+        }
+    }
+}
+
+/// Sends datagrams in as few calls as the kernel allows. What a full socket buffer refuses is lost like on any line.
+fn send<P>(port: &Port<P>, transmit: &Transmit<P>, errors: &mut u64) {
+    let segment = transmit.segment.unwrap_or(transmit.data.len()).max(1);
+    let per_call = port.state.max_gso_segments().max(1) * segment;
+    // A GSO call is bounded by the size of one IP packet.
+    let per_call = if per_call > 60_000 { (60_000 / segment).max(1) * segment } else { per_call };
+    for part in transmit.data.chunks(per_call) {
+        let result = port.state.try_send(
+            UdpSockRef::from(&port.socket),
+            &quinn_udp::Transmit {
+                destination: transmit.to,
+                ecn: None,
+                contents: part,
+                segment_size: (part.len() > segment).then_some(segment),
+                src_ip: None,
+            },
+        );
+        if let Err(e) = result {
+            *errors += 1;
+            if errors.is_power_of_two() {
+                tracing::debug!(to = %transmit.to, "cannot send media ({errors} so far): {e}");
+            }
+        }
+    }
+}

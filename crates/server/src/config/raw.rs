@@ -1,0 +1,180 @@
+//! Reading: file and environment become one table of values, each knowing its place; unknown keys are refused.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{Config, Error, error::Place, resolve};
+
+/// The keys there are, with their sections.
+const KEYS: &[&str] = &[
+    "data_dir",
+    "sip.bind",
+    "sip.advertise",
+    "sip.max_message",
+    "sip.max_calls",
+    "rtp.ports",
+    "control.bind",
+    "video.width",
+    "video.height",
+    "video.fps",
+    "video.kbps",
+    "video.encoder",
+    "voice.onset_ms",
+    "voice.hold_ms",
+    "media.packet_threads",
+    "media.picture_threads",
+    "conference.max_participants",
+    "drain.grace_s",
+    "log.level",
+    "log.format",
+];
+
+/// Keys and sections that are promised for later: refused with that reason, never ignored.
+const LATER: &[(&str, &str)] = &[
+    ("sip.tls_bind", "SIP over TLS is not available yet"),
+    ("control.tls_bind", "HTTPS is not available yet; put a TLS proxy in front of the loopback address"),
+    ("network", "several networks are not available yet; use sip.bind and rtp.ports"),
+];
+
+/// Environment variables of other parts of the program, which are not configuration keys.
+const OTHER_VARIABLES: &[&str] = &["CAU_ADMIN_PASSWORD", "CAU_CONFIG", "CAU_BIN", "CAU_PY", "CAU_TOKEN", "CAU_URL"];
+
+/// A value as written: numbers and words alike as text, lists as several.
+#[derive(Clone, Debug)]
+pub(super) struct Value {
+    pub(super) words: Vec<String>,
+    pub(super) place: Place,
+}
+
+/// All values by full key.
+pub(super) type Values = BTreeMap<&'static str, Value>;
+
+/// Reads `file` (a default file that is missing counts as empty) and the environment, which wins.
+///
+/// # Errors
+/// [`Error`] with place, key and remedy.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Config, Error> {
+    let mut values = Values::new();
+    match file {
+        Some(file) => read_file(file, &mut values)?,
+        None => {
+            let file = PathBuf::from("config/cau.toml");
+            if file.exists() {
+                read_file(&file, &mut values)?;
+            }
+        }
+    }
+    read_environment(environment, &mut values)?;
+    resolve::resolve(&values)
+}
+
+fn read_file(file: &Path, values: &mut Values) -> Result<(), Error> {
+    let text =
+        fs::read_to_string(file).map_err(|source| Error::Read { file: file.to_owned(), source })?;
+    let line = |offset: usize| Place::Line {
+        file: file.to_owned(),
+        line: text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1),
+    };
+    let table = DeTable::parse(&text).map_err(|e| Error::Syntax {
+        place: line(e.span().map_or(0, |s| s.start)),
+        message: e.message().to_owned(),
+    })?;
+    read_table("", table.get_ref(), &line, values)
+}
+
+fn read_table(
+    section: &str,
+    table: &DeTable<'_>,
+    line: &dyn Fn(usize) -> Place,
+    values: &mut Values,
+) -> Result<(), Error> {
+    for (name, value) in table {
+        let key =
+            if section.is_empty() { name.get_ref().to_string() } else { format!("{section}.{}", name.get_ref()) };
+        let place = line(name.span().start);
+        match value.get_ref() {
+            DeValue::Table(inner) if LATER.iter().all(|(k, _)| *k != key) => {
+                if !KEYS.iter().any(|k| k.starts_with(&format!("{key}."))) {
+                    return Err(unknown(&key, place));
+                }
+                read_table(&key, inner, line, values)?;
+            }
+            _ => {
+                let known = known(&key, &place)?;
+                let words = words(value).ok_or_else(|| Error::Value {
+                    place: place.clone(),
+                    key: key.clone(),
+                    message: "must be a word, a number or a list of words".into(),
+                })?;
+                values.insert(known, Value { words, place });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Scalars as text; a list as several.
+fn words(value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
+    match value.get_ref() {
+        DeValue::String(s) => Some(vec![s.to_string()]),
+        DeValue::Integer(i) => Some(vec![i.to_string()]),
+        DeValue::Float(f) => Some(vec![f.to_string()]),
+        DeValue::Boolean(b) => Some(vec![b.to_string()]),
+        DeValue::Array(list) => {
+            let mut all = Vec::new();
+            for item in list.iter() {
+                all.extend(words(item)?);
+            }
+            Some(all)
+        }
+        _ => None,
+    }
+}
+
+fn read_environment(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    values: &mut Values,
+) -> Result<(), Error> {
+    for (name, value) in environment {
+        let Some(name) = name.to_str().filter(|n| n.starts_with("CAU_")) else { continue };
+        if OTHER_VARIABLES.contains(&name) {
+            continue;
+        }
+        let place = Place::Variable(name.to_owned());
+        let key = name.trim_start_matches("CAU_").to_lowercase().replace("__", ".");
+        let known = known(&key, &place)?;
+        let Some(value) = value.to_str() else {
+            return Err(Error::Value { place, key, message: "is not valid UTF-8".into() });
+        };
+        let words = value.split(',').map(|w| w.trim().to_owned()).filter(|w| !w.is_empty()).collect();
+        values.insert(known, Value { words, place });
+    }
+    Ok(())
+}
+
+fn known(key: &str, place: &Place) -> Result<&'static str, Error> {
+    if let Some((_, why)) = LATER.iter().find(|(k, _)| *k == key || key.starts_with(&format!("{k}."))) {
+        return Err(Error::Value { place: place.clone(), key: key.to_owned(), message: (*why).to_owned() });
+    }
+    KEYS.iter().copied().find(|k| *k == key).ok_or_else(|| unknown(key, place.clone()))
+}
+
+fn unknown(key: &str, place: Place) -> Error {
+    let distance = |k: &&&str| strsim::damerau_levenshtein(k, key);
+    let sections: Vec<&str> = KEYS.iter().filter_map(|k| k.split_once('.').map(|(s, _)| s)).collect();
+    let names: Vec<&str> = KEYS.iter().copied().chain(sections).collect();
+    let nearest = names.iter().min_by_key(distance).filter(|k| distance(k) <= 3);
+    Error::Unknown { place, key: key.to_owned(), suggestion: nearest.map(|k| (*k).to_owned()) }
+}

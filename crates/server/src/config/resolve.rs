@@ -1,0 +1,166 @@
+//! Raw values → [`Config`]: types, ranges, and what goes together.
+
+use std::{
+    fmt::Display,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
+    thread,
+    time::Duration,
+};
+
+use super::{
+    Config, Encoder, Error, Log, LogFormat, Sip, Video,
+    error::Place,
+    raw::{Value, Values},
+};
+
+pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
+    let v = Reader { values };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = |n: usize| if n == 0 { cores } else { n };
+    let bind = v.list("sip.bind", &["0.0.0.0:5060", "[::]:5060"], |w| address(w))?;
+    Ok(Config {
+        data_dir: v.one("data_dir", "data", |w| Ok(PathBuf::from(w)))?,
+        sip: Sip {
+            bind,
+            advertise: v.optional("sip.advertise", |w| {
+                w.parse::<IpAddr>().map_err(|_| format!("`{w}` is not an IP address"))
+            })?,
+            max_message: v.number("sip.max_message", 65_536, 2_048..=1_048_576)?,
+            max_calls: v.number("sip.max_calls", 2_000, 1..=100_000)?,
+        },
+        rtp_ports: v.one("rtp.ports", "20000-29999", port_range)?,
+        control_bind: v.one("control.bind", "127.0.0.1:8080", |w| {
+            let addr = address(w)?;
+            if addr.ip().is_loopback() {
+                Ok(addr)
+            } else {
+                Err(format!("`{w}` is reachable from outside, and control goes over TLS only: use 127.0.0.1 and a TLS proxy"))
+            }
+        })?,
+        video: Video {
+            width: even(&v, "video.width", 1280, 160..=1920)?,
+            height: even(&v, "video.height", 720, 90..=1088)?,
+            fps: v.number("video.fps", 30, 5..=30)?,
+            kbps: v.number("video.kbps", 1_800, 64..=20_000)?,
+            encoder: v.one("video.encoder", "auto", |w| match w {
+                "auto" => Ok(Encoder::Auto),
+                "openh264" => Ok(Encoder::OpenH264),
+                "x264" => Ok(Encoder::X264),
+                _ => Err(format!("`{w}` is none of auto, openh264, x264")),
+            })?,
+        },
+        voice_onset: Duration::from_millis(v.number("voice.onset_ms", 700, 0..=10_000)?),
+        voice_hold: Duration::from_millis(v.number("voice.hold_ms", 2_000, 0..=60_000)?),
+        packet_threads: threads(v.number("media.packet_threads", 0, 0..=256)?),
+        picture_threads: threads(v.number("media.picture_threads", 0, 0..=256)?),
+        max_participants: v.number("conference.max_participants", 500, 1..=20_000)?,
+        drain_grace: Duration::from_secs(v.number("drain.grace_s", 2, 0..=3_600)?),
+        log: Log {
+            level: v.one("log.level", "info", |w| {
+                tracing_subscriber::EnvFilter::try_new(w)
+                    .map(|_| w.to_owned())
+                    .map_err(|_| format!("`{w}` is not a log filter; use error, warn, info, debug or trace"))
+            })?,
+            format: v.one("log.format", "auto", |w| match w {
+                "auto" => Ok(LogFormat::Auto),
+                "text" => Ok(LogFormat::Text),
+                "json" => Ok(LogFormat::Json),
+                _ => Err(format!("`{w}` is none of auto, text, json")),
+            })?,
+        },
+    })
+}
+
+/// Encoders and chroma planes need even sizes.
+fn even(v: &Reader<'_>, key: &'static str, default: u32, range: RangeInclusive<u32>) -> Result<u32, Error> {
+    let n = v.number(key, default, range)?;
+    if n % 2 == 0 { Ok(n) } else { Err(v.wrong(key, format!("{n} must be even"))) }
+}
+
+fn address(word: &str) -> Result<SocketAddr, String> {
+    word.to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next())
+        .ok_or_else(|| format!("`{word}` is not an address with a port, such as 0.0.0.0:5060 or [::]:5060"))
+}
+
+fn port_range(word: &str) -> Result<RangeInclusive<u16>, String> {
+    let wrong = || format!("`{word}` is not a range of ports such as 20000-29999");
+    let (first, last) = word.split_once('-').ok_or_else(wrong)?;
+    let first: u16 = first.trim().parse().map_err(|_| wrong())?;
+    let last: u16 = last.trim().parse().map_err(|_| wrong())?;
+    if first < 1024 {
+        return Err(format!("{first} is a system port; use ports from 1024"));
+    }
+    if last < first.saturating_add(3) {
+        return Err(format!("{first}-{last} is too small: one call takes four ports"));
+    }
+    Ok(first..=last)
+}
+
+struct Reader<'a> {
+    values: &'a Values,
+}
+
+impl Reader<'_> {
+    fn wrong(&self, key: &'static str, message: String) -> Error {
+        let place = self.values.get(key).map_or(Place::Default, |v: &Value| v.place.clone());
+        Error::Value { place, key: key.to_owned(), message }
+    }
+
+    fn optional<T>(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Error> {
+        let Some(value) = self.values.get(key) else { return Ok(None) };
+        // Words that hold commas in the environment (log filters) come in pieces.
+        let word = value.words.join(",");
+        parse(&word).map(Some).map_err(|m| self.wrong(key, m))
+    }
+
+    fn one<T>(
+        &self,
+        key: &'static str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        match self.optional(key, &parse)? {
+            Some(value) => Ok(value),
+            None => parse(default).map_err(|m| self.wrong(key, m)),
+        }
+    }
+
+    fn list<T>(
+        &self,
+        key: &'static str,
+        default: &[&str],
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Error> {
+        let words = match self.values.get(key) {
+            Some(value) => value.words.clone(),
+            None => default.iter().map(|w| (*w).to_owned()).collect(),
+        };
+        if words.is_empty() {
+            return Err(self.wrong(key, "must not be empty".into()));
+        }
+        words.iter().map(|w| parse(w).map_err(|m| self.wrong(key, m))).collect()
+    }
+
+    fn number<T>(&self, key: &'static str, default: T, range: RangeInclusive<T>) -> Result<T, Error>
+    where
+        T: FromStr + PartialOrd + Display + Copy,
+    {
+        let (least, most) = (*range.start(), *range.end());
+        let parsed = self.optional(key, |w| {
+            w.parse::<T>()
+                .ok()
+                .filter(|n| range.contains(n))
+                .ok_or_else(|| format!("`{w}` is not a whole number from {least} to {most}"))
+        })?;
+        Ok(parsed.unwrap_or(default))
+    }
+}

@@ -1,0 +1,68 @@
+//! Every mistake is answered with place, key and remedy.
+
+use std::{ffi::OsString, fs, path::Path};
+
+use super::{Config, Error, load};
+
+fn with(text: &str, environment: &[(&str, &str)]) -> Result<Config, Error> {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("cau.toml");
+    fs::write(&file, text).expect("written");
+    load(Some(&file), environment.iter().map(|(k, v)| (OsString::from(k), OsString::from(v))))
+}
+
+fn complaint(text: &str, environment: &[(&str, &str)]) -> String {
+    with(text, environment).expect_err("refused").to_string()
+}
+
+#[test]
+fn the_shipped_file_holds_every_key_with_its_default() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/cau.toml");
+    let shipped = load(Some(&shipped), []).expect("valid");
+    let empty = with("", &[]).expect("valid");
+    assert_eq!(format!("{shipped:?}"), format!("{empty:?}"));
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let config = with("[sip]\nbind = '127.0.0.1:5070'", &[("CAU_SIP__BIND", "127.0.0.1:0, [::1]:0"), ("CAU_DATA_DIR", "d")]);
+    let config = config.expect("valid");
+    assert_eq!(config.sip.bind.len(), 2);
+    assert_eq!(config.sip.bind[0].port(), 0);
+    assert_eq!(config.data_dir, Path::new("d"));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_one() {
+    let said = complaint("\n[sip]\nbnd = '127.0.0.1:5060'\n", &[]);
+    assert!(said.contains("line 3") && said.contains("`sip.bnd`") && said.contains("did you mean `sip.bind`"), "{said}");
+    let said = complaint("[spi]\nbind = 'x'\n", &[]);
+    assert!(said.contains("line 1") && said.contains("`spi`") && said.contains("`sip`"), "{said}");
+    let said = complaint("", &[("CAU_RTP__PORT", "1")]);
+    assert!(said.contains("CAU_RTP__PORT") && said.contains("`rtp.ports`"), "{said}");
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_line_and_what_would_be_right() {
+    let said = complaint("[rtp]\nports = '20000'\n", &[]);
+    assert!(said.contains("line 2") && said.contains("20000-29999"), "{said}");
+    let said = complaint("[video]\n\nfps = 'fast'\n", &[]);
+    assert!(said.contains("line 3") && said.contains("from 5 to 30"), "{said}");
+    let said = complaint("[control]\nbind = '0.0.0.0:8080'\n", &[]);
+    assert!(said.contains("TLS"), "{said}");
+    let said = complaint("", &[("CAU_SIP__BIND", "nowhere")]);
+    assert!(said.contains("CAU_SIP__BIND") && said.contains("0.0.0.0:5060"), "{said}");
+}
+
+#[test]
+fn broken_toml_is_named_with_its_line() {
+    let said = complaint("data_dir = 'x'\n[sip\n", &[]);
+    assert!(said.contains("line 2"), "{said}");
+}
+
+#[test]
+fn what_comes_later_is_refused_not_ignored() {
+    assert!(complaint("[sip]\ntls_bind = '0.0.0.0:5061'", &[]).contains("not available yet"));
+    assert!(complaint("[[network]]\nbind = '10.0.0.1:5060'", &[]).contains("not available yet"));
+    assert!(complaint("", &[("CAU_CONTROL__TLS_BIND", "0.0.0.0:8443")]).contains("not available yet"));
+}
