@@ -1,0 +1,216 @@
+//! A conference: who is in it, who sees and hears what, and the commands that change it.
+
+mod apply;
+mod floor;
+mod scenes;
+mod seating;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::command::Event;
+use crate::id::{ConferenceId, ParticipantId};
+use crate::name;
+use crate::participant::{Participant, Rights, State};
+use crate::scene::Scene;
+use crate::settings::Settings;
+use crate::snapshot;
+use floor::Floor;
+use scenes::{Scope, Stage};
+use seating::Choice;
+
+/// Who left stays in the list so long, with the reason …
+pub const LEFT_FOR: Duration = Duration::from_secs(3600);
+/// … but never more than this many of them; the oldest go first.
+pub const LEFT_MAX: usize = 512;
+
+/// One conference. Give it commands and time; it says what changed.
+#[derive(Debug, Clone)]
+pub struct Conference {
+    id: ConferenceId,
+    settings: Settings,
+    /// Everybody, those who left included, in order of first appearance.
+    participants: Vec<Participant>,
+    index: HashMap<ParticipantId, usize>,
+    /// Those present, in order of joining.
+    seated: Vec<ParticipantId>,
+    base: Choice,
+    scopes: Vec<Scope>,
+    floor: Floor,
+    stage: Stage,
+}
+
+impl Conference {
+    /// An empty conference.
+    pub fn new(id: ConferenceId, settings: Settings) -> Conference {
+        let base = Choice { kind: settings.layout, pins: Vec::new(), names: settings.names };
+        Conference {
+            id,
+            settings,
+            participants: Vec::new(),
+            index: HashMap::new(),
+            seated: Vec::new(),
+            base,
+            scopes: Vec::new(),
+            floor: Floor::default(),
+            stage: Stage::default(),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> ConferenceId {
+        self.id
+    }
+
+    /// Its settings as they are now: a layout set for everybody is among them.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The speaker: named by the operator, else by voice; `None` before anybody spoke.
+    pub fn speaker(&self) -> Option<ParticipantId> {
+        self.floor.speaker()
+    }
+
+    /// Those present (connected or being reconnected), in order of joining.
+    pub fn present(&self) -> &[ParticipantId] {
+        &self.seated
+    }
+
+    /// One participant, those who left lately included.
+    pub fn find(&self, id: ParticipantId) -> Option<&Participant> {
+        self.index.get(&id).and_then(|at| self.participants.get(*at))
+    }
+
+    /// What the operator set of one participant.
+    pub fn rights(&self, id: ParticipantId) -> Option<Rights> {
+        self.find(id).map(|participant| participant.rights)
+    }
+
+    /// The chair, when present: the first who answers to what `chair` of the settings says.
+    pub fn chair(&self) -> Option<ParticipantId> {
+        let wanted = self.settings.chair.as_deref()?;
+        let key = name::slug(wanted);
+        self.seated.iter().copied().find(|id| {
+            self.find(*id).is_some_and(|site| {
+                id.to_string() == wanted || answers_to(wanted, &key, &site.name, &site.uri)
+            })
+        })
+    }
+
+    /// What everybody present sees. Viewers of one scene see exactly the same; each viewer stands in one scene.
+    /// A scene that did not change is the same `Arc` as before.
+    pub fn scenes(&self) -> Vec<(Arc<Scene>, Vec<ParticipantId>)> {
+        self.stage.scenes.clone()
+    }
+
+    /// When [`Conference::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let voice = self.floor.voice.poll_timeout(self.settings.voice);
+        let left = self.participants.iter().filter_map(|site| site.left_at).min().map(|at| at + LEFT_FOR);
+        [voice, left].into_iter().flatten().min()
+    }
+
+    /// Time passed: the voice may switch, who left long ago is forgotten.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.forget_left(now);
+        self.listen(now, &mut events);
+        self.settle(events)
+    }
+
+    /// What the API shows of the conference.
+    pub fn snapshot(&self) -> snapshot::Conference {
+        let settings = self.settings.clone();
+        snapshot::Conference {
+            id: self.id,
+            room: settings.room,
+            name: settings.name,
+            pin: settings.pin,
+            layout: settings.layout,
+            seats: seats(&self.base),
+            names: settings.names,
+            join_muted: settings.join_muted,
+            encryption: settings.encryption,
+            chair: settings.chair,
+            chair_participant: self.chair(),
+            voice: settings.voice,
+            speaker: self.floor.speaker(),
+            speaker_named: self.floor.named.is_some(),
+            layouts: self.scopes.iter().map(scope).collect(),
+            connected: self.seated.len(),
+        }
+    }
+
+    /// What the API shows of everybody, in order of first appearance, those who left lately included.
+    pub fn participants(&self) -> Vec<snapshot::Participant> {
+        let chair = self.chair();
+        self.participants.iter().map(|site| shown(site, chair)).collect()
+    }
+
+    /// What the API shows of one participant.
+    pub fn participant(&self, id: ParticipantId) -> Option<snapshot::Participant> {
+        self.find(id).map(|site| shown(site, self.chair()))
+    }
+
+    fn find_mut(&mut self, id: ParticipantId) -> Option<&mut Participant> {
+        self.index.get(&id).and_then(|at| self.participants.get_mut(*at))
+    }
+
+    fn is_hidden(&self, id: ParticipantId) -> bool {
+        self.find(id).is_none_or(|site| site.rights.video_hidden)
+    }
+}
+
+/// Whether a site of that name and address is meant by `wanted` (`key`: its path key).
+fn answers_to(wanted: &str, key: &str, name: &str, uri: &str) -> bool {
+    let bare = |uri: &str| {
+        let rest = uri.split_once(':').map_or(uri, |(scheme, rest)| match scheme {
+            "sip" | "sips" | "tel" => rest,
+            _ => uri,
+        });
+        rest.split([';', '?']).next().unwrap_or(rest).to_ascii_lowercase()
+    };
+    let (site, asked) = (bare(uri), bare(wanted));
+    let user = site.split_once('@').map(|(user, _)| user);
+    name == wanted || (!key.is_empty() && name::slug(name) == key) || site == asked || user == Some(&*asked)
+}
+
+fn shown(site: &Participant, chair: Option<ParticipantId>) -> snapshot::Participant {
+    let mut audio = site.audio.clone();
+    audio.muted = site.rights.audio_muted;
+    let gone = site.state == State::Left;
+    snapshot::Participant {
+        id: site.id,
+        name: site.name.to_string(),
+        uri: site.uri.clone(),
+        state: site.state,
+        reason: site.reason.clone(),
+        direction: site.direction,
+        audio,
+        video: site.video.clone(),
+        quality: site.quality,
+        send: if gone { snapshot::Send::default() } else { site.send },
+        deafened: site.rights.deafened,
+        video_hidden: site.rights.video_hidden,
+        volume_db: site.rights.volume_db,
+        chair: chair == Some(site.id),
+    }
+}
+
+fn seats(choice: &Choice) -> Vec<snapshot::Seat> {
+    let seat = |&(seat, participant): &(u16, ParticipantId)| snapshot::Seat { seat, participant };
+    choice.pins.iter().map(seat).collect()
+}
+
+fn scope(scope: &Scope) -> snapshot::Scope {
+    snapshot::Scope {
+        layout: scope.choice.kind,
+        seats: seats(&scope.choice),
+        names: scope.choice.names,
+        viewers: scope.viewers.iter().copied().collect(),
+    }
+}

@@ -1,0 +1,422 @@
+//! Carrying out commands.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::scenes::Scope;
+use super::seating::Choice;
+use super::{Conference, LEFT_FOR, LEFT_MAX, answers_to};
+use crate::command::{Command, Event, Join, Patch, SetLayout, Who, no_participant};
+use crate::id::ParticipantId;
+use crate::layout::Kind;
+use crate::name;
+use crate::participant::{Participant, Rights, State};
+use crate::refusal::{Refusal, Words};
+use crate::scene::Card;
+use crate::settings::Settings;
+use crate::snapshot;
+use crate::voice::{self, Level};
+
+type Done = Result<(), Refusal>;
+
+impl Conference {
+    /// Carries out a command, as a whole or not at all. The events come in no particular order and say what to look
+    /// at, not how it was before.
+    pub fn apply(&mut self, now: Instant, command: Command) -> Result<Vec<Event>, Refusal> {
+        let mut events = Vec::new();
+        let speaker = self.floor.speaker();
+        match command {
+            Command::Join(join) => self.join(join, &mut events)?,
+            Command::State(who, state) => self.state(who, state, &mut events)?,
+            Command::Leave { participant, reason } => self.leave(now, participant, reason, &mut events)?,
+            Command::Media { participant, audio_codec, video_codec, sends_video } => {
+                let site = self.find_mut(participant).ok_or_else(|| no_participant(participant))?;
+                let (audio, video) = (site.audio.codec.clone(), site.video.codec.clone());
+                if (&audio, &video, site.sends_video) != (&audio_codec, &video_codec, sends_video) {
+                    site.audio.codec = audio_codec;
+                    site.video.codec = video_codec;
+                    site.sends_video = sends_video;
+                    events.push(Event::Participant(participant));
+                }
+            }
+            Command::SetLayout(layout) => self.set_layout(layout, &mut events)?,
+            Command::SetSpeaker(who) => self.set_speaker(now, who, &mut events)?,
+            Command::Patch { who, patch } => self.patch(now, who, &patch, &mut events)?,
+            Command::Voice(levels) => {
+                self.hear(now, &levels, &mut events);
+                self.listen(now, &mut events);
+            }
+            Command::Measured { participant, picture, quality, send } => {
+                let site = self.find_mut(participant).ok_or_else(|| no_participant(participant))?;
+                let (width, height, fps) = picture.unwrap_or_default();
+                let video = snapshot::Video { width, height, fps, ..site.video.clone() };
+                if (&site.video, site.quality, site.send) != (&video, quality, send) {
+                    (site.video, site.quality, site.send) = (video, quality, send);
+                    events.push(Event::Level(participant));
+                }
+            }
+            Command::Settings(settings) => self.set_settings(settings, &mut events),
+        }
+        if self.floor.speaker() != speaker {
+            events.push(Event::Speaker(self.floor.speaker()));
+            events.push(Event::Conference);
+        }
+        Ok(self.settle(events))
+    }
+
+    /// After every change: scenes, who is visible, no event twice.
+    pub(super) fn settle(&mut self, mut events: Vec<Event>) -> Vec<Event> {
+        // Levels come many times a second and change nothing that is shown.
+        if events.iter().any(|event| !matches!(event, Event::Level(_))) && self.restage() {
+            events.push(Event::Scenes);
+            self.see(&mut events);
+        }
+        let mut seen = HashSet::new();
+        events.retain(|event| seen.insert(*event));
+        events
+    }
+
+    fn see(&mut self, events: &mut Vec<Event>) {
+        let mut visible = HashSet::new();
+        for (scene, viewers) in &self.stage.scenes {
+            for tile in scene.tiles.iter().filter(|tile| tile.card == Card::Picture) {
+                // Who sees only himself is seen by nobody.
+                if let Some(who) = tile.participant.filter(|who| viewers.iter().any(|viewer| viewer != who)) {
+                    visible.insert(who);
+                }
+            }
+        }
+        for site in &mut self.participants {
+            let now_visible = visible.contains(&site.id);
+            if site.video.visible != now_visible {
+                site.video.visible = now_visible;
+                events.push(Event::Participant(site.id));
+            }
+        }
+    }
+
+    fn join(&mut self, join: Join, events: &mut Vec<Event>) -> Done {
+        let id = join.participant;
+        if join.state == State::Left {
+            return Err(gone(id));
+        }
+        if self.find(id).is_some() {
+            return Err(Refusal::Conflict(Words::new(
+                format!("điểm cầu {id} đã có trong phiên họp"),
+                format!("participant {id} is in the conference already"),
+            )));
+        }
+        let mut name = name::clean(&join.name);
+        if name.is_empty() {
+            name = user_part(&join.uri);
+        }
+        let chair = self.settings.chair.as_deref().is_some_and(|wanted| {
+            id.to_string() == wanted || answers_to(wanted, &name::slug(wanted), &name, &join.uri)
+        });
+        let rights = Rights { audio_muted: self.settings.join_muted && !chair, ..Rights::default() };
+        let name = self.distinct(&name, None);
+        self.index.insert(id, self.participants.len());
+        self.participants.push(Participant {
+            id,
+            name,
+            uri: join.uri,
+            state: State::Calling,
+            reason: None,
+            direction: join.direction,
+            rights,
+            sends_video: join.sends_video,
+            audio: snapshot::Audio::default(),
+            video: snapshot::Video::default(),
+            quality: snapshot::Quality::default(),
+            send: snapshot::Send::default(),
+            left_at: None,
+        });
+        events.push(Event::Participant(id));
+        self.state(id, join.state, events)
+    }
+
+    fn state(&mut self, id: ParticipantId, state: State, events: &mut Vec<Event>) -> Done {
+        let site = self.find_mut(id).ok_or_else(|| no_participant(id))?;
+        if site.state == State::Left || state == State::Left {
+            return Err(gone(id));
+        }
+        if site.state != state {
+            site.state = state;
+            events.push(Event::Participant(id));
+        }
+        if state.present() && !self.seated.contains(&id) {
+            self.seated.push(id);
+            self.floor.join(id);
+            events.extend([Event::Sound(id), Event::Conference]);
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, now: Instant, id: ParticipantId, reason: String, events: &mut Vec<Event>) -> Done {
+        let site = self.find_mut(id).ok_or_else(|| no_participant(id))?;
+        if site.state == State::Left {
+            return Err(gone(id));
+        }
+        site.state = State::Left;
+        site.reason = Some(reason);
+        site.left_at = Some(now);
+        site.audio.level_dbov = voice::SILENCE_DBOV;
+        site.audio.speaking = false;
+        let visible = self.visible();
+        self.seated.retain(|other| *other != id);
+        self.floor.leave(id, visible);
+        self.base.pins.retain(|(_, pinned)| *pinned != id);
+        for scope in &mut self.scopes {
+            scope.viewers.remove(&id);
+            scope.choice.pins.retain(|(_, pinned)| *pinned != id);
+        }
+        self.scopes.retain(|scope| !scope.viewers.is_empty());
+        self.forget_left(now);
+        events.extend([Event::Participant(id), Event::Conference]);
+        Ok(())
+    }
+
+    /// Takes those out of the list who left long ago, and the oldest where there are too many.
+    pub(super) fn forget_left(&mut self, now: Instant) {
+        let mut left: Vec<Instant> = self.participants.iter().filter_map(|site| site.left_at).collect();
+        left.sort_unstable();
+        let mut surplus = left.len().saturating_sub(LEFT_MAX);
+        let oldest_kept = left.get(surplus).copied();
+        let before = self.participants.len();
+        self.participants.retain(|site| {
+            let Some(at) = site.left_at else { return true };
+            if surplus > 0 && oldest_kept.is_none_or(|kept| at <= kept) {
+                surplus -= 1;
+                return false;
+            }
+            now.saturating_duration_since(at) < LEFT_FOR
+        });
+        if self.participants.len() != before {
+            self.index = self.participants.iter().enumerate().map(|(at, site)| (site.id, at)).collect();
+        }
+    }
+
+    fn set_layout(&mut self, layout: SetLayout, events: &mut Vec<Event>) -> Done {
+        let pins = self.checked_pins(&layout)?;
+        let names = layout.names.unwrap_or(self.settings.names);
+        let choice = Choice { kind: layout.kind, pins, names };
+        match layout.viewers {
+            None => {
+                self.settings.layout = layout.kind;
+                self.settings.names = names;
+                self.base = choice;
+                self.scopes.clear();
+            }
+            Some(viewers) => {
+                let viewers = self.checked_viewers(&viewers)?;
+                for scope in &mut self.scopes {
+                    scope.viewers.retain(|viewer| !viewers.contains(viewer));
+                }
+                self.scopes.retain(|scope| !scope.viewers.is_empty());
+                match self.scopes.iter_mut().find(|scope| scope.choice == choice) {
+                    Some(same) => same.viewers.extend(viewers),
+                    None => self.scopes.push(Scope { choice, viewers }),
+                }
+            }
+        }
+        events.push(Event::Conference);
+        Ok(())
+    }
+
+    fn checked_pins(&self, layout: &SetLayout) -> Result<Vec<(u16, ParticipantId)>, Refusal> {
+        let seats = layout.kind.max_seats();
+        let mut pins: Vec<(u16, ParticipantId)> = Vec::new();
+        for (index, &(seat, who)) in layout.seats.iter().enumerate() {
+            if usize::from(seat) >= seats {
+                return Err(Refusal::invalid(
+                    format!("seats[{index}].seat"),
+                    format!("bố cục {} chỉ có ghế 0 đến {}", layout.kind, seats - 1),
+                    format!("the layout {} has seats 0 to {} only", layout.kind, seats - 1),
+                ));
+            }
+            let site = self.find(who).filter(|site| site.state != State::Left);
+            if site.is_none() {
+                return Err(absent(format!("seats[{index}].participant"), who));
+            }
+            if pins.iter().any(|(taken, pinned)| *taken == seat || *pinned == who) {
+                return Err(Refusal::invalid(
+                    format!("seats[{index}]"),
+                    "mỗi ghế một điểm cầu, mỗi điểm cầu một ghế",
+                    "one site to a seat, one seat to a site",
+                ));
+            }
+            pins.push((seat, who));
+        }
+        pins.sort_unstable();
+        Ok(pins)
+    }
+
+    fn checked_viewers(&self, viewers: &[ParticipantId]) -> Result<BTreeSet<ParticipantId>, Refusal> {
+        if viewers.is_empty() {
+            return Err(Refusal::invalid(
+                "for",
+                "danh sách trống: bố cục sẽ không dành cho ai; bỏ trường này để áp dụng cho tất cả",
+                "the list is empty, so the layout would be for nobody; leave it out for everybody",
+            ));
+        }
+        for (index, who) in viewers.iter().enumerate() {
+            if self.find(*who).is_none_or(|site| site.state == State::Left) {
+                return Err(absent(format!("for[{index}]"), *who));
+            }
+        }
+        Ok(viewers.iter().copied().collect())
+    }
+
+    fn set_speaker(&mut self, now: Instant, who: Option<ParticipantId>, events: &mut Vec<Event>) -> Done {
+        if let Some(who) = who {
+            let Some(site) = self.find(who).filter(|site| site.state.present()) else {
+                return Err(absent("participant".to_owned(), who));
+            };
+            if site.rights.video_hidden {
+                return Err(Refusal::Conflict(Words::new(
+                    format!("hình của {} đang bị ẩn; hãy bỏ ẩn trước", site.name),
+                    format!("the picture of {} is hidden; show it first", site.name),
+                )));
+            }
+        }
+        if self.floor.named != who {
+            let visible = self.visible();
+            self.floor.name(now, who, visible);
+            events.push(Event::Conference);
+        }
+        Ok(())
+    }
+
+    fn patch(&mut self, now: Instant, who: Who, patch: &Patch, events: &mut Vec<Event>) -> Done {
+        match who {
+            Who::One(id) => {
+                let site = self.find(id).ok_or_else(|| no_participant(id))?;
+                if site.state == State::Left {
+                    return Err(gone(id));
+                }
+                self.patch_one(now, id, patch, events);
+            }
+            Who::AllButChair => {
+                if patch.name.is_some() {
+                    return Err(Refusal::invalid(
+                        "name",
+                        "không thể đặt một tên cho tất cả các điểm cầu",
+                        "one name cannot be given to all sites",
+                    ));
+                }
+                let chair = self.chair();
+                for id in self.seated.clone().into_iter().filter(|id| Some(*id) != chair) {
+                    self.patch_one(now, id, patch, events);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn patch_one(&mut self, now: Instant, id: ParticipantId, patch: &Patch, events: &mut Vec<Event>) {
+        let visible = self.visible();
+        let name = patch.name.as_deref().map(|name| self.distinct(name, Some(id)));
+        let Some(site) = self.find_mut(id) else { return };
+        let before = site.rights;
+        site.rights = Rights {
+            audio_muted: patch.audio_muted.unwrap_or(before.audio_muted),
+            deafened: patch.deafened.unwrap_or(before.deafened),
+            video_hidden: patch.video_hidden.unwrap_or(before.video_hidden),
+            volume_db: patch.volume_db.unwrap_or(before.volume_db),
+        };
+        let rights = site.rights;
+        if rights != before {
+            events.extend([Event::Participant(id), Event::Sound(id)]);
+        }
+        if let Some(name) = name.filter(|name| *name != site.name) {
+            site.name = name;
+            events.extend([Event::Participant(id), Event::Conference]);
+        }
+        if rights.audio_muted && !before.audio_muted {
+            self.floor.voice.hear(now, id, false);
+        }
+        if rights.video_hidden && !before.video_hidden {
+            self.floor.lose(id, visible);
+        }
+    }
+
+    fn hear(&mut self, now: Instant, levels: &[Level], events: &mut Vec<Event>) {
+        for level in levels {
+            let Some(site) = self.find_mut(level.participant).filter(|site| site.state.present()) else {
+                continue;
+            };
+            let level_dbov = level.level_dbov.clamp(voice::SILENCE_DBOV, 0);
+            if (site.audio.level_dbov, site.audio.speaking) != (level_dbov, level.speaking) {
+                site.audio.level_dbov = level_dbov;
+                site.audio.speaking = level.speaking;
+                events.push(Event::Level(level.participant));
+            }
+            let heard = level.speaking && !site.rights.audio_muted && !site.rights.video_hidden;
+            self.floor.voice.hear(now, level.participant, heard);
+        }
+    }
+
+    pub(super) fn listen(&mut self, now: Instant, events: &mut Vec<Event>) {
+        let visible = self.visible();
+        if self.floor.evaluate(now, self.settings.voice, visible) {
+            events.extend([Event::Speaker(self.floor.speaker()), Event::Conference]);
+        }
+    }
+
+    fn set_settings(&mut self, settings: Settings, events: &mut Vec<Event>) {
+        if self.settings == settings {
+            return;
+        }
+        if self.base.kind != settings.layout {
+            let seats = settings.layout.max_seats();
+            self.base.pins.retain(|(seat, _)| usize::from(*seat) < seats);
+        }
+        self.base.kind = settings.layout;
+        self.base.names = settings.names;
+        self.settings = settings;
+        events.push(Event::Conference);
+    }
+
+    /// How many of the gallery have a seat in the layout of everybody.
+    fn visible(&self) -> usize {
+        match self.base.kind {
+            Kind::Grid | Kind::Equal { .. } => usize::MAX,
+            kind => kind.max_seats().saturating_sub(self.base.pins.len()).max(1),
+        }
+    }
+
+    /// The name, or with a number behind it when somebody else present has it.
+    fn distinct(&self, name: &str, own: Option<ParticipantId>) -> Arc<str> {
+        let others: HashSet<&str> = self
+            .participants
+            .iter()
+            .filter(|site| site.state != State::Left && Some(site.id) != own)
+            .map(|site| &*site.name)
+            .collect();
+        name::distinct(name, |candidate| others.contains(candidate)).into()
+    }
+}
+
+/// The user part of a SIP address; the address where there is none.
+fn user_part(uri: &str) -> String {
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    let user = rest.split_once('@').map_or(rest, |(user, _)| user);
+    let user = name::clean(user.split(';').next().unwrap_or(user));
+    if user.is_empty() { "?".to_owned() } else { user }
+}
+
+fn gone(id: ParticipantId) -> Refusal {
+    Refusal::Conflict(Words::new(
+        format!("điểm cầu {id} đã rời phiên họp"),
+        format!("participant {id} has left the conference"),
+    ))
+}
+
+fn absent(field: String, id: ParticipantId) -> Refusal {
+    Refusal::invalid(
+        field,
+        format!("điểm cầu {id} không có trong phiên họp"),
+        format!("participant {id} is not in the conference"),
+    )
+}
