@@ -1,0 +1,144 @@
+//! The server under test.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{Api, child::Process, wait_for};
+
+const PASSWORD: &str = "Dien-Tap-2026!";
+
+/// A running `cau serve` with a folder of its own; it ends with the test.
+pub struct Server {
+    /// SIP over UDP and TCP.
+    pub sip: SocketAddr,
+    /// First and last RTP port.
+    pub rtp: (u16, u16),
+    /// The HTTP API, signed in as `admin`.
+    pub api: Api,
+    /// For what clients leave behind; kept when the test fails.
+    pub out: PathBuf,
+    process: Process,
+    dir: Option<TempDir>,
+}
+
+impl Server {
+    /// Starts one with the defaults.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with further `CAU_…` variables.
+    pub fn start_with(extra: &[(&str, &str)]) -> Self {
+        let dir = tempfile::Builder::new().prefix("cau-test-").tempdir().expect("a temporary folder");
+        let data = dir.path().join("data");
+        let out = dir.path().join("out");
+        fs::create_dir_all(&out).expect("a folder for the clients");
+        let rtp = free_block(240);
+        let mut command = Command::new(crate::cau());
+        command
+            .current_dir(dir.path())
+            .arg("serve")
+            .env("CAU_DATA_DIR", &data)
+            .env("CAU_SIP__BIND", "127.0.0.1:0")
+            .env("CAU_CONTROL__BIND", "127.0.0.1:0")
+            .env("CAU_RTP__PORTS", format!("{}-{}", rtp.0, rtp.1))
+            .env("CAU_ADMIN_PASSWORD", PASSWORD)
+            .envs(extra.iter().copied());
+        let log = dir.path().join("server.log");
+        let mut process = Process::start("cau serve", &mut command, &log).expect("cau serve");
+        let words = || fs::read_to_string(&log).unwrap_or_default();
+        let ports = wait_for("ports.json", Duration::from_secs(15), || {
+            assert!(process.ended().is_none(), "the server ended at once:\n{}", words());
+            let text = fs::read_to_string(data.join("ports.json")).ok()?;
+            serde_json::from_str::<Value>(&text).ok()
+        });
+        let api = Api::new(port(&ports["http"]));
+        wait_for("/readyz", Duration::from_secs(10), || (api.get("/readyz").0 == 200).then_some(()));
+        let api = api.sign_in("admin", PASSWORD);
+        Self { sip: SocketAddr::from(([127, 0, 0, 1], port(&ports["sip"]))), rtp, api, out, process, dir: Some(dir) }
+    }
+
+    /// Creates a conference and returns its id.
+    pub fn conference(&self, room: &str, fields: Value) -> String {
+        let mut body = json!({ "room": room, "name": format!("Phiên họp {room}") });
+        if let (Value::Object(body), Value::Object(fields)) = (&mut body, fields) {
+            body.extend(fields);
+        }
+        let (status, made) = self.api.post("/api/v1/conferences", &body);
+        assert_eq!(status, 201, "creating room {room}: {made}");
+        made["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// `sip:ROOM@HOST:PORT`.
+    pub fn uri(&self, room: &str) -> String {
+        format!("sip:{room}@{}", self.sip)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What the server has said so far.
+    pub fn log(&self) -> String {
+        let path = self.dir.as_ref().map(|d| d.path().join("server.log"));
+        path.and_then(|p| fs::read_to_string(p).ok()).unwrap_or_default()
+    }
+
+    /// Panics when the server has died or has spoken of a panic of its own.
+    pub fn assert_well(&mut self) {
+        assert!(self.process.ended().is_none(), "the server has died:\n{}", self.log());
+        let log = self.log();
+        assert!(!log.contains("panicked at"), "the server panicked:\n{log}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let keep = std::thread::panicking() || std::env::var_os("CAU_KEEP").is_some();
+        if let Some(dir) = self.dir.take().filter(|_| keep) {
+            eprintln!("kept for a look: {}", dir.keep().display());
+        }
+    }
+}
+
+fn port(value: &Value) -> u16 {
+    let text = value.as_str().and_then(|s| s.rsplit(':').next()).and_then(|s| s.parse().ok());
+    let number = value.as_u64().and_then(|n| u16::try_from(n).ok());
+    number.or(text).unwrap_or_else(|| panic!("no port in ports.json: {value}"))
+}
+
+/// A block of `count` UDP ports nobody uses now, different for every call in this process and mostly for every process.
+pub fn free_block(count: u16) -> (u16, u16) {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..200 {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let spread = (std::process::id() as u16 % 37) * 500;
+        let first = 11_000 + (spread + step * count.next_multiple_of(20)) % 20_000;
+        let free = (first..first + count).step_by(7).all(|p| UdpSocket::bind(("127.0.0.1", p)).is_ok());
+        if free {
+            return (first, first + count - 1);
+        }
+    }
+    panic!("no {count} free UDP ports in a row");
+}
+
+/// A port free for UDP and TCP and the next one too.
+pub fn free_port() -> u16 {
+    for _ in 0..200 {
+        let (first, _) = free_block(20);
+        if (first..first + 2).all(|p| TcpListener::bind(("127.0.0.1", p)).is_ok()) {
+            return first;
+        }
+    }
+    panic!("no free port");
+}

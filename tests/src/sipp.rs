@@ -1,0 +1,37 @@
+//! sipp, the SIP test tool: scenarios as XML.
+
+use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
+
+use crate::{child::Process, server::free_port};
+
+/// Plays `scenario` (XML) once against `target`, calling `room`; panics with sipp's words when the server does not play along.
+pub fn play(dir: &Path, name: &str, scenario: &str, target: SocketAddr, room: &str) {
+    play_over(dir, name, scenario, target, room, "u1");
+}
+
+/// Like [`play`], over sipp's transport `u1` (UDP) or `t1` (TCP).
+pub fn play_over(dir: &Path, name: &str, scenario: &str, target: SocketAddr, room: &str, transport: &str) {
+    let dir = dir.join(format!("sipp-{name}"));
+    fs::create_dir_all(&dir).expect("a folder for sipp");
+    let file = dir.join("scenario.xml");
+    fs::write(&file, scenario).expect("the scenario");
+    let mut command = Command::new("sipp");
+    command
+        .current_dir(&dir)
+        .arg(target.to_string())
+        .args(["-sf"])
+        .arg(&file)
+        .args(["-s", room, "-m", "1", "-l", "1", "-t", transport, "-i", "127.0.0.1", "-p", &free_port().to_string()])
+        .args(["-mp", &crate::server::free_block(8).0.to_string()])
+        .args(["-timeout", "20s", "-timeout_error", "-trace_err", "-trace_msg", "-nostdin"])
+        .args(["-error_file", "errors.log", "-message_file", "messages.log"]);
+    let mut process = Process::start("sipp", &mut command, &dir.join("sipp.log")).expect("sipp");
+    let status = process.finish(Duration::from_secs(30));
+    let words = |name: &str| fs::read_to_string(dir.join(name)).unwrap_or_default();
+    assert!(
+        status.success(),
+        "sipp {name}: {status}\n{}\n{}",
+        words("errors.log"),
+        words("messages.log")
+    );
+}
