@@ -1,0 +1,195 @@
+//! What the endpoint reports, and the commands' arguments and refusals.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::{
+    end::EndCause,
+    message::{NameAddr, Uri},
+    transport::Transport,
+};
+
+/// One call of this endpoint; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+impl std::fmt::Display for CallId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "call{}", self.0)
+    }
+}
+
+/// An INVITE that opens a call.
+#[derive(Clone, Debug)]
+pub struct IncomingInvite {
+    /// Request-URI: who is wanted. [`Uri::user`] gives the room.
+    pub uri: Uri,
+    /// From.
+    pub from: NameAddr,
+    /// To.
+    pub to: NameAddr,
+    /// Contact, when there is one (old clients leave it out).
+    pub contact: Option<NameAddr>,
+    /// Name of the caller as From shows it.
+    pub display_name: Option<String>,
+    /// User-Agent header.
+    pub user_agent: Option<String>,
+    /// Call-ID header, for the journal.
+    pub call_id: String,
+    /// How it came.
+    pub transport: Transport,
+    /// The sender's address.
+    pub remote: SocketAddr,
+    /// Our address it came to.
+    pub local: SocketAddr,
+    /// The SDP offer; `None` asks us to offer (late offer).
+    pub offer: Option<Bytes>,
+}
+
+/// The content of an INFO (RFC 6086).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InfoBody {
+    /// The other side wants a key frame (RFC 5168 `picture_fast_update`).
+    FastUpdate,
+    /// A key was pressed (`application/dtmf-relay`, `application/dtmf`).
+    Dtmf {
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+        /// Milliseconds; 0 when not told.
+        duration_ms: u32,
+    },
+    /// A media control message that is not understood (answered 200).
+    Other,
+}
+
+/// What happened. Every call opened by [`Event::Incoming`] or `Endpoint::call` ends with exactly one [`Event::Ended`] or
+/// [`Event::Rejected`], unless it was ended by `Endpoint::reject`, after which nothing more is said of it.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Somebody calls: `ring`, `accept` or `reject`.
+    Incoming {
+        /// The new call.
+        call: CallId,
+        /// Its INVITE.
+        request: Box<IncomingInvite>,
+    },
+    /// A re-INVITE: `answer_reoffer` or `reject_reoffer`.
+    Reoffer {
+        /// The call.
+        call: CallId,
+        /// The offer; `None`: `answer_reoffer` takes our offer, the answer comes as [`Event::Answer`].
+        offer: Option<Bytes>,
+    },
+    /// The re-INVITE last reported was cancelled; it needs no answer any more and nothing has changed.
+    ReofferCancelled {
+        /// The call.
+        call: CallId,
+    },
+    /// The answer to our offer: in the ACK (late offer), in a 2xx (dial-out, our re-INVITE).
+    Answer {
+        /// The call.
+        call: CallId,
+        /// The SDP.
+        sdp: Bytes,
+    },
+    /// The offer in a 2xx to our INVITE or re-INVITE without one: give `answer`, it goes into the ACK.
+    Offer {
+        /// The call.
+        call: CallId,
+        /// The SDP.
+        sdp: Bytes,
+    },
+    /// The call stands: its ACK was seen, or its 2xx was received.
+    Confirmed {
+        /// The call.
+        call: CallId,
+    },
+    /// A provisional response to our INVITE.
+    Progress {
+        /// The call.
+        call: CallId,
+        /// 101–199.
+        status: u16,
+        /// Early SDP.
+        sdp: Option<Bytes>,
+    },
+    /// Our INVITE was refused; the call is over.
+    Rejected {
+        /// The call.
+        call: CallId,
+        /// 300–699.
+        status: u16,
+        /// Reason phrase.
+        reason: String,
+        /// 3xx: where to try instead, in the other side's order.
+        contacts: Vec<Uri>,
+    },
+    /// Our re-INVITE was refused; the call goes on as it was (RFC 3261 14.1).
+    ReofferRejected {
+        /// The call.
+        call: CallId,
+        /// 300–699.
+        status: u16,
+    },
+    /// The call is over.
+    Ended {
+        /// The call.
+        call: CallId,
+        /// Why.
+        cause: EndCause,
+    },
+    /// An INFO within the call; it is answered already.
+    Info {
+        /// The call.
+        call: CallId,
+        /// What it says.
+        body: InfoBody,
+    },
+}
+
+/// Whom to call and how.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Request-URI and To. Its host must be an IP address unless `remote` is given.
+    pub uri: Uri,
+    /// From; `None`: `sip:` and our own address.
+    pub from: Option<Uri>,
+    /// Display name in From.
+    pub display: Option<String>,
+    /// Protocol; `None`: as the address says (`;transport=tcp`), else UDP.
+    pub protocol: Option<crate::transport::Protocol>,
+    /// The address to send to, when it is not the host of `uri` (looked-up name, proxy).
+    pub remote: Option<SocketAddr>,
+    /// The local address to use; `None`: chosen from the configuration.
+    pub local: Option<SocketAddr>,
+    /// Further headers of the INVITE.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Target {
+    /// Calls `uri`, everything else by default.
+    pub fn new(uri: Uri) -> Self {
+        Self { uri, from: None, display: None, protocol: None, remote: None, local: None, headers: Vec::new() }
+    }
+}
+
+/// Why a command was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The call is over or never was; its `Ended` may still wait in the queue of events.
+    #[error("no such call")]
+    NoSuchCall,
+    /// The call is not in a state in which this can be done.
+    #[error("the call is not in the state for this")]
+    WrongState,
+    /// As many calls or transactions as configured.
+    #[error("too many calls")]
+    TooMany,
+    /// The target is not a `sip:` address, or its host is a name and no address was given.
+    #[error("the target has no address to send to")]
+    NoAddress,
+    /// No socket of the target's address family.
+    #[error("no local address to call from")]
+    NoLocalAddress,
+}
