@@ -1,2 +1,27 @@
-//! The binary `cau`.
-fn main() {}
+//! The binary `cau`: configuration, wiring, drain. `main` builds, waits, ends.
+
+mod bridge;
+mod cli;
+mod config;
+mod data_dir;
+mod demo;
+mod failure;
+mod log;
+mod media;
+mod ports_file;
+mod serve;
+mod signalling;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::run(cli::Cli::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            cli::say_error(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}

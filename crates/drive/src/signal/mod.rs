@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use cau_sip::{ConnId, Input, Transmit, Transport};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::Clock;
@@ -23,51 +24,19 @@ const CONNECTIONS: usize = 4096;
 /// The largest UDP datagram.
 const DATAGRAM: usize = 65_536;
 
-/// Names a TCP connection; never reused.
-pub type ConnectionId = u64;
-
-/// Over what a message came or goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    /// A datagram.
-    Udp,
-    /// An open connection.
-    Tcp(ConnectionId),
-    /// A connection to the remote address, opened when there is none yet.
-    TcpTo,
-}
-
-/// Something to send.
-#[derive(Clone, Debug)]
-pub struct Transmit {
-    /// Over what.
-    pub channel: Channel,
-    /// From which of our addresses, when it matters.
-    pub local: Option<SocketAddr>,
-    /// Where to.
-    pub remote: SocketAddr,
-    /// The message.
-    pub bytes: Bytes,
-}
-
 /// A signalling core: takes bytes, requests and the time, gives transmissions and its next time-out.
 pub trait Core {
     /// What the rest of the program asks.
     type Request: Send + 'static;
 
-    /// A datagram, or a piece of a stream. `local` is the address it was sent to.
-    fn handle_input(
-        &mut self,
-        now: Instant,
-        channel: Channel,
-        local: SocketAddr,
-        remote: SocketAddr,
-        bytes: &[u8],
-    );
-    /// A connection asked for by [`Channel::TcpTo`] has this name from now on.
-    fn handle_connecting(&mut self, now: Instant, id: ConnectionId, remote: SocketAddr);
-    /// A connection is gone, or could not be opened.
-    fn handle_closed(&mut self, now: Instant, id: ConnectionId);
+    /// A datagram, or a piece of a stream.
+    fn handle_input(&mut self, now: Instant, input: Input<'_>);
+    /// A connection asked for by [`Transport::TcpConnect`] stands, or one was accepted.
+    fn handle_connected(&mut self, now: Instant, conn: ConnId, local: SocketAddr, remote: SocketAddr);
+    /// A connection that was asked for cannot be made.
+    fn handle_connect_failed(&mut self, now: Instant, remote: SocketAddr);
+    /// A connection is gone.
+    fn handle_closed(&mut self, now: Instant, conn: ConnId);
     /// A request of the rest of the program.
     fn handle_request(&mut self, now: Instant, request: Self::Request);
     /// The time of [`Core::poll_timeout`] has come.
@@ -76,6 +45,8 @@ pub trait Core {
     fn poll_timeout(&self) -> Option<Instant>;
     /// The next message to send. Called until it gives none, after everything above.
     fn poll_transmit(&mut self) -> Option<Transmit>;
+    /// Everything ready was sent: reports may be passed on now.
+    fn settle(&mut self) {}
     /// True when the loop is to end.
     fn is_finished(&self) -> bool;
 }
@@ -139,9 +110,11 @@ fn bind_pair(addr: SocketAddr) -> Result<(Udp, TcpListener), BindError> {
 /// What the socket tasks report to the loop.
 enum Inbound {
     Datagram { local: SocketAddr, remote: SocketAddr, bytes: Bytes },
-    Stream { id: ConnectionId, local: SocketAddr, remote: SocketAddr, bytes: Bytes },
+    Stream { conn: ConnId, local: SocketAddr, remote: SocketAddr, bytes: Bytes },
     Accepted(tokio::net::TcpStream),
-    Closed(ConnectionId),
+    Connected { conn: ConnId, local: SocketAddr, remote: SocketAddr },
+    Failed { conn: ConnId, remote: SocketAddr },
+    Closed(ConnId),
 }
 
 /// Serves `core` until it is finished or every sender of `requests` is gone.
@@ -154,7 +127,7 @@ pub async fn run<C: Core>(core: &mut C, sockets: Sockets, mut requests: mpsc::Re
     for listener in sockets.tcp {
         tokio::spawn(accept(listener, inbox.clone()));
     }
-    let mut links = Links { udp, inbox, writers: HashMap::new(), outgoing: HashMap::new(), next: 1 };
+    let mut links = Links { udp, inbox, writers: HashMap::new(), next: 0 };
     while !core.is_finished() {
         let due = core.poll_timeout();
         tokio::select! {
@@ -169,6 +142,7 @@ pub async fn run<C: Core>(core: &mut C, sockets: Sockets, mut requests: mpsc::Re
         while let Some(transmit) = core.poll_transmit() {
             links.send(core, transmit);
         }
+        core.settle();
     }
 }
 
@@ -215,10 +189,8 @@ async fn accept(listener: TcpListener, inbox: mpsc::Sender<Inbound>) {
 struct Links {
     udp: Vec<std::sync::Arc<Udp>>,
     inbox: mpsc::Sender<Inbound>,
-    writers: HashMap<ConnectionId, tcp::Writer>,
-    /// Connections we opened, by where they lead.
-    outgoing: HashMap<SocketAddr, ConnectionId>,
-    next: ConnectionId,
+    writers: HashMap<ConnId, tcp::Writer>,
+    next: u64,
 }
 
 impl Links {
@@ -226,40 +198,44 @@ impl Links {
         let now = Clock::now();
         match inbound {
             Inbound::Datagram { local, remote, bytes } => {
-                core.handle_input(now, Channel::Udp, local, remote, &bytes);
+                core.handle_input(now, Input { transport: Transport::Udp, local, remote, bytes: &bytes });
             }
-            Inbound::Stream { id, local, remote, bytes } => {
-                core.handle_input(now, Channel::Tcp(id), local, remote, &bytes);
+            // What a connection said before it was closed by us does not count any more.
+            Inbound::Stream { conn, local, remote, bytes } if self.writers.contains_key(&conn) => {
+                core.handle_input(now, Input { transport: Transport::Tcp(conn), local, remote, bytes: &bytes });
             }
+            Inbound::Stream { .. } => {}
             Inbound::Accepted(stream) if self.writers.len() < CONNECTIONS => {
-                let id = self.name();
-                self.writers.insert(id, tcp::serve(id, stream, self.inbox.clone()));
+                let conn = self.name();
+                self.writers.insert(conn, tcp::serve(conn, stream, self.inbox.clone()));
             }
             Inbound::Accepted(_) => tracing::warn!("more than {CONNECTIONS} SIP connections: one refused"),
-            Inbound::Closed(id) => {
-                self.forget(id);
-                core.handle_closed(now, id);
+            Inbound::Connected { conn, local, remote } => core.handle_connected(now, conn, local, remote),
+            Inbound::Failed { conn, remote } => {
+                self.writers.remove(&conn);
+                core.handle_connect_failed(now, remote);
+            }
+            Inbound::Closed(conn) => {
+                if self.writers.remove(&conn).is_some() {
+                    core.handle_closed(now, conn);
+                }
             }
         }
     }
 
     fn send<C: Core>(&mut self, core: &mut C, transmit: Transmit) {
-        match transmit.channel {
-            Channel::Udp => self.send_datagram(&transmit),
-            Channel::Tcp(id) => self.write(core, id, transmit.bytes),
-            Channel::TcpTo => {
-                let id = match self.outgoing.get(&transmit.remote) {
-                    Some(id) => *id,
-                    None => {
-                        let id = self.name();
-                        let writer = tcp::connect(id, transmit.local, transmit.remote, self.inbox.clone());
-                        self.writers.insert(id, writer);
-                        self.outgoing.insert(transmit.remote, id);
-                        core.handle_connecting(Clock::now(), id, transmit.remote);
-                        id
-                    }
-                };
-                self.write(core, id, transmit.bytes);
+        match transmit.transport {
+            Transport::Udp => self.send_datagram(&transmit),
+            Transport::Tcp(conn) => self.write(core, conn, transmit.bytes),
+            Transport::TcpConnect => {
+                let conn = self.name();
+                let writer = tcp::connect(conn, transmit.local, transmit.remote, self.inbox.clone());
+                let _ = writer.try_send(transmit.bytes);
+                self.writers.insert(conn, writer);
+            }
+            // The task writes what is queued before it finds its queue closed.
+            Transport::TcpClose(conn) => {
+                self.writers.remove(&conn);
             }
         }
     }
@@ -283,23 +259,18 @@ impl Links {
         }
     }
 
-    fn write<C: Core>(&mut self, core: &mut C, id: ConnectionId, bytes: Bytes) {
-        let Some(writer) = self.writers.get(&id) else { return };
+    fn write<C: Core>(&mut self, core: &mut C, conn: ConnId, bytes: Bytes) {
+        let Some(writer) = self.writers.get(&conn) else { return };
         if writer.try_send(bytes).is_err() {
             tracing::debug!("a SIP connection does not take what it asked for: closed");
-            self.forget(id);
-            core.handle_closed(Clock::now(), id);
+            self.writers.remove(&conn);
+            core.handle_closed(Clock::now(), conn);
         }
     }
 
-    fn name(&mut self) -> ConnectionId {
+    fn name(&mut self) -> ConnId {
         self.next += 1;
-        self.next
-    }
-
-    fn forget(&mut self, id: ConnectionId) {
-        self.writers.remove(&id);
-        self.outgoing.retain(|_, other| *other != id);
+        ConnId(self.next)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
+use cau_sip::ConnId;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -10,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ConnectionId, Inbound};
+use super::Inbound;
 
 /// Messages waiting to be written to one connection; a peer that reads more slowly is cut off.
 const WRITE_QUEUE: usize = 256;
@@ -40,15 +41,15 @@ pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves an accepted connection until it ends; the returned writer feeds it.
-pub(super) fn serve(id: ConnectionId, stream: TcpStream, inbox: mpsc::Sender<Inbound>) -> Writer {
+pub(super) fn serve(conn: ConnId, stream: TcpStream, inbox: mpsc::Sender<Inbound>) -> Writer {
     let (writer, queue) = mpsc::channel(WRITE_QUEUE);
-    tokio::spawn(run(id, stream, queue, inbox));
+    tokio::spawn(run(conn, stream, queue, inbox));
     writer
 }
 
 /// Opens a connection to `remote` and serves it; messages queued meanwhile go out when it is up.
 pub(super) fn connect(
-    id: ConnectionId,
+    conn: ConnId,
     local: Option<SocketAddr>,
     remote: SocketAddr,
     inbox: mpsc::Sender<Inbound>,
@@ -59,10 +60,15 @@ pub(super) fn connect(
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         {
-            Ok(stream) => run(id, stream, queue, inbox).await,
+            Ok(stream) => {
+                if let Ok(local) = stream.local_addr() {
+                    let _ = inbox.send(Inbound::Connected { conn, local, remote }).await;
+                }
+                run(conn, stream, queue, inbox).await;
+            }
             Err(error) => {
                 tracing::debug!(%remote, "cannot connect: {error}");
-                let _ = inbox.send(Inbound::Closed(id)).await;
+                let _ = inbox.send(Inbound::Failed { conn, remote }).await;
             }
         }
     });
@@ -79,7 +85,7 @@ async fn open(local: Option<SocketAddr>, remote: SocketAddr) -> io::Result<TcpSt
 }
 
 async fn run(
-    id: ConnectionId,
+    conn: ConnId,
     stream: TcpStream,
     mut queue: mpsc::Receiver<Bytes>,
     inbox: mpsc::Sender<Inbound>,
@@ -99,12 +105,12 @@ async fn run(
             let mut buffer = vec![0; 16 * 1024];
             while let Ok(count @ 1..) = reader.read(&mut buffer).await {
                 let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
-                if inbox.send(Inbound::Stream { id, local, remote, bytes }).await.is_err() {
+                if inbox.send(Inbound::Stream { conn, local, remote, bytes }).await.is_err() {
                     break;
                 }
             }
         };
         tokio::select! { () = write => {}, () = read => {} }
     }
-    let _ = inbox.send(Inbound::Closed(id)).await;
+    let _ = inbox.send(Inbound::Closed(conn)).await;
 }

@@ -8,37 +8,32 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{Channel, ConnectionId, Core, Sockets, Transmit, run};
+use cau_sip::{ConnId, Input, Transmit, Transport};
+
+use super::{Core, Sockets, run};
 
 /// Sends everything back the way it came; a request makes it call out over TCP.
 #[derive(Default)]
 struct Echo {
     out: Vec<Transmit>,
     local: Option<SocketAddr>,
-    closed: usize,
 }
 
 impl Core for Echo {
     type Request = Option<SocketAddr>;
 
-    fn handle_input(
-        &mut self,
-        _: Instant,
-        channel: Channel,
-        local: SocketAddr,
-        remote: SocketAddr,
-        bytes: &[u8],
-    ) {
+    fn handle_input(&mut self, _: Instant, input: Input<'_>) {
+        let Input { transport, local, remote, bytes } = input;
         self.local = Some(local);
-        self.out.push(Transmit { channel, local: Some(local), remote, bytes: bytes.to_vec().into() });
+        self.out.push(Transmit { transport, local: Some(local), remote, bytes: bytes.to_vec().into() });
     }
-    fn handle_connecting(&mut self, _: Instant, _: ConnectionId, _: SocketAddr) {}
-    fn handle_closed(&mut self, _: Instant, _: ConnectionId) {
-        self.closed += 1;
-    }
+    fn handle_connected(&mut self, _: Instant, _: ConnId, _: SocketAddr, _: SocketAddr) {}
+    fn handle_connect_failed(&mut self, _: Instant, _: SocketAddr) {}
+    fn handle_closed(&mut self, _: Instant, _: ConnId) {}
     fn handle_request(&mut self, _: Instant, request: Self::Request) {
         if let Some(remote) = request {
-            self.out.push(Transmit { channel: Channel::TcpTo, local: None, remote, bytes: "out".into() });
+            let transport = Transport::TcpConnect;
+            self.out.push(Transmit { transport, local: None, remote, bytes: "out".into() });
         }
     }
     fn handle_timeout(&mut self, _: Instant) {}
