@@ -314,3 +314,72 @@ fn send<P>(port: &Port<P>, transmit: &Transmit<P>, errors: &mut u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// Sends ten times what it receives, as segments of one call, and reports every packet.
+    #[derive(Default)]
+    struct Tenfold {
+        out: VecDeque<Transmit<u8>>,
+        events: VecDeque<usize>,
+        due: Option<Instant>,
+    }
+
+    impl Core for Tenfold {
+        type Port = u8;
+        type Command = Duration;
+        type Event = usize;
+
+        fn handle_packet(&mut self, _: Instant, port: u8, from: SocketAddr, data: Bytes) {
+            self.events.push_back(data.len());
+            let segment = Some(data.len());
+            self.out.push_back(Transmit { port, to: from, data: data.repeat(10).into(), segment });
+        }
+        fn handle_command(&mut self, now: Instant, command: Duration) {
+            self.due = Some(now + command);
+        }
+        fn handle_timeout(&mut self, _: Instant) {
+            self.due = None;
+            self.events.push_back(0);
+        }
+        fn handle_wake(&mut self, _: Instant) {}
+        fn poll_timeout(&self) -> Option<Instant> {
+            self.due
+        }
+        fn poll_transmit(&mut self) -> Option<Transmit<u8>> {
+            self.out.pop_front()
+        }
+        fn poll_event(&mut self) -> Option<usize> {
+            self.events.pop_front()
+        }
+    }
+
+    #[test]
+    fn packets_commands_and_timers_reach_the_core_and_segments_leave_as_datagrams() {
+        let (report, reports) = crossbeam_channel::unbounded();
+        let (handle, thread) =
+            spawn("media-test", |_| Tenfold::default(), move |e| report.send(e).expect("test runs"))
+                .expect("thread");
+        let here = UdpSocket::bind("127.0.0.1:0").expect("bound");
+        let far = UdpSocket::bind("127.0.0.1:0").expect("bound");
+        far.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        let to = here.local_addr().expect("bound");
+        // Sent before the thread knows the socket: it must not be forgotten.
+        far.send_to(&[7; 1000], to).expect("sent");
+        handle.add(1, here);
+        let mut buffer = [0; 2000];
+        for _ in 0..10 {
+            assert_eq!(far.recv(&mut buffer).expect("answered"), 1000);
+        }
+        assert_eq!(reports.recv_timeout(Duration::from_secs(10)), Ok(1000));
+        handle.command(Duration::from_millis(5));
+        assert_eq!(reports.recv_timeout(Duration::from_secs(10)), Ok(0));
+        handle.remove(1);
+        handle.stop();
+        thread.join().expect("ended");
+        assert!(UdpSocket::bind(to).is_ok(), "the socket was closed");
+    }
+}

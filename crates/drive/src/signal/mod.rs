@@ -202,7 +202,10 @@ impl Links {
             }
             // What a connection said before it was closed by us does not count any more.
             Inbound::Stream { conn, local, remote, bytes } if self.writers.contains_key(&conn) => {
-                core.handle_input(now, Input { transport: Transport::Tcp(conn), local, remote, bytes: &bytes });
+                core.handle_input(
+                    now,
+                    Input { transport: Transport::Tcp(conn), local, remote, bytes: &bytes },
+                );
             }
             Inbound::Stream { .. } => {}
             Inbound::Accepted(stream) if self.writers.len() < CONNECTIONS => {
