@@ -22,7 +22,7 @@ pub enum Command {
         /// Who.
         participant: ParticipantId,
         /// In words for the operator.
-        reason: String,
+        reason: Words,
     },
     /// What the call carries was agreed anew.
     Media {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::id::ParticipantId;
+use crate::refusal::Words;
 use crate::snapshot::{Audio, Quality, Send, Video};
 
 /// Where the call of a participant stands.
@@ -79,7 +80,7 @@ pub struct Participant {
     /// Where the call stands.
     pub state: State,
     /// Why it left or could not be reached.
-    pub reason: Option<String>,
+    pub reason: Option<Words>,
     /// Who dialled.
     pub direction: Direction,
     /// What the operator set.

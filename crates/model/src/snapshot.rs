@@ -84,8 +84,10 @@ pub struct Participant {
     pub uri: String,
     /// Where the call stands.
     pub state: State,
-    /// Why it left or could not be reached.
+    /// Why it left or could not be reached, in Vietnamese.
     pub reason: Option<String>,
+    /// The same in English.
+    pub reason_en: Option<String>,
     /// Who dialled.
     pub direction: Direction,
     /// Its sound.

@@ -153,7 +153,7 @@ impl Conference {
         Ok(())
     }
 
-    fn leave(&mut self, now: Instant, id: ParticipantId, reason: String, events: &mut Vec<Event>) -> Done {
+    fn leave(&mut self, now: Instant, id: ParticipantId, reason: Words, events: &mut Vec<Event>) -> Done {
         let site = self.find_mut(id).ok_or_else(|| no_participant(id))?;
         if site.state == State::Left {
             return Err(gone(id));

@@ -1,0 +1,42 @@
+//! Settings of the focus.
+
+use std::time::Duration;
+
+use cau_sip::sdp::Capabilities;
+
+/// Settings of the focus, fixed at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The SIP endpoint's. `focus` is set by [`crate::Focus::new`].
+    pub sip: cau_sip::Config,
+    /// What is offered and answered.
+    pub capabilities: Capabilities,
+    /// Most conferences.
+    pub max_conferences: usize,
+    /// Most calls at a time, in all conferences; above it 503.
+    pub max_participants: usize,
+    /// Most calls at a time in one conference; above it 486.
+    pub max_per_conference: usize,
+    /// Our name in `Warning` headers: host or address, no blanks.
+    pub agent: String,
+    /// What `Retry-After` says when something is used up, seconds.
+    pub retry_after_s: u32,
+    /// How long calls may go on after [`crate::Focus::begin_drain`].
+    pub drain_grace: Duration,
+}
+
+impl Config {
+    /// Defaults: 1,000 conferences, 4,000 calls, all of them in one conference if need be, 5 s to retry and to drain.
+    pub fn new(sip: cau_sip::Config, capabilities: Capabilities) -> Config {
+        Config {
+            sip,
+            capabilities,
+            max_conferences: 1_000,
+            max_participants: 4_000,
+            max_per_conference: 4_000,
+            agent: "cau".to_owned(),
+            retry_after_s: 5,
+            drain_grace: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The asynchronous way to the focus, for the HTTP API.
+
+use cau_model::command::{Patch, SetLayout, Who};
+use cau_model::{ConferenceId, ParticipantId, Settings, snapshot};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::request::{Answer, Error, Request, Totals};
+
+/// Asks the focus, wherever it runs. Cheap to clone. Requests wait in a bounded queue; a full one makes the asker wait.
+#[derive(Debug, Clone)]
+pub struct Handle(mpsc::Sender<Request>);
+
+type Answered<T> = Result<T, Error>;
+
+impl Handle {
+    /// A handle and the queue its requests come out of, which holds `capacity` of them.
+    pub fn new(capacity: usize) -> (Handle, mpsc::Receiver<Request>) {
+        let (sender, receiver) = mpsc::channel(capacity);
+        (Handle(sender), receiver)
+    }
+
+    /// The raw queue, for [`Request::Media`] and [`Request::Drain`].
+    pub fn sender(&self) -> &mpsc::Sender<Request> {
+        &self.0
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Answered<T> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(request(answer)).await.map_err(|_| Error::ended())?;
+        answered.await.unwrap_or_else(|_| Err(Error::ended()))
+    }
+
+    /// See [`Request::List`].
+    ///
+    /// # Errors
+    /// As all of these: [`Error::Refused`] with the reason, [`Error::Unavailable`] when the focus has ended.
+    pub async fn list(&self) -> Answered<Vec<snapshot::Conference>> {
+        self.ask(Request::List).await
+    }
+
+    /// See [`Request::Conference`].
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn conference(&self, id: ConferenceId) -> Answered<snapshot::Conference> {
+        self.ask(|answer| Request::Conference(id, answer)).await
+    }
+
+    /// See [`Request::Settings`].
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn settings(&self, id: ConferenceId) -> Answered<Settings> {
+        self.ask(|answer| Request::Settings(id, answer)).await
+    }
+
+    /// See [`Request::Create`].
+    ///
+    /// # Errors
+    /// Conflict, something that does not work yet, too many conferences.
+    pub async fn create(&self, id: ConferenceId, settings: Settings) -> Answered<snapshot::Conference> {
+        self.ask(|answer| Request::Create { id, settings: Box::new(settings), answer }).await
+    }
+
+    /// See [`Request::Change`].
+    ///
+    /// # Errors
+    /// Not found, conflict, something that does not work yet.
+    pub async fn change(&self, id: ConferenceId, settings: Settings) -> Answered<snapshot::Conference> {
+        self.ask(|answer| Request::Change { id, settings: Box::new(settings), answer }).await
+    }
+
+    /// See [`Request::End`].
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn end(&self, id: ConferenceId) -> Answered<()> {
+        self.ask(|answer| Request::End(id, answer)).await
+    }
+
+    /// See [`Request::Participants`].
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn participants(&self, id: ConferenceId) -> Answered<Vec<snapshot::Participant>> {
+        self.ask(|answer| Request::Participants(id, answer)).await
+    }
+
+    /// See [`Request::Participant`].
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn participant(
+        &self,
+        conference: ConferenceId,
+        participant: ParticipantId,
+    ) -> Answered<snapshot::Participant> {
+        self.ask(|answer| Request::Participant(conference, participant, answer)).await
+    }
+
+    /// See [`Request::Patch`].
+    ///
+    /// # Errors
+    /// Not found, conflict (has left), invalid.
+    pub async fn patch(
+        &self,
+        conference: ConferenceId,
+        who: Who,
+        patch: Patch,
+    ) -> Answered<Vec<snapshot::Participant>> {
+        self.ask(|answer| Request::Patch { conference, who, patch, answer }).await
+    }
+
+    /// See [`Request::HangUp`].
+    ///
+    /// # Errors
+    /// Not found, conflict (has left).
+    pub async fn hang_up(&self, conference: ConferenceId, participant: ParticipantId) -> Answered<()> {
+        self.ask(|answer| Request::HangUp(conference, participant, answer)).await
+    }
+
+    /// See [`Request::Layout`].
+    ///
+    /// # Errors
+    /// Not found, invalid.
+    pub async fn layout(
+        &self,
+        conference: ConferenceId,
+        layout: SetLayout,
+    ) -> Answered<snapshot::Conference> {
+        self.ask(|answer| Request::Layout { conference, layout, answer }).await
+    }
+
+    /// See [`Request::Speaker`].
+    ///
+    /// # Errors
+    /// Not found, conflict (picture hidden), invalid.
+    pub async fn speaker(
+        &self,
+        conference: ConferenceId,
+        participant: Option<ParticipantId>,
+    ) -> Answered<snapshot::Conference> {
+        self.ask(|answer| Request::Speaker { conference, participant, answer }).await
+    }
+
+    /// See [`Request::Preview`].
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn preview(
+        &self,
+        conference: ConferenceId,
+        participant: ParticipantId,
+        seen: bool,
+    ) -> Answered<Option<Vec<u8>>> {
+        self.ask(|answer| Request::Preview { conference, participant, seen, answer }).await
+    }
+
+    /// See [`Request::Totals`].
+    ///
+    /// # Errors
+    /// None but the end of the focus.
+    pub async fn totals(&self) -> Answered<Totals> {
+        self.ask(Request::Totals).await
+    }
+}

@@ -1,0 +1,68 @@
+//! What is told to everybody who listens: the API's events, the journal, the log.
+
+use cau_model::{ConferenceId, ParticipantId, Words, snapshot};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// Where; `None`: in no conference (a call that was refused).
+    pub conference: Option<ConferenceId>,
+    /// What.
+    pub body: Body,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// A conference as it is now: it began, or settings, layout or speaker changed.
+    Conference(Box<snapshot::Conference>),
+    /// The conference has ended.
+    ConferenceEnded,
+    /// A participant as it is now.
+    Participant {
+        /// Why this is told.
+        change: Change,
+        /// All of it.
+        participant: Box<snapshot::Participant>,
+    },
+    /// Somebody called and was not let in.
+    CallRefused {
+        /// Who: a SIP address.
+        from: String,
+        /// Whom he dialled.
+        to: String,
+        /// The SIP status he got.
+        status: u16,
+        /// Why.
+        words: Words,
+    },
+    /// A key was pressed in a call (RFC 4733 or INFO).
+    Dtmf {
+        /// By whom.
+        participant: ParticipantId,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+    },
+    /// Something an operator should look at.
+    Alarm {
+        /// Whom it concerns, if one participant.
+        participant: Option<ParticipantId>,
+        /// A short name that holds still: `picture-lost`, `picture-back`, `media-lost`, `media-back`, `no-ports`.
+        code: &'static str,
+        /// In words.
+        words: Words,
+    },
+}
+
+/// Why a participant is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It came into the conference.
+    Joined,
+    /// It is gone; `reason` says why.
+    Left,
+    /// Name, rights, state, media or visibility changed.
+    Changed,
+    /// Level or figures of the line changed. At most twice a second for each participant; not for the journal.
+    Level,
+}

@@ -1,0 +1,146 @@
+//! What the rest of the program asks of the focus. Every request carries the way for its answer.
+
+use cau_model::command::{Patch, SetLayout, Who};
+use cau_model::{ConferenceId, ParticipantId, Refusal, Settings, Words, snapshot};
+use tokio::sync::oneshot;
+
+/// The way back for one answer; dropped unused when the focus ends.
+pub type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Why a request was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No such thing, a clash, or it makes no sense (404, 409, 422).
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Not now: something is used up, or the program is ending (503).
+    #[error("{0}")]
+    Unavailable(Words),
+}
+
+impl Error {
+    /// The reason, in both languages.
+    pub fn words(&self) -> &Words {
+        match self {
+            Error::Refused(refusal) => refusal.words(),
+            Error::Unavailable(words) => words,
+        }
+    }
+
+    /// The focus does not answer any more.
+    pub(crate) fn ended() -> Error {
+        Error::Unavailable(Words::new("MCU đang dừng", "the MCU is shutting down"))
+    }
+}
+
+/// A request, an event of a mixer, or the order to end: everything that reaches the focus other than SIP.
+#[derive(Debug)]
+pub enum Request {
+    /// All conferences, in order of their ids.
+    List(Answer<Vec<snapshot::Conference>>),
+    /// One conference.
+    Conference(ConferenceId, Answer<snapshot::Conference>),
+    /// The settings of one conference as they are now.
+    Settings(ConferenceId, Answer<Settings>),
+    /// Opens a conference that is stored already, with the id it got there. Conflict when room or id exists.
+    Create {
+        /// The id given by the store.
+        id: ConferenceId,
+        /// Stored settings.
+        settings: Box<Settings>,
+        /// With the whole of it.
+        answer: Answer<snapshot::Conference>,
+    },
+    /// Takes over settings that are stored already.
+    Change {
+        /// Which conference.
+        id: ConferenceId,
+        /// Stored settings.
+        settings: Box<Settings>,
+        /// With the whole of it.
+        answer: Answer<snapshot::Conference>,
+    },
+    /// Ends a conference: BYE to all.
+    End(ConferenceId, Answer<()>),
+    /// The participants of a conference, those who left lately included, in order of first appearance.
+    Participants(ConferenceId, Answer<Vec<snapshot::Participant>>),
+    /// One participant.
+    Participant(ConferenceId, ParticipantId, Answer<snapshot::Participant>),
+    /// Rights, volume or name of one, or of all but the chair.
+    Patch {
+        /// Where.
+        conference: ConferenceId,
+        /// Whom it concerns.
+        who: Who,
+        /// The change.
+        patch: Patch,
+        /// With those it concerned, as they are now.
+        answer: Answer<Vec<snapshot::Participant>>,
+    },
+    /// Hangs up one participant.
+    HangUp(ConferenceId, ParticipantId, Answer<()>),
+    /// Sets a layout. When it is for everybody the settings change: store those of [`Request::Settings`] afterwards.
+    Layout {
+        /// Where.
+        conference: ConferenceId,
+        /// The layout.
+        layout: SetLayout,
+        /// With the whole conference.
+        answer: Answer<snapshot::Conference>,
+    },
+    /// Names the speaker, or gives it back to the voice.
+    Speaker {
+        /// Where.
+        conference: ConferenceId,
+        /// Who; `None`: the voice decides.
+        participant: Option<ParticipantId>,
+        /// With the whole conference.
+        answer: Answer<snapshot::Conference>,
+    },
+    /// A still of what a participant sends or sees, as JPEG; `None` when there is no picture. May take a second.
+    Preview {
+        /// Where.
+        conference: ConferenceId,
+        /// Whose.
+        participant: ParticipantId,
+        /// What he sees instead of what he sends.
+        seen: bool,
+        /// With the image.
+        answer: Answer<Option<Vec<u8>>>,
+    },
+    /// Counters and gauges for health and metrics.
+    Totals(Answer<Totals>),
+    /// A report of a mixer.
+    Media(cau_mixer::Event),
+    /// No new calls; BYE to all after the grace time.
+    Drain,
+}
+
+/// Counters (since the start) and gauges (now).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Totals {
+    /// Conferences now.
+    pub conferences: usize,
+    /// Calls now, those being set up included.
+    pub calls: usize,
+    /// Participants in a conference now.
+    pub participants: usize,
+    /// Calls let in.
+    pub accepted: u64,
+    /// Calls to a room that does not exist.
+    pub refused_room: u64,
+    /// Calls without a codec in common, or with a description that cannot be read.
+    pub refused_media: u64,
+    /// Calls refused because ports, seats or the whole machine were used up.
+    pub refused_full: u64,
+    /// Calls refused because the program was ending.
+    pub refused_draining: u64,
+    /// Notices lost because nobody took them.
+    pub lost_notices: u64,
+    /// Whether the program is ending.
+    pub draining: bool,
+    /// Counters of SIP.
+    pub sip: cau_sip::Counters,
+    /// Sum of the figures of all workers as last reported.
+    pub mixer: Vec<cau_mixer::event::Totals>,
+}

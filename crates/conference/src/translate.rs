@@ -1,0 +1,78 @@
+//! From what `sip` negotiated to what the mixer wants to know.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use cau_mixer::command::{
+    AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Stream, VideoLeg,
+};
+use cau_sip::sdp;
+
+/// A leg as negotiated. `peer` is where signalling comes from: media goes there where the description names no address,
+/// until a packet shows a better one.
+pub(crate) fn leg(negotiated: &sdp::Negotiated, name: Arc<str>, cname: &str, peer: IpAddr) -> LegConfig {
+    LegConfig {
+        name,
+        cname: Some(cname.to_owned()),
+        audio: negotiated.audio.as_ref().map(|audio| self::audio(audio, peer)),
+        video: negotiated.video.as_ref().map(|video| self::video(video, peer)),
+    }
+}
+
+fn stream(stream: &sdp::Stream, peer: IpAddr) -> Stream {
+    let known = |addr: SocketAddr| {
+        let ip = if addr.ip().is_unspecified() { peer } else { addr.ip() };
+        SocketAddr::new(ip, addr.port())
+    };
+    Stream {
+        remote: known(stream.remote),
+        remote_rtcp: known(stream.remote_rtcp),
+        rtcp_mux: stream.rtcp_mux,
+        send: stream.send,
+        recv: stream.recv,
+    }
+}
+
+fn audio(audio: &sdp::Audio, peer: IpAddr) -> AudioLeg {
+    AudioLeg {
+        stream: stream(&audio.stream, peer),
+        codec: codec(&audio.codec),
+        pt_send: audio.pt_send,
+        pt_recv: audio.pt_recv.iter().map(|(pt, format)| (*pt, codec(format))).collect(),
+        dtmf: audio.dtmf,
+        comfort_noise: audio.comfort_noise,
+        max_kbps: Some(audio.max_kbps),
+    }
+}
+
+fn codec(codec: &sdp::AudioCodec) -> AudioCodec {
+    match codec {
+        sdp::AudioCodec::Opus(opus) => AudioCodec::Opus { fec: opus.fec },
+        sdp::AudioCodec::G722 => AudioCodec::G722,
+        sdp::AudioCodec::Pcma => AudioCodec::Pcma,
+        sdp::AudioCodec::Pcmu => AudioCodec::Pcmu,
+    }
+}
+
+fn video(video: &sdp::Video, peer: IpAddr) -> VideoLeg {
+    VideoLeg {
+        stream: stream(&video.stream, peer),
+        pt_send: video.pt_send,
+        mode: mode(video.mode),
+        limits: Limits {
+            max_fs: video.limits.max_fs,
+            max_mbps: video.limits.max_mbps,
+            max_kbps: video.limits.max_br_kbps,
+        },
+        pt_recv: video.pt_recv.iter().map(|(pt, packetization)| (*pt, mode(*packetization))).collect(),
+        feedback: Feedback { pli: video.feedback.pli, fir: video.feedback.fir },
+        max_kbps: Some(video.max_kbps),
+    }
+}
+
+fn mode(mode: sdp::h264::Mode) -> Mode {
+    match mode {
+        sdp::h264::Mode::SingleNal => Mode::Single,
+        sdp::h264::Mode::NonInterleaved => Mode::NonInterleaved,
+    }
+}
