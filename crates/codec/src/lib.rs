@@ -19,5 +19,11 @@
 
 pub mod video;
 
+pub mod audio;
+pub mod clip;
+pub mod draw;
+pub mod jpeg;
+pub mod scale;
+
 mod libav;
 mod yuv;

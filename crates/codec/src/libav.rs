@@ -35,7 +35,12 @@ pub(crate) fn complaints() -> u32 {
 
 /// libav writes to stderr unless told otherwise. What it says about streams from outside is at most `debug` here: a sender must not be able to
 /// fill our log.
-unsafe extern "C" fn log(source: *mut c_void, level: c_int, format: *const c_char, arguments: *mut ffi::__va_list_tag) {
+unsafe extern "C" fn log(
+    source: *mut c_void,
+    level: c_int,
+    format: *const c_char,
+    arguments: *mut ffi::__va_list_tag,
+) {
     // The high bits are a colour.
     let level = level & 0xff;
     if level <= ffi::AV_LOG_ERROR {
@@ -95,7 +100,8 @@ impl Frame {
             let mut planes = Planes { width, height, data: [&[]; 3], stride: [0; 3] };
             for i in 0..3 {
                 let (columns, rows) = (planes.columns(i), planes.rows(i));
-                let (data, stride) = ((*frame).data.as_ptr().add(i).read(), (*frame).linesize.as_ptr().add(i).read());
+                let (data, stride) =
+                    ((*frame).data.as_ptr().add(i).read(), (*frame).linesize.as_ptr().add(i).read());
                 let stride = stride as usize;
                 let slice = std::slice::from_raw_parts(data, stride * rows.saturating_sub(1) + columns);
                 if let (Some(d), Some(s)) = (planes.data.get_mut(i), planes.stride.get_mut(i)) {
@@ -124,6 +130,16 @@ impl Frame {
                 && sy >= width
                 && su >= width / 2
                 && sv >= width / 2
+        }
+    }
+
+    /// Width to height of one pixel; what is not said or makes no sense is square.
+    pub(crate) fn pixel_aspect(&self) -> (u32, u32) {
+        // SAFETY: reads of plain fields of a frame we own.
+        let ratio = unsafe { (*self.as_ptr()).sample_aspect_ratio };
+        match (u32::try_from(ratio.num), u32::try_from(ratio.den)) {
+            (Ok(w @ 1..=65_535), Ok(h @ 1..=65_535)) if w <= h * 4 && h <= w * 4 => (w, h),
+            _ => (1, 1),
         }
     }
 

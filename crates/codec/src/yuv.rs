@@ -25,7 +25,14 @@ unsafe extern "C" {
         dst_height: c_int,
         filtering: Filter,
     );
-    fn CopyPlane(src: *const u8, src_stride: c_int, dst: *mut u8, dst_stride: c_int, width: c_int, height: c_int);
+    fn CopyPlane(
+        src: *const u8,
+        src_stride: c_int,
+        dst: *mut u8,
+        dst_stride: c_int,
+        width: c_int,
+        height: c_int,
+    );
 }
 
 /// A rectangle of one plane: `rows` rows of `columns` bytes, `stride` apart, from the beginning of the slice.
@@ -40,7 +47,8 @@ impl<T: AsRef<[u8]>> Area<T> {
     /// Do all of its rows lie in the slice, and all its numbers in an `int`?
     fn is_sound(&self) -> bool {
         let limit = c_int::MAX as usize;
-        let last = self.stride.checked_mul(self.rows.saturating_sub(1)).and_then(|n| n.checked_add(self.columns));
+        let last =
+            self.stride.checked_mul(self.rows.saturating_sub(1)).and_then(|n| n.checked_add(self.columns));
         self.columns > 0
             && self.rows > 0
             && self.columns <= self.stride

@@ -175,7 +175,14 @@ impl Decoder {
         let raw = frame.as_ptr();
         // SAFETY: plain fields of a frame we own.
         let (width, height, key, timestamp, flags, errors) = unsafe {
-            ((*raw).width, (*raw).height, (*raw).key_frame != 0, (*raw).pts, (*raw).flags, (*raw).decode_error_flags)
+            (
+                (*raw).width,
+                (*raw).height,
+                (*raw).key_frame != 0,
+                (*raw).pts,
+                (*raw).flags,
+                (*raw).decode_error_flags,
+            )
         };
         if !frame.is_i420() || !self.limits.allows(width as u32, height as u32) {
             return Err(self.size_error(width as u32, height as u32));
@@ -187,7 +194,8 @@ impl Decoder {
             (false, false, Chain::Broken | Chain::NoKey) => Damage::Inherited,
         };
         self.chain = if damage == Damage::None { Chain::Whole } else { Chain::Broken };
-        let picture = if frame.is_full_range() { to_limited_range(frame) } else { Picture::from_frame(frame) };
+        let picture =
+            if frame.is_full_range() { to_limited_range(frame) } else { Picture::from_frame(frame) };
         Ok(Decoded { picture, timestamp, key, damage })
     }
 
@@ -204,7 +212,8 @@ impl Decoder {
         }
         // libavcodec leaves the size of the parameter set it refused here.
         // SAFETY: plain fields of our context.
-        let (width, height) = unsafe { ((*self.context.as_ptr()).coded_width, (*self.context.as_ptr()).coded_height) };
+        let (width, height) =
+            unsafe { ((*self.context.as_ptr()).coded_width, (*self.context.as_ptr()).coded_height) };
         let (width, height) = (width.max(0) as u32, height.max(0) as u32);
         if !self.limits.allows(width, height) {
             return self.size_error(width, height);
@@ -321,7 +330,9 @@ unsafe extern "C" fn choose_format(
 /// Some cameras send samples of 0–255; a mosaic can have only one range, so those are copied into 16–235 (16–240 for colour).
 fn to_limited_range(frame: Frame) -> Picture {
     let planes = frame.planes();
-    let Some(mut canvas) = Canvas::new(planes.width, planes.height) else { return Picture::from_frame(frame) };
+    let Some(mut canvas) = Canvas::new(planes.width, planes.height) else {
+        return Picture::from_frame(frame);
+    };
     let to = canvas.planes_mut();
     for (i, (data, stride)) in to.data.into_iter().zip(to.stride).enumerate() {
         let span = if i == 0 { 219 } else { 224 };

@@ -82,6 +82,14 @@ impl Picture {
         self.planes().height
     }
 
+    /// Width to height of one pixel, from the VUI of the stream: (1, 1) nearly always, (12, 11) of CIF that means 4:3.
+    pub fn pixel_aspect(&self) -> (u32, u32) {
+        match &*self.0 {
+            Storage::Canvas(_) => (1, 1),
+            Storage::Frame(frame) => frame.pixel_aspect(),
+        }
+    }
+
     /// Is it the very same picture (not just an equal one)? What a cache of scaled copies asks.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -63,8 +63,10 @@ impl OpenH264 {
         settings.check()?;
         let mut encoder = Handle::new()?;
         let parameters = parameters(&encoder, &settings)?;
-        let initialize =
-            encoder.table().InitializeExt.ok_or_else(|| Error::Setup("OpenH264 without InitializeExt".into()))?;
+        let initialize = encoder
+            .table()
+            .InitializeExt
+            .ok_or_else(|| Error::Setup("OpenH264 without InitializeExt".into()))?;
         let mut level: c_int = sys::WELS_LOG_QUIET as c_int;
         encoder.set_option(sys::ENCODER_OPTION_TRACE_LEVEL, &mut level)?;
         // SAFETY: a live object and parameters made by its own defaults.

@@ -120,7 +120,9 @@ impl Encode for X264 {
 fn units(stream: &[u8]) -> Vec<Bytes> {
     let all = Bytes::copy_from_slice(stream);
     let ranges = nal::split_annex_b(stream).into_iter();
-    let wanted = ranges.filter(|r| !matches!(nal::kind(stream.get(r.clone()).unwrap_or_default()), nal::SEI | nal::DELIMITER));
+    let wanted = ranges.filter(|r| {
+        !matches!(nal::kind(stream.get(r.clone()).unwrap_or_default()), nal::SEI | nal::DELIMITER)
+    });
     wanted.map(|r| all.slice(r)).collect()
 }
 
@@ -133,7 +135,13 @@ impl Lent {
         let [y, _, _] = planes.data;
         // SAFETY: read-only, and freeing it frees nothing but the counter.
         let buffer = unsafe {
-            ffi::av_buffer_create(y.as_ptr().cast_mut(), y.len(), Some(keep), ptr::null_mut(), ffi::AV_BUFFER_FLAG_READONLY)
+            ffi::av_buffer_create(
+                y.as_ptr().cast_mut(),
+                y.len(),
+                Some(keep),
+                ptr::null_mut(),
+                ffi::AV_BUFFER_FLAG_READONLY,
+            )
         };
         (!buffer.is_null()).then_some(Self(buffer))
     }
@@ -176,12 +184,16 @@ fn open(settings: &Settings) -> Result<Context, Error> {
     options.set(c"preset", "superfast")?;
     options.set(c"tune", "zerolatency")?;
     options.set(c"forced-idr", "1")?;
-    options.set(c"profile", match settings.profile {
-        Profile::ConstrainedBaseline => "baseline",
-        Profile::Main => "main",
-        Profile::High => "high",
-    })?;
-    let mut parameters = String::from("scenecut=0:threads=1:sliced-threads=0:sync-lookahead=0:rc-lookahead=0:bframes=0");
+    options.set(
+        c"profile",
+        match settings.profile {
+            Profile::ConstrainedBaseline => "baseline",
+            Profile::Main => "main",
+            Profile::High => "high",
+        },
+    )?;
+    let mut parameters =
+        String::from("scenecut=0:threads=1:sliced-threads=0:sync-lookahead=0:rc-lookahead=0:bframes=0");
     parameters.push_str(&settings.key_interval.map_or(":keyint=infinite".into(), |n| format!(":keyint={n}")));
     if let Some(bytes) = settings.max_nal_bytes {
         parameters.push_str(&format!(":slice-max-size={bytes}"));
