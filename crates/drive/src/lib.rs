@@ -1,5 +1,6 @@
 //! Clock, sockets, timers and threads: the only crate that touches the world. It runs the sans-IO cores.
 //!
+//! - [`addresses`]: the machine's own addresses.
 //! - [`clock`]: monotonic time for the cores and the wall clock it corresponds to.
 //! - [`media`]: threads that own RTP sockets and run one media core each (batched with GRO and GSO).
 //! - [`pool`]: threads for work on pixels, which may take milliseconds.
@@ -7,6 +8,7 @@
 //! - [`signal`]: the SIP sockets (UDP, TCP) and the loop around the signalling core.
 //! - [`limits`]: what the operating system allows this process.
 
+pub mod addresses;
 pub mod clock;
 pub mod limits;
 pub mod media;

@@ -22,10 +22,6 @@ pub struct Config {
     pub control_bind: SocketAddr,
     /// Pictures.
     pub video: Video,
-    /// Voice switching: how long a voice must last to take the floor.
-    pub voice_onset: Duration,
-    /// Voice switching: how long the floor is kept at least.
-    pub voice_hold: Duration,
     /// Threads for packets and sound.
     pub packet_threads: usize,
     /// Threads for pictures.
@@ -45,8 +41,8 @@ pub struct Sip {
     pub bind: Vec<SocketAddr>,
     /// Address for Contact and SDP when it differs.
     pub advertise: Option<IpAddr>,
-    /// Largest message in bytes.
-    pub max_message: usize,
+    /// Largest body of a message in bytes.
+    pub max_body: usize,
     /// Calls at the same time.
     pub max_calls: usize,
 }

@@ -28,7 +28,7 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
             advertise: v.optional("sip.advertise", |w| {
                 w.parse::<IpAddr>().map_err(|_| format!("`{w}` is not an IP address"))
             })?,
-            max_message: v.number("sip.max_message", 65_536, 2_048..=1_048_576)?,
+            max_body: v.number("sip.max_body", 65_536, 2_048..=1_048_576)?,
             max_calls: v.number("sip.max_calls", 2_000, 1..=100_000)?,
         },
         rtp_ports: v.one("rtp.ports", "20000-29999", port_range)?,
@@ -52,8 +52,6 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
                 _ => Err(format!("`{w}` is none of auto, openh264, x264")),
             })?,
         },
-        voice_onset: Duration::from_millis(v.number("voice.onset_ms", 700, 0..=10_000)?),
-        voice_hold: Duration::from_millis(v.number("voice.hold_ms", 2_000, 0..=60_000)?),
         packet_threads: threads(v.number("media.packet_threads", 0, 0..=256)?),
         picture_threads: threads(v.number("media.picture_threads", 0, 0..=256)?),
         max_participants: v.number("conference.max_participants", 500, 1..=20_000)?,

@@ -1,0 +1,237 @@
+//! Puts the MCU together and takes it apart: store, media threads, signalling thread, HTTP.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use cau_conference::{Focus, Handle, Notice, Request};
+use cau_control::{About, Events, State};
+use cau_drive::{Clock, pool::Pool, signal};
+use cau_sip::{
+    message::Host,
+    sdp::{Capabilities, h264::Receive},
+};
+use cau_store::{Journal, Options, Store};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::{config::Config, data_dir, failure::Failure, media::Threads, ports_file, signalling::Signalling};
+
+/// Requests and reports waiting for signalling.
+const QUEUE: usize = 65_536;
+/// How long HTTP may take to end, and signalling beyond the grace time of the drain.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// A running MCU.
+pub struct Bridge {
+    /// Addresses of the SIP sockets.
+    pub sip: Vec<SocketAddr>,
+    /// `host:port` for people to dial, the most useful first.
+    pub dial: Vec<String>,
+    /// Address of the console.
+    pub http: SocketAddr,
+    /// Where the first password of `admin` was written, when it was made just now.
+    pub admin_password_file: Option<PathBuf>,
+    /// Asks the focus.
+    pub focus: Handle,
+    /// Rooms and users.
+    pub store: Store,
+    state: State,
+    signalling: oneshot::Receiver<()>,
+    web: JoinHandle<std::io::Result<()>>,
+    journal: Journal,
+    grace: Duration,
+}
+
+/// Builds and starts everything. When it returns, calls are taken and `ports.json` is written.
+///
+/// # Errors
+/// [`Failure`] with the remedy; nothing is left running that matters.
+pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Bridge, Failure> {
+    data_dir::prepare(&config.data_dir)?;
+    match cau_drive::limits::raise_open_files() {
+        Ok(files) if files < 4 * config.sip.max_calls as u64 => {
+            tracing::warn!("only {files} open files are allowed, enough for about {} calls: raise the limit (ulimit -n)", files / 4);
+        }
+        Ok(_) => {}
+        Err(e) => tracing::warn!("the limit of open files cannot be raised: {e}"),
+    }
+    let clock = Clock::start();
+    let mut options = Options::new(&config.data_dir);
+    options.admin_password = admin_password;
+    let opened = Store::open(options, clock.wall).await?;
+    let store = opened.store;
+    let journal = store.journal();
+
+    let (focus, requests) = Handle::new(QUEUE);
+    let pool = Arc::new(Pool::new(config.picture_threads).map_err(Failure::system("threads for pictures"))?);
+    let threads = Threads::start(config, clock, &pool, focus.sender()).map_err(Failure::system("threads for sound"))?;
+    let events = Events::new(clock.wall);
+    let notices = listener(events.clone(), journal.clone());
+    let (sip, signalling) = start_signalling(config, threads, requests, notices).await?;
+
+    for record in store.conferences().await? {
+        if let Err(e) = focus.create(record.id, record.settings).await {
+            tracing::error!(conference = %record.id, "a stored conference cannot be opened: {}", e.words().en);
+        }
+    }
+
+    let dial = dial_addresses(&sip, config.sip.advertise);
+    let listener = TcpListener::bind(config.control_bind)
+        .await
+        .map_err(|source| Failure::Control { addr: config.control_bind, source })?;
+    let http = listener.local_addr().map_err(Failure::system("the console's address"))?;
+    let about = About { version: env!("CARGO_PKG_VERSION").to_owned(), sip: dial.clone() };
+    let state = State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about);
+    let web = serve_web(listener, state.clone());
+    let first = sip.first().copied().unwrap_or(config.control_bind);
+    ports_file::write(&config.data_dir, first, http).map_err(|source| Failure::DataDir {
+        path: config.data_dir.clone(),
+        source,
+    })?;
+    let grace = config.drain_grace;
+    Ok(Bridge {
+        sip,
+        dial,
+        http,
+        admin_password_file: opened.admin_password_file,
+        focus,
+        store,
+        state,
+        signalling,
+        web,
+        journal,
+        grace,
+    })
+}
+
+impl Bridge {
+    /// Waits until the system asks for an end (SIGTERM, SIGINT), then drains: no new calls, BYE to all after the grace
+    /// time, everything stored.
+    ///
+    /// # Errors
+    /// [`Failure`] when signalling or the console end by themselves.
+    pub async fn run(mut self) -> Result<(), Failure> {
+        let end = tokio::select! {
+            end = asked_to_end() => end,
+            _ = &mut self.signalling => Err(Failure::Internal("signalling has ended unexpectedly".into())),
+            _ = &mut self.web => Err(Failure::Internal("the console has ended unexpectedly".into())),
+        };
+        tracing::info!("draining: no new calls, BYE to all in {} s", self.grace.as_secs());
+        let _ = self.focus.sender().send(Request::Drain).await;
+        if tokio::time::timeout(self.grace + ENDING, self.signalling).await.is_err() {
+            tracing::warn!("some calls did not end in time");
+        }
+        self.state.shutdown().cancel();
+        let _ = tokio::time::timeout(ENDING, self.web).await;
+        self.journal.flush().await;
+        self.store.close().await;
+        tracing::info!("ended");
+        end
+    }
+}
+
+async fn asked_to_end() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate()).map_err(Failure::system("signals"))?;
+    let mut int = signal(SignalKind::interrupt()).map_err(Failure::system("signals"))?;
+    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    Ok(())
+}
+
+fn listener(events: Events, journal: Journal) -> impl FnMut(Notice) + Send + 'static {
+    move |notice| {
+        if let Some(entry) = events.notice(Clock::wall_now(), &notice) {
+            journal.append(entry);
+        }
+    }
+}
+
+/// The signalling thread has a runtime of its own: nothing the console does can hold up a call.
+async fn start_signalling(
+    config: &Config,
+    threads: Threads,
+    requests: tokio::sync::mpsc::Receiver<Request>,
+    notices: impl FnMut(Notice) + Send + 'static,
+) -> Result<(Vec<SocketAddr>, oneshot::Receiver<()>), Failure> {
+    let (bound, is_bound) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let config = config.clone();
+    let run = move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(source) => {
+                let _ = bound.send(Err(Failure::System { what: "the signalling loop", source }));
+                return;
+            }
+        };
+        runtime.block_on(async move {
+            let sockets = match signal::Sockets::bind(&config.sip.bind) {
+                Ok(sockets) => sockets,
+                Err(e) => {
+                    let _ = bound.send(Err(e.into()));
+                    return;
+                }
+            };
+            let addrs = sockets.addrs();
+            let focus = Focus::new(focus_config(&config, &addrs), Box::new(threads), rand::random());
+            let _ = bound.send(Ok(addrs));
+            signal::run(&mut Signalling::new(focus, notices), sockets, requests).await;
+        });
+        let _ = end.send(());
+    };
+    thread::Builder::new().name("signalling".into()).spawn(run).map_err(Failure::system("the signalling thread"))?;
+    let addrs = is_bound.await.map_err(|_| Failure::Internal("signalling did not start".into()))??;
+    Ok((addrs, ended))
+}
+
+fn focus_config(config: &Config, addrs: &[SocketAddr]) -> cau_conference::Config {
+    let mut sip = cau_sip::Config {
+        user_agent: concat!("Cau/", env!("CARGO_PKG_VERSION")).to_owned(),
+        udp: addrs.to_vec(),
+        tcp: addrs.to_vec(),
+        max_calls: config.sip.max_calls,
+        ..cau_sip::Config::default()
+    };
+    sip.limits.body = config.sip.max_body;
+    sip.advertise =
+        config.sip.advertise.map(|ip| cau_sip::Advertise { host: Host::Ip(ip), port: None }).into_iter().collect();
+    // One line profile for everybody: what sites are asked to send is what they are sent, so that sources suit receivers.
+    let large = config.video.width * config.video.height > 1280 * 720;
+    let receive = if large { Receive::HD1080 } else { Receive::HD720 };
+    let capabilities = Capabilities::mcu(receive, config.video.kbps.max(2_000));
+    let mut focus = cau_conference::Config::new(sip, capabilities);
+    focus.max_participants = config.sip.max_calls;
+    focus.max_per_conference = config.max_participants;
+    focus.drain_grace = config.drain_grace;
+    focus
+}
+
+/// Where people dial: the advertised address, else the bound one, else every address of the machine.
+fn dial_addresses(sip: &[SocketAddr], advertise: Option<IpAddr>) -> Vec<String> {
+    let mut all: Vec<SocketAddr> = Vec::new();
+    for bound in sip {
+        match advertise.filter(|ip| ip.is_ipv6() == bound.is_ipv6()) {
+            Some(ip) => all.push(SocketAddr::new(ip, bound.port())),
+            None if bound.ip().is_unspecified() => all.extend(
+                cau_drive::addresses::local()
+                    .into_iter()
+                    .filter(|ip| ip.is_ipv6() == bound.is_ipv6())
+                    .map(|ip| SocketAddr::new(ip, bound.port())),
+            ),
+            None => all.push(*bound),
+        }
+    }
+    all.sort_by_key(|a| (a.ip().is_loopback(), a.is_ipv6()));
+    all.dedup();
+    all.iter().map(ToString::to_string).collect()
+}
+
+fn serve_web(listener: TcpListener, state: State) -> JoinHandle<std::io::Result<()>> {
+    let shutdown = state.shutdown();
+    let app = cau_control::router(state).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await })
+}
