@@ -23,9 +23,7 @@ pub fn answer(
     origin: &Origin,
 ) -> Result<(Session, Negotiated), Refused> {
     let mut session = Session::new(origin.clone(), ports.addr);
-    if !offer.times.is_empty() {
-        session.times.clone_from(&offer.times);
-    }
+    session.times.clone_from(&offer.times);
     let mut agreed = Negotiated::default();
     for (index, media) in offer.media.iter().enumerate() {
         let peer = Peer::new(offer, media, index);
@@ -131,12 +129,11 @@ fn video(peer: Peer<'_>, ours: &Capabilities, ports: &Ports) -> Result<(Media, V
     }
     offer::add_bandwidth(&mut line, ours.max_kbps);
     let feedback = |pt| Feedback::of(peer.media, pt).and(ours.feedback);
-    if peer.media.attributes.all("rtcp-fb").any(|fb| fb.starts_with('*')) {
-        feedback(first.format.pt).write("*", &mut line.attributes);
-    } else {
-        for u in &usable {
-            feedback(u.format.pt).write(&u.format.pt.to_string(), &mut line.attributes);
-        }
+    // In the form it was offered in: devices understand what they write themselves.
+    let for_all = Feedback::of_all(peer.media).and(ours.feedback);
+    for_all.write("*", &mut line.attributes);
+    for u in &usable {
+        feedback(u.format.pt).without(for_all).write(&u.format.pt.to_string(), &mut line.attributes);
     }
     if peer.media.attributes.first("content").is_some_and(|c| c.eq_ignore_ascii_case("main")) {
         line.attributes.push("content", "main");

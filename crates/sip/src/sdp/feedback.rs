@@ -38,12 +38,30 @@ impl Feedback {
     /// What the line says of a payload type, with the wildcard's. RFC 4585 allows it in AVPF only, but devices write it in AVP too;
     /// it counts in both. Several messages may stand on one line (`ccm fir tmmbr`).
     pub(super) fn of(media: &Media, pt: u8) -> Self {
-        let pt = pt.to_string();
+        Self::said_of(media, &pt.to_string()).or(Self::of_all(media))
+    }
+
+    /// What the line says of all payload types (`*`).
+    pub(super) fn of_all(media: &Media) -> Self {
+        Self::said_of(media, "*")
+    }
+
+    fn said_of(media: &Media, wanted: &str) -> Self {
         let lines = media.attributes.all("rtcp-fb").filter_map(|value| {
             let (whom, what) = value.split_once(char::is_whitespace)?;
-            (whom == "*" || whom == pt).then(|| Self::read(what))
+            (whom == wanted).then(|| Self::read(what))
         });
         lines.fold(Self::default(), Self::or)
+    }
+
+    /// What is here and not in the other.
+    pub(super) fn without(self, other: Self) -> Self {
+        Self {
+            nack: self.nack && !other.nack,
+            pli: self.pli && !other.pli,
+            fir: self.fir && !other.fir,
+            tmmbr: self.tmmbr && !other.tmmbr,
+        }
     }
 
     fn read(what: &str) -> Self {

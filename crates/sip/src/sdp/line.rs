@@ -82,7 +82,8 @@ fn rtcp(media: &Media, rtp: SocketAddr) -> SocketAddr {
     let Some(value) = media.attributes.first("rtcp") else { return default };
     let mut words = value.split_whitespace();
     let Some(port) = words.next().and_then(|p| p.parse().ok()).filter(|p| *p != 0) else { return default };
-    let ip = words.last().and_then(|a| super::parse::address(a).ip()).filter(|ip| !ip.is_unspecified());
+    let ip =
+        words.last().and_then(super::parse::address).and_then(|a| a.ip()).filter(|ip| !ip.is_unspecified());
     SocketAddr::new(ip.filter(|ip| ip.is_ipv4() == rtp.is_ipv4()).unwrap_or(rtp.ip()), port)
 }
 

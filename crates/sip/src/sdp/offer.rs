@@ -141,6 +141,8 @@ struct Numbers {
 
 impl Numbers {
     fn of(previous: Option<&Media>) -> Self {
+        // A closed line that is opened again is a new stream (RFC 3264 8.1).
+        let previous = previous.filter(|m| m.port != 0);
         let old = previous.map(formats).unwrap_or_default();
         let used = previous.iter().flat_map(|m| &m.formats).filter_map(|f| f.parse().ok()).collect();
         Self { old, used }

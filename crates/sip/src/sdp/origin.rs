@@ -29,15 +29,15 @@ impl Origin {
         self.id == other.id && self.version == other.version && self.username == other.username
     }
 
-    /// Gives `session`, our next description, its version: the last one's when nothing but `o=` differs, otherwise one more.
-    /// Keeps the version for the next call. `last` is the description we sent before, `None` at first.
+    /// Gives `session`, our next description, its version: the last one's when nothing but `o=` differs, otherwise one more than
+    /// was ever used, also by an offer that was refused. `last` is our description in force, `None` at first.
     pub fn revise(&mut self, session: &mut Session, last: Option<&Session>) {
         if let Some(last) = last {
-            self.version = last.origin.version;
             session.origin = last.origin.clone();
-            if session != last {
-                self.version = self.version.saturating_add(1);
+            if session == last {
+                return;
             }
+            self.version = self.version.max(last.origin.version).saturating_add(1);
         }
         session.origin = self.clone();
     }
@@ -55,7 +55,7 @@ impl Origin {
             username: if name.is_empty() { "-".to_owned() } else { name },
             id: numbers.first().map_or(0, |w| fold(w)),
             version: numbers.get(1).map_or(0, |w| fold(w)),
-            address: address.map_or_else(Address::default, |a| super::parse::address(a)),
+            address: address.and_then(|a| super::parse::address(a)).unwrap_or_default(),
         }
     }
 }

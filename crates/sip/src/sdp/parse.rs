@@ -67,6 +67,9 @@ impl Session {
         if !known {
             return Err(Error::NotSdp);
         }
+        if session.times.is_empty() {
+            session.times.push("0 0".to_owned());
+        }
         session.other.sort_by_key(|(kind, _)| rank(*kind));
         for media in &mut session.media {
             media.other.sort_by_key(|(kind, _)| rank(*kind));
@@ -131,18 +134,21 @@ fn media(value: &str) -> Option<Media> {
 
 /// `c=IN IP4 <address>[/ttl][/count]`; the address alone is taken too.
 fn connection(value: &str) -> Option<Address> {
-    value.split_whitespace().last().filter(|w| !matches!(*w, "IN" | "IP4" | "IP6")).map(address)
+    value.split_whitespace().last().and_then(address)
 }
 
 /// An address as devices write it: brackets, zone and multicast suffix are taken off.
-pub(super) fn address(word: &str) -> Address {
+pub(super) fn address(word: &str) -> Option<Address> {
     let bare = word.split('/').next().unwrap_or(word);
     let bare = bare.trim_start_matches('[').trim_end_matches(']');
     let bare = bare.split('%').next().unwrap_or(bare);
+    let is_type = ["IN", "IP4", "IP6"].iter().any(|t| t.eq_ignore_ascii_case(bare));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     match bare.parse::<IpAddr>() {
-        Ok(IpAddr::V6(ip)) => Address::Ip(unmapped(ip)),
-        Ok(ip) => Address::Ip(ip),
-        Err(_) => Address::Name(bare.to_owned()),
+        Ok(IpAddr::V6(ip)) => Some(Address::Ip(unmapped(ip))),
+        Ok(ip) => Some(Address::Ip(ip)),
+        Err(_) if bare.is_empty() || is_type || !bare.chars().all(is_name) => None,
+        Err(_) => Some(Address::Name(bare.to_owned())),
     }
 }
 

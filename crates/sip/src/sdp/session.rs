@@ -18,7 +18,7 @@ pub struct Session {
     pub connection: Option<Address>,
     /// `b=` of the whole session.
     pub bandwidth: Vec<Bandwidth>,
-    /// `t=` lines, as written.
+    /// `t=` lines, as written; `0 0` when there was none.
     pub times: Vec<String>,
     /// `a=` of the session.
     pub attributes: Attributes,

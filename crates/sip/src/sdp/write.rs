@@ -17,18 +17,18 @@ impl Session {
             out.line('c', &address.to_string());
         }
         out.bandwidth(&self.bandwidth);
-        if self.times.is_empty() {
-            out.line('t', "0 0");
-        }
         for time in &self.times {
             out.line('t', time);
         }
         out.others(&self.other, "rzk");
         out.attributes(&self.attributes);
         for media in &self.media {
-            // The grammar wants a format even where a careless offer had none.
-            let formats = if media.formats.is_empty() { "0".to_owned() } else { media.formats.join(" ") };
-            out.line('m', &format!("{} {} {} {formats}", media.kind, media.port, media.protocol));
+            let mut line = format!("{} {} {}", media.kind, media.port, media.protocol);
+            for format in &media.formats {
+                line.push(' ');
+                line.push_str(format);
+            }
+            out.line('m', &line);
             out.others(&media.other, "i");
             if let Some(address) = &media.connection {
                 out.line('c', &address.to_string());
