@@ -1,0 +1,482 @@
+//! The playout buffer of one incoming sound stream.
+
+use super::estimator::Estimator;
+use crate::packet::Packet;
+use crate::payload::{ComfortNoise, Format, opus_is_dtx};
+use crate::seq::{Unwrap16, Unwrap32};
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Time between two pulls.
+pub const TICK: Duration = Duration::from_millis(20);
+
+/// What the stream is and how long it may be held.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Formats by payload type, comfort noise included; other payload types are counted and dropped (take telephone-event out before).
+    pub formats: SmallVec<[(u8, Format); 4]>,
+    /// The least delay aimed at. A clean line is played with this and up to one pull more.
+    pub min: Duration,
+    /// The longest delay; older sound falls out.
+    pub max: Duration,
+}
+
+impl Config {
+    /// With the usual bounds: 10 ms to 500 ms.
+    pub fn new(formats: impl IntoIterator<Item = (u8, Format)>) -> Self {
+        Self {
+            formats: formats.into_iter().collect(),
+            min: Duration::from_millis(10),
+            max: Duration::from_millis(500),
+        }
+    }
+}
+
+/// A piece of sound to play.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pull {
+    /// Decode this packet.
+    Packet(Packet),
+    /// A packet is missing: conceal so much. `next`: the packet after the missing one where it is there already, for in-band FEC; it comes
+    /// again as [`Pull::Packet`].
+    Lost {
+        /// How much to conceal.
+        duration: Duration,
+        /// The packet right behind the missing one.
+        next: Option<Packet>,
+    },
+    /// The sender is silent (nothing yet, DTX, hold, gone).
+    Silence {
+        /// How much.
+        duration: Duration,
+        /// Comfort noise level in −dBov, when the sender gave one.
+        noise: Option<u8>,
+    },
+}
+
+/// What was dropped or made up, by cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets given out.
+    pub played: u64,
+    /// Pieces concealed.
+    pub concealed: u64,
+    /// Packets that came after their time.
+    pub late: u64,
+    /// Packets that came twice.
+    pub duplicate: u64,
+    /// Packets that fell out because more than the longest delay was there.
+    pub overflow: u64,
+    /// Packets left out to shorten the delay.
+    pub shortened: u64,
+    /// Pauses lengthened to lengthen the delay.
+    pub lengthened: u64,
+    /// Packets of payload types not negotiated.
+    pub unknown_type: u64,
+    /// Empty or malformed payloads.
+    pub malformed: u64,
+    /// Times the timeline began anew: change of SSRC or clock, jump of the timestamp, the line suddenly slower.
+    pub restarts: u64,
+}
+
+/// How the buffer is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Mean time from a packet's coming to its playing, over about the last second.
+    pub delay: Duration,
+    /// What is aimed at, above the fastest packet.
+    pub target: Duration,
+    /// Sound held.
+    pub held: Duration,
+}
+
+#[derive(Debug)]
+enum Content {
+    Sound(Packet),
+    Noise(u8),
+}
+
+#[derive(Debug)]
+struct Entry {
+    arrived: Instant,
+    number: u64,
+    ticks: i64,
+    content: Content,
+}
+
+/// Adaptive playout buffer: packets of any length in, sound for [`TICK`] a pull out.
+///
+/// The delay aims at letting 98 of 100 packets come in time. It is changed between talk spurts, where [`Audio::quiet`] says that nothing is
+/// said, and in speech only when there is no other way. Nothing is played twice, order is kept.
+#[derive(Debug)]
+pub struct Audio {
+    config: Config,
+    counters: Counters,
+    ssrc: Option<u32>,
+    clock_rate: u32,
+    timestamps: Unwrap32,
+    numbers: Unwrap16,
+    estimator: Estimator,
+    held: BTreeMap<i64, Entry>,
+    /// Timestamp to be played next, once something was played.
+    cursor: Option<i64>,
+    playing: bool,
+    /// Ticks concealed since the cursor stopped.
+    bridged: i64,
+    last_number: Option<u64>,
+    last_ticks: i64,
+    last_arrival: Option<(Instant, i64)>,
+    late_run: u32,
+    /// Sound given out beyond the pulls so far, µs.
+    ahead: i64,
+    quiet: bool,
+    /// The packet played last was Opus DTX.
+    dtx: bool,
+    noise: Option<u8>,
+    excess_since: Option<Instant>,
+    delay: f32,
+}
+
+/// Concealed at most before it becomes silence, µs.
+const CONCEAL: i64 = 60_000;
+/// Play around the target within which nothing is changed, µs.
+const SLACK: i64 = 5_000;
+/// A pause in coming after which timestamps may have made a step, and the step that counts as one.
+const PAUSE: Duration = Duration::from_millis(100);
+const STEP: i64 = 60_000;
+/// Beyond this the timestamp has nothing to do with the one before, µs.
+const JUMP: i64 = 2_000_000;
+/// Packets held at most: 500 ms of 2.5 ms packets fit.
+const MAX_HELD: usize = 256;
+const TICK_US: i64 = 20_000;
+
+impl Audio {
+    /// Nothing received yet.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            counters: Counters::default(),
+            ssrc: None,
+            clock_rate: 0,
+            timestamps: Unwrap32::default(),
+            numbers: Unwrap16::default(),
+            estimator: Estimator::new(8_000),
+            held: BTreeMap::new(),
+            cursor: None,
+            playing: false,
+            bridged: 0,
+            last_number: None,
+            last_ticks: 0,
+            last_arrival: None,
+            late_run: 0,
+            ahead: 0,
+            quiet: false,
+            dtx: false,
+            noise: None,
+            excess_since: None,
+            delay: 0.0,
+        }
+    }
+
+    /// Takes one packet, in any order.
+    pub fn insert(&mut self, now: Instant, packet: Packet) {
+        let Some(&(_, format)) = self.config.formats.iter().find(|(pt, _)| *pt == packet.pt) else {
+            self.counters.unknown_type += 1;
+            return;
+        };
+        // Comfort noise keeps the clock of the codec it goes with.
+        let clock = if format == Format::ComfortNoise && self.clock_rate != 0 {
+            self.clock_rate
+        } else {
+            format.clock_rate()
+        };
+        if self.ssrc != Some(packet.ssrc) || self.clock_rate != clock {
+            if self.ssrc.is_some() {
+                self.counters.restarts += 1;
+            }
+            self.ssrc = Some(packet.ssrc);
+            self.clock_rate = clock;
+            self.begin_anew(clock);
+        }
+        let (seq, timestamp) = (packet.seq, packet.timestamp);
+        if format == Format::ComfortNoise {
+            match ComfortNoise::parse(&packet.payload) {
+                Some(noise) => self.place(now, seq, timestamp, false, 0, Content::Noise(noise.level)),
+                None => self.counters.malformed += 1,
+            }
+        } else if let Some(ticks) = format.ticks(&packet.payload) {
+            let marker = packet.marker;
+            self.place(now, seq, timestamp, marker, i64::from(ticks), Content::Sound(packet));
+        } else {
+            self.counters.malformed += 1;
+        }
+    }
+
+    fn place(&mut self, now: Instant, seq: u16, timestamp: u32, marker: bool, ticks: i64, content: Content) {
+        let mut at = self.timestamps.extend(timestamp);
+        if let Some((then, before)) = self.last_arrival {
+            let step = self.us(at - before) - us(now.saturating_duration_since(then));
+            if step.abs() > JUMP {
+                self.counters.restarts += 1;
+                self.begin_anew(self.clock_rate);
+                at = self.timestamps.extend(timestamp);
+            } else if now.saturating_duration_since(then) >= PAUSE
+                && (marker || self.cursor != Some(at))
+                && self.estimator.delay(now, at).abs() > STEP
+            {
+                self.estimator.rebase(now, at);
+            }
+        }
+        self.last_arrival = Some((now, at));
+        self.estimator.observe(now, at);
+        let number = self.numbers.extend(seq);
+        if self.cursor.is_some_and(|c| at + ticks.max(1) <= c) {
+            self.counters.late += 1;
+            self.late_run += 1;
+            if self.late_run < 3 {
+                return;
+            }
+            // Not one straggler but a slower line, or timestamps set back: begin where the sender is.
+            self.counters.restarts += 1;
+            self.held.clear();
+            self.cursor = None;
+            self.playing = false;
+            self.last_number = None;
+            self.estimator.rebase(now, at);
+            self.estimator.observe(now, at);
+        }
+        self.late_run = 0;
+        if self.held.contains_key(&at) {
+            self.counters.duplicate += 1;
+            return;
+        }
+        self.held.insert(at, Entry { arrived: now, number, ticks, content });
+        while self.held.len() > MAX_HELD || self.held_us() > us(self.config.max) + TICK_US {
+            self.counters.overflow += 1;
+            if let Some((ts, e)) = self.held.pop_first() {
+                self.cursor = self.cursor.map(|c| c.max(ts + e.ticks));
+                self.last_number = Some(e.number);
+            }
+        }
+    }
+
+    /// The sound for the next [`TICK`]; call it every 20 ms. The pieces, together with what is left of those given out before, last at least
+    /// that long: decode them into a queue and take 20 ms from it. Empty when enough was given out already (packets of 60 ms).
+    pub fn pull(&mut self, now: Instant) -> SmallVec<[Pull; 2]> {
+        let mut pieces = SmallVec::new();
+        let mut need = TICK_US - self.ahead;
+        while need > 0 && pieces.len() < 16 {
+            let at = now + Duration::from_micros(u64::try_from(TICK_US - need).unwrap_or(0));
+            let (pull, length) = self.piece(at, need);
+            need -= length.max(1);
+            pieces.push(pull);
+        }
+        self.ahead = -need.min(0);
+        pieces
+    }
+
+    /// Says whether what was played last was a pause: the delay is then changed where nobody hears it.
+    pub fn quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
+    }
+
+    fn pausing(&self) -> bool {
+        self.quiet || self.dtx
+    }
+
+    /// How the buffer is doing.
+    pub fn stats(&self) -> Stats {
+        let d = |us: i64| Duration::from_micros(u64::try_from(us).unwrap_or(0));
+        Stats { delay: d(self.delay as i64), target: d(self.target()), held: d(self.held_us()) }
+    }
+
+    /// What was dropped or made up so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn begin_anew(&mut self, clock_rate: u32) {
+        self.timestamps = Unwrap32::default();
+        self.numbers = Unwrap16::default();
+        self.estimator = Estimator::new(clock_rate);
+        self.held.clear();
+        self.cursor = None;
+        self.playing = false;
+        self.bridged = 0;
+        self.last_number = None;
+        self.last_arrival = None;
+        self.late_run = 0;
+        self.noise = None;
+        self.excess_since = None;
+    }
+
+    fn us(&self, ticks: i64) -> i64 {
+        ticks.saturating_mul(1_000_000) / i64::from(self.clock_rate.max(1))
+    }
+
+    fn ticks(&self, us: i64) -> i64 {
+        us * i64::from(self.clock_rate.max(1)) / 1_000_000
+    }
+
+    fn target(&self) -> i64 {
+        self.estimator.wanted().max(us(self.config.min)).min(us(self.config.max))
+    }
+
+    fn held_us(&self) -> i64 {
+        match (self.held.first_key_value(), self.held.last_key_value()) {
+            (Some((first, _)), Some((last, e))) => self.us(last + e.ticks - first),
+            _ => 0,
+        }
+    }
+
+    /// One piece to be played at `at`, and its length in µs.
+    fn piece(&mut self, at: Instant, need: i64) -> (Pull, i64) {
+        if !self.playing {
+            return self.begin_spurt(at, need);
+        }
+        loop {
+            let cursor = self.cursor.unwrap_or(0);
+            let Some((&ts, entry)) = self.held.first_key_value() else { return self.underrun(need) };
+            if matches!(entry.content, Content::Noise(_)) {
+                if ts > cursor + self.bridged && self.estimator.delay(at, ts) < self.target() {
+                    return self.underrun(need);
+                }
+                self.playing = false;
+                return self.begin_spurt(at, need);
+            }
+            let (number, ticks) = (entry.number, entry.ticks);
+            let missing = ts - cursor - self.bridged;
+            if missing > 0 {
+                let skipped = self.last_number.map_or(0, |l| number.saturating_sub(l + 1));
+                // No packet missing: the sender was silent. Or so much is missing that playing on is better.
+                if skipped == 0 || self.us(self.bridged) >= CONCEAL {
+                    self.playing = false;
+                    return self.begin_spurt(at, need);
+                }
+                return self.conceal(missing);
+            }
+            let delay = self.estimator.delay(at, ts);
+            let excess = delay - self.target() - self.us(ticks);
+            let follows = self.held.range(ts + 1..).next().is_some_and(|(next, _)| *next <= ts + ticks);
+            let concealed = self.bridged >= ticks && excess >= 0;
+            if follows && (concealed || self.too_long(at, excess)) {
+                self.held.pop_first();
+                if concealed {
+                    self.counters.late += 1;
+                    self.bridged -= ticks;
+                } else {
+                    self.counters.shortened += 1;
+                }
+                self.cursor = Some(ts + ticks);
+                self.last_number = Some(number);
+                continue;
+            }
+            if self.pausing() && self.bridged == 0 && delay + SLACK < self.target() {
+                self.counters.lengthened += 1;
+                return (self.silence(need), need);
+            }
+            return self.play(at);
+        }
+    }
+
+    /// Whether a packet is to be left out: at once in a pause or beyond the longest delay, in speech once a second.
+    fn too_long(&mut self, at: Instant, excess: i64) -> bool {
+        if excess < SLACK {
+            self.excess_since = None;
+            return false;
+        }
+        let since = *self.excess_since.get_or_insert(at);
+        let patient = at.saturating_duration_since(since) < Duration::from_secs(1) || excess < 3 * SLACK;
+        if !self.pausing() && patient && excess + self.target() < us(self.config.max) {
+            return false;
+        }
+        self.excess_since = None;
+        true
+    }
+
+    /// Nothing is playing: waits until the first packet has been held for the target, then begins; of a heap that came at once only the end
+    /// is played.
+    fn begin_spurt(&mut self, at: Instant, need: i64) -> (Pull, i64) {
+        while let Some((&ts, entry)) = self.held.first_key_value() {
+            let (number, ticks) = (entry.number, entry.ticks);
+            if let Content::Noise(level) = entry.content {
+                self.noise = Some(level);
+                self.held.pop_first();
+                self.last_number = Some(number);
+                self.cursor = Some(ts);
+                continue;
+            }
+            let excess = self.estimator.delay(at, ts) - self.target();
+            if excess < 0 {
+                break;
+            }
+            let follows = self.held.range(ts + 1..).next().is_some();
+            if follows && excess >= self.us(ticks) + SLACK {
+                self.held.pop_first();
+                self.counters.shortened += 1;
+                self.cursor = Some(ts + ticks);
+                self.last_number = Some(number);
+                continue;
+            }
+            self.playing = true;
+            return self.play(at);
+        }
+        (self.silence(need), need)
+    }
+
+    fn silence(&self, length: i64) -> Pull {
+        Pull::Silence {
+            duration: Duration::from_micros(u64::try_from(length).unwrap_or(0)),
+            noise: self.noise,
+        }
+    }
+
+    /// Nothing there: lost, late or silent, nobody knows yet. The cursor stays; what is concealed counts against a gap found later.
+    fn underrun(&mut self, need: i64) -> (Pull, i64) {
+        if self.us(self.bridged) >= CONCEAL {
+            self.playing = false;
+            return (self.silence(need), need);
+        }
+        self.conceal(i64::MAX)
+    }
+
+    fn conceal(&mut self, missing: i64) -> (Pull, i64) {
+        let ticks =
+            missing.min(if self.last_ticks > 0 { self.last_ticks } else { self.ticks(TICK_US) }).max(1);
+        let cursor = self.cursor.unwrap_or(0);
+        self.bridged += ticks;
+        self.counters.concealed += 1;
+        let next = match self.held.first_key_value() {
+            Some((&ts, Entry { content: Content::Sound(packet), .. })) if ts == cursor + self.bridged => {
+                Some(packet.clone())
+            }
+            _ => None,
+        };
+        let length = self.us(ticks);
+        (Pull::Lost { duration: Duration::from_micros(u64::try_from(length).unwrap_or(0)), next }, length)
+    }
+
+    fn play(&mut self, at: Instant) -> (Pull, i64) {
+        let Some((ts, Entry { arrived, number, ticks, content: Content::Sound(packet) })) =
+            self.held.pop_first()
+        else {
+            return (self.silence(TICK_US), TICK_US);
+        };
+        self.cursor = Some(ts + ticks);
+        self.bridged = 0;
+        self.last_number = Some(number);
+        self.last_ticks = ticks;
+        self.noise = None;
+        self.counters.played += 1;
+        self.dtx = self.config.formats.contains(&(packet.pt, Format::Opus)) && opus_is_dtx(&packet.payload);
+        let waited = us(at.saturating_duration_since(arrived)) as f32;
+        self.delay =
+            if self.counters.played == 1 { waited } else { self.delay + (waited - self.delay) / 50.0 };
+        (Pull::Packet(packet), self.us(ticks))
+    }
+}
+
+fn us(d: Duration) -> i64 {
+    i64::try_from(d.as_micros()).unwrap_or(i64::MAX / 4)
+}
