@@ -16,14 +16,19 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod call;
 mod config;
 mod counters;
+mod dialog;
 mod end;
 mod endpoint;
 mod event;
 pub mod message;
 pub mod sdp;
+mod timer;
+mod transaction;
 mod transport;
+mod wire;
 
 pub use config::{Advertise, Config, Timers};
 pub use counters::Counters;

@@ -92,6 +92,30 @@ fn pitfall_11_a_late_offer_answered_in_the_ack() {
 }
 
 #[test]
+fn real_answers_to_our_offer() {
+    let read = |bytes: &[u8], ours: Capabilities| {
+        let ours = Capabilities { strict: true, ..ours };
+        accept_answer(&offer(&ours, &PORTS, &origin(), None), &Session::parse(bytes).unwrap(), &ours).unwrap()
+    };
+    let one = ours().with_mode(Mode::NonInterleaved);
+    let zero = ours().with_mode(Mode::SingleNal);
+    let agreed = read(include_bytes!("sdp/answers/baresip-1.0.0-mode-1.sdp"), one.clone());
+    let (a, v) = (agreed.audio.unwrap(), agreed.video.unwrap());
+    assert_eq!((a.codec.name(), a.pt_send, a.dtmf, a.stream.rtcp_mux), ("opus", 114, Some(101), false));
+    assert_eq!((v.pt_send, v.mode, v.feedback.pli, v.feedback.fir), (126, Mode::NonInterleaved, true, false));
+    let v = read(include_bytes!("sdp/answers/baresip-1.0.0-mode-0.sdp"), zero).video.unwrap();
+    assert_eq!((v.pt_send, v.mode), (97, Mode::SingleNal));
+    let agreed = read(include_bytes!("sdp/answers/baresip-1.0.0-no-common-mode.sdp"), one);
+    assert!(agreed.audio.is_some() && agreed.video.is_none(), "it knows mode 0 only: m=video 0 RTP/AVP 0");
+    let v = read(include_bytes!("sdp/answers/linphone-5.1-plain.sdp"), ours()).video.unwrap();
+    assert_eq!((v.pt_send, v.mode, v.limits.max_fs), (126, Mode::NonInterleaved, 3_600));
+    assert_eq!(
+        (v.profile_level.to_string().as_str(), v.feedback.pli, v.feedback.fir),
+        ("42801f", true, true)
+    );
+}
+
+#[test]
 fn an_answer_may_use_its_own_numbers() {
     let lines = "m=audio 4000 RTP/AVP 120 96\na=rtpmap:120 opus/48000/2\na=fmtp:120 stereo=1\na=rtpmap:96 telephone-event/8000\n\
                  m=video 4002 RTP/AVP 100\na=rtpmap:100 H264/90000\na=fmtp:100 profile-level-id=42e01f;packetization-mode=0";

@@ -1,29 +1,90 @@
-//! The user agent core.
+//! The user agent core: what comes in goes through here, top down: wire, message, transaction, dialog, call.
 
-use std::{collections::VecDeque, time::Instant};
+mod body;
+mod ending;
+mod info;
+mod input;
+mod invite;
+mod outgoing;
+mod reinvite;
+mod requests;
+mod respond;
+mod responses;
+mod timers;
+mod transact;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+    net::SocketAddr,
+    time::Instant,
+};
 
 use bytes::Bytes;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
+    call::Call,
     config::Config,
     counters::Counters,
-    event::{CallId, Event, Refused, Target},
-    transport::{ConnId, Input, Transmit},
+    event::{CallId, Event},
+    timer::Queue,
+    transaction::{Tables, Timer, TxId},
+    transport::{ConnId, Transmit},
+    wire::Wire,
 };
 
 /// One user agent core for all calls: transactions, dialogs, sessions; UAS and UAC.
 pub struct Endpoint {
     config: Config,
     counters: Counters,
+    rng: StdRng,
+    /// Makes tags of responses without state the same for every retransmission (RFC 3261 8.2.7).
+    secret: u64,
+    wire: Wire,
+    tx: Tables,
+    timers: Queue<Due>,
+    calls: HashMap<CallId, Call>,
+    /// Calls by our tag.
+    by_tag: HashMap<Bytes, CallId>,
+    last_call: u64,
     events: VecDeque<Event>,
-    transmits: VecDeque<Transmit>,
+}
+
+/// What a timer is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Due {
+    Client(TxId, Timer),
+    Server(TxId, Timer),
+    /// Repeat a 2xx.
+    Again(CallId, u32),
+    /// A 2xx was not acknowledged.
+    NoAck(CallId, u32),
+    /// Repeat the 1xx of a ringing call.
+    Ring(CallId),
+    /// It rang too long.
+    Expire(CallId),
+    /// Try the re-INVITE again.
+    Glare(CallId),
 }
 
 impl Endpoint {
     /// `seed` makes tags, branches and back-off times; take a random one, tests a fixed one.
     pub fn new(config: Config, seed: u64) -> Self {
-        let _ = seed;
-        Self { config, counters: Counters::default(), events: VecDeque::new(), transmits: VecDeque::new() }
+        let mut rng = StdRng::seed_from_u64(seed);
+        Self {
+            wire: Wire::new(config.max_connections),
+            config,
+            counters: Counters::default(),
+            secret: rng.random(),
+            rng,
+            tx: Tables::new(),
+            timers: Queue::new(),
+            calls: HashMap::new(),
+            by_tag: HashMap::new(),
+            last_call: 0,
+            events: VecDeque::new(),
+        }
     }
 
     /// The configuration, for instance to note addresses bound later.
@@ -36,40 +97,14 @@ impl Endpoint {
         &self.counters
     }
 
-    /// A datagram, or a read from a connection.
-    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
-        let _ = (now, input);
-    }
-
-    /// A connection asked for by [`Transport::TcpConnect`](crate::Transport::TcpConnect) stands, or one was accepted (that may
-    /// be left unsaid: the first input tells it too).
-    pub fn handle_connected(&mut self, now: Instant, conn: ConnId, local: std::net::SocketAddr, remote: std::net::SocketAddr) {
-        let _ = (now, conn, local, remote);
-    }
-
-    /// A connection that was asked for cannot be made.
-    pub fn handle_connect_failed(&mut self, now: Instant, remote: std::net::SocketAddr) {
-        let _ = (now, remote);
-    }
-
-    /// A connection is gone.
-    pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
-        let _ = (now, conn);
-    }
-
-    /// The time of [`Endpoint::poll_timeout`] has come (calling it early or often does no harm).
-    pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
-    }
-
     /// When [`Endpoint::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.timers.next()
     }
 
     /// The next piece to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        self.wire.poll()
     }
 
     /// The next thing that happened.
@@ -77,76 +112,52 @@ impl Endpoint {
         self.events.pop_front()
     }
 
-    /// Calls with a dialog or an INVITE under way.
+    /// Calls with a dialog or an INVITE under way, those that are being ended included.
     pub fn calls(&self) -> usize {
-        0
+        self.calls.len()
     }
 
-    /// Tells an incoming caller that it rings (180).
-    pub fn ring(&mut self, now: Instant, call: CallId) -> Result<(), Refused> {
-        let _ = (now, call);
-        Err(Refused::NoSuchCall)
+    /// Transactions that are kept, the finished ones that wait for retransmissions included.
+    pub fn transactions(&self) -> usize {
+        self.tx.len()
     }
 
-    /// Takes an incoming call: 200 with our answer, or our offer when the INVITE had none. The 2xx is repeated until the ACK.
-    pub fn accept(&mut self, now: Instant, call: CallId, sdp: Bytes) -> Result<(), Refused> {
-        let _ = (now, call, sdp);
-        Err(Refused::NoSuchCall)
+    /// A connection asked for by [`Transport::TcpConnect`](crate::Transport::TcpConnect) stands, or one was accepted (that may
+    /// be left unsaid: the first input tells it too).
+    pub fn handle_connected(&mut self, now: Instant, conn: ConnId, local: SocketAddr, remote: SocketAddr) {
+        let _ = (now, local);
+        self.wire.open(conn, remote, self.config.limits, &mut self.counters);
     }
 
-    /// Refuses an incoming call (300–699) with further headers (`Warning`, `Retry-After` …). Nothing more is said of it.
-    pub fn reject(&mut self, now: Instant, call: CallId, status: u16, headers: &[(&str, &str)]) -> Result<(), Refused> {
-        let _ = (now, call, status, headers);
-        Err(Refused::NoSuchCall)
+    /// A connection that was asked for cannot be made.
+    pub fn handle_connect_failed(&mut self, now: Instant, remote: SocketAddr) {
+        for tx in self.wire.connect_failed(remote, &mut self.counters) {
+            self.client_failed(now, tx, true);
+        }
     }
 
-    /// Answers a re-INVITE: our answer, or our offer when it had none.
-    pub fn answer_reoffer(&mut self, now: Instant, call: CallId, sdp: Bytes) -> Result<(), Refused> {
-        let _ = (now, call, sdp);
-        Err(Refused::NoSuchCall)
+    /// A connection is gone.
+    pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
+        for tx in self.wire.closed(conn) {
+            self.client_failed(now, tx, true);
+        }
     }
 
-    /// Refuses a re-INVITE (488, say); the call goes on as it was.
-    pub fn reject_reoffer(&mut self, now: Instant, call: CallId, status: u16, headers: &[(&str, &str)]) -> Result<(), Refused> {
-        let _ = (now, call, status, headers);
-        Err(Refused::NoSuchCall)
+    fn new_call_id(&mut self) -> CallId {
+        self.last_call += 1;
+        CallId(self.last_call)
     }
 
-    /// Calls out, with our offer, or asking the other side to offer (`None`, then [`Event::Offer`] and [`Endpoint::answer`]).
-    pub fn call(&mut self, now: Instant, target: Target, sdp: Option<Bytes>) -> Result<CallId, Refused> {
-        let _ = (now, target, sdp);
-        Err(Refused::NoAddress)
+    /// Random text for tags, branches and Call-IDs.
+    fn token(&mut self) -> String {
+        format!("{:016x}", self.rng.random::<u64>())
     }
 
-    /// Our answer to [`Event::Offer`], into the ACK.
-    pub fn answer(&mut self, now: Instant, call: CallId, sdp: Bytes) -> Result<(), Refused> {
-        let _ = (now, call, sdp);
-        Err(Refused::NoSuchCall)
-    }
-
-    /// Sends a re-INVITE, with our offer or without; as soon as nothing else is under way in the call. A newer one replaces one
-    /// that still waits. Glare (491) is resolved here (RFC 3261 14.1).
-    pub fn reoffer(&mut self, now: Instant, call: CallId, sdp: Option<Bytes>) -> Result<(), Refused> {
-        let _ = (now, call, sdp);
-        Err(Refused::NoSuchCall)
-    }
-
-    /// Ends a call by what fits its state: BYE, CANCEL, or 480. `reason` goes into a Reason header (RFC 3326).
-    /// [`Event::Ended`] with [`EndCause::LocalHangUp`](crate::EndCause::LocalHangUp) follows at once.
-    pub fn hangup(&mut self, now: Instant, call: CallId, reason: Option<&str>) -> Result<(), Refused> {
-        let _ = (now, call, reason);
-        Err(Refused::NoSuchCall)
-    }
-
-    /// Sends an INFO within the call.
-    pub fn info(&mut self, now: Instant, call: CallId, content_type: &str, body: Bytes) -> Result<(), Refused> {
-        let _ = (now, call, content_type, body);
-        Err(Refused::NoSuchCall)
-    }
-
-    /// Asks for a key frame by INFO (RFC 5168).
-    pub fn fast_update(&mut self, now: Instant, call: CallId) -> Result<(), Refused> {
-        let _ = (now, call);
-        Err(Refused::NoSuchCall)
+    /// A tag that is the same whenever it is made of the same message.
+    fn stateless_tag(&self, parts: &[&[u8]]) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.secret.hash(&mut hasher);
+        parts.hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 }

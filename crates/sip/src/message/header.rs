@@ -147,6 +147,13 @@ impl Headers {
         self.all(name).count()
     }
 
+    /// Takes the first of that name away.
+    pub fn remove_first(&mut self, name: &Name) {
+        if let Some(at) = self.0.iter().position(|h| h.name == *name) {
+            self.0.remove(at);
+        }
+    }
+
     /// Replaces the first element of the first of that name (the topmost Via, say).
     pub fn replace_first_element(&mut self, name: &Name, element: &[u8]) {
         let Some(header) = self.0.iter_mut().find(|h| h.name == *name) else { return };

@@ -1,6 +1,7 @@
 //! SIP messages: tolerant reading, exact writing (RFC 3261 7, 25).
 
 mod addr;
+mod essentials;
 mod header;
 mod limits;
 mod method;
@@ -14,6 +15,8 @@ mod via;
 mod write;
 
 pub use addr::{AddrError, NameAddr};
+pub use essentials::Core;
+pub(crate) use essentials::max_forwards;
 pub use header::{Header, Headers, Name};
 pub use limits::Limits;
 pub use method::Method;

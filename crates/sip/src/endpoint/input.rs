@@ -1,0 +1,207 @@
+//! From bytes to checked messages (RFC 3261 18, 8.2).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Endpoint;
+use crate::{
+    call::Checked,
+    message::{Core, Framed, Malformed, Message, Method, Name, Problem, Request, Response, Via, max_forwards, parse},
+    transaction::{Repeat, ServerKey},
+    transport::{ConnId, Input, Protocol, Transport},
+    wire::Flow,
+};
+
+impl Endpoint {
+    /// A datagram, or a read from a connection.
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        let source = Flow::of(input.transport, input.local, input.remote);
+        match input.transport {
+            Transport::Udp => self.datagram(now, input.bytes, source),
+            Transport::Tcp(id) => self.stream(now, id, input.bytes, source),
+            Transport::TcpConnect | Transport::TcpClose(_) => {}
+        }
+    }
+
+    fn datagram(&mut self, now: Instant, bytes: &[u8], source: Flow) {
+        // Keep-alives: line ends, or a few zero bytes.
+        if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | b' ' | 0)) {
+            self.counters.keep_alives += 1;
+            return;
+        }
+        let limits = self.config.limits;
+        let message = if bytes.len() > limits.head + limits.body {
+            // Read what is needed to answer it, no more.
+            let head = bytes.get(..limits.head).unwrap_or(bytes);
+            let read = parse(&Bytes::copy_from_slice(head), &limits);
+            Err(match read {
+                Ok(Message::Request(r)) => {
+                    Malformed { problem: Problem::BodyTooLarge, request: Some(Box::new(r)) }
+                }
+                Ok(Message::Response(_)) => Malformed { problem: Problem::BodyTooLarge, request: None },
+                Err(malformed) => Malformed { problem: Problem::HeaderTooLarge, ..malformed },
+            })
+        } else {
+            parse(&Bytes::copy_from_slice(bytes), &limits)
+        };
+        self.message(now, message, source);
+    }
+
+    fn stream(&mut self, now: Instant, id: ConnId, bytes: &[u8], source: Flow) {
+        if !self.wire.open(id, source.remote, self.config.limits, &mut self.counters) {
+            return;
+        }
+        if let Some(framer) = self.wire.framer(id) {
+            framer.push(bytes);
+        }
+        loop {
+            let Some(framer) = self.wire.framer(id) else { return };
+            match framer.poll() {
+                Ok(None) => return,
+                Ok(Some(Framed::Ping)) => {
+                    self.counters.keep_alives += 1;
+                    self.wire.pong(id, source.remote);
+                }
+                Ok(Some(Framed::Message(message))) => self.message(now, *message, source),
+                Err(_) => {
+                    self.counters.broken_streams += 1;
+                    tracing::debug!(remote = %source.remote, "a SIP stream cannot be followed: connection closed");
+                    self.wire.close(id, source.remote);
+                    self.handle_closed(now, id);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, now: Instant, message: Result<Message, Malformed>, source: Flow) {
+        match message {
+            Ok(Message::Request(request)) => {
+                self.counters.requests += 1;
+                self.request(now, request, source);
+            }
+            Ok(Message::Response(response)) => {
+                self.counters.responses += 1;
+                self.response(now, response, source);
+            }
+            Err(malformed) => self.malformed(malformed, source),
+        }
+    }
+
+    /// Answers what can be answered, without state; counts the rest.
+    fn malformed(&mut self, malformed: Malformed, source: Flow) {
+        let problem = malformed.problem;
+        tracing::debug!(remote = %source.remote, %problem, "a bad SIP message");
+        if matches!(problem, Problem::BodyTooLarge | Problem::HeaderTooLarge) {
+            self.counters.oversized += 1;
+        }
+        match malformed.request {
+            Some(request) => {
+                self.counters.requests += 1;
+                self.refuse_unread(*request, source, problem);
+            }
+            None => self.counters.unreadable += 1,
+        }
+    }
+
+    fn refuse_unread(&mut self, mut request: Request, source: Flow, problem: Problem) {
+        if request.method == Method::Ack || request.headers.value(&Name::Via).is_none() {
+            self.counters.unreadable += 1;
+            return;
+        }
+        let status = problem.status();
+        if status == 400 {
+            self.counters.malformed += 1;
+        }
+        let via = request.headers.elements(&Name::Via).next().and_then(|v| Via::parse(v).ok());
+        let reply = match via {
+            Some(via) => note_source(&mut request, via, &source),
+            None => source,
+        };
+        let reason = if status == 400 { capitalized(&problem.to_string()) } else { String::new() };
+        self.respond_stateless(&request, &reply, status, &reason, &[]);
+    }
+
+    fn request(&mut self, now: Instant, mut request: Request, source: Flow) {
+        let checked = Core::read(&request.headers).and_then(|core| {
+            max_forwards(&request.headers)?;
+            match core.method == request.method {
+                true => Ok(core),
+                false => Err(Problem::Bad("CSeq method")),
+            }
+        });
+        let core = match checked {
+            Ok(core) => core,
+            Err(problem) => return self.refuse_unread(request, source, problem),
+        };
+        let key = ServerKey::of(&request, &core.via, &request.method);
+        let cancels = (request.method == Method::Cancel)
+            .then(|| ServerKey::of(&request, &core.via, &Method::Invite));
+        let reply = note_source(&mut request, core.via.clone(), &source);
+        if let Some(id) = self.tx.server_keys.get(&key).copied() {
+            let is_ack = request.method == Method::Ack;
+            let Some(server) = self.tx.servers.get_mut(&id) else { return };
+            match server.repeated(is_ack) {
+                Repeat::Resend(bytes) => {
+                    self.counters.repeated += 1;
+                    let flow = server.flow;
+                    self.wire.send(&flow, bytes, None, &mut self.counters);
+                }
+                Repeat::Absorb => self.counters.repeated += 1,
+                Repeat::Acked => self.server_acked(now, id),
+                Repeat::ForCall => self.ack(now, &request, &core),
+            }
+            return;
+        }
+        let checked = Checked { request, core, source, reply, key };
+        match checked.request.method {
+            Method::Ack => self.ack(now, &checked.request, &checked.core),
+            Method::Cancel => self.cancel(now, checked, cancels),
+            _ => self.inspect(now, checked),
+        }
+    }
+
+    /// A response, for one of our client transactions (17.1.3, 18.1.2).
+    fn response(&mut self, now: Instant, response: Response, source: Flow) {
+        let core = Core::read(&response.headers).ok();
+        let single = response.headers.elements(&Name::Via).nth(1).is_none();
+        let found = core.filter(|_| single).and_then(|core| {
+            let branch = core.via.branch()?.into();
+            let key = crate::transaction::ClientKey { branch, method: core.method.clone() };
+            Some((*self.tx.client_keys.get(&key)?, core))
+        });
+        match found {
+            Some((id, core)) => self.heard(now, id, response, &core, source),
+            None => self.counters.stray_responses += 1,
+        }
+    }
+}
+
+/// Writes `received` and `rport` into the topmost Via; gives the way of the responses (RFC 3261 18.2.2, RFC 3581).
+///
+/// Over UDP they go back to the source. Only when the client does not ask for that (`rport`), and speaks from the very address it
+/// names in Via, the port it names there is taken: some phones send from one port and listen on another.
+fn note_source(request: &mut Request, mut via: Via, source: &Flow) -> Flow {
+    via.note_source(source.remote);
+    let mut top = Vec::with_capacity(128);
+    via.write(&mut top);
+    request.headers.replace_first_element(&Name::Via, &top);
+    let mut reply = *source;
+    let named = via.port.unwrap_or(5060);
+    match source.protocol {
+        Protocol::Udp => {
+            if !via.params.has("rport") && via.host.ip() == Some(source.remote.ip()) {
+                reply.remote.set_port(named);
+            }
+        }
+        // The address to connect to when the connection is gone by then; the port the client opened is no listener.
+        Protocol::Tcp => reply.remote.set_port(named),
+    }
+    reply
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}

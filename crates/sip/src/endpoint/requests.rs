@@ -1,0 +1,152 @@
+//! What every new request goes through, and the methods that need no call (RFC 3261 8.2, 11, 9.2, 15.1.2).
+
+use std::time::Instant;
+
+use super::{
+    Endpoint,
+    respond::{ACCEPT, ALLOW, merge_key},
+};
+use crate::{
+    call::{Checked, Phase, Reinvite},
+    end::EndCause,
+    event::{CallId, Event},
+    message::{Core, Method, Name, Request, Uri, max_forwards},
+    transaction::ServerKey,
+};
+
+impl Endpoint {
+    /// A request that matches no transaction, ACK and CANCEL apart.
+    pub(super) fn inspect(&mut self, now: Instant, checked: Checked) {
+        if !self.has_room() {
+            self.counters.overload += 1;
+            let extra = [(Name::RetryAfter, "5")];
+            return self.respond_stateless(&checked.request, &checked.reply, 503, "", &extra);
+        }
+        let request = &checked.request;
+        match request.method {
+            Method::Invite | Method::Bye | Method::Options | Method::Info => {}
+            Method::Other(_) => return self.respond_final(now, checked, 501, &[(Name::Allow, ALLOW)]),
+            _ => return self.respond_final(now, checked, 405, &[(Name::Allow, ALLOW)]),
+        }
+        let tagged = checked.core.to.tag().is_some();
+        if !tagged {
+            match &request.uri {
+                Uri::Sip(uri) if uri.headers.is_some() => {
+                    self.counters.malformed += 1;
+                    return self.respond_final(now, checked, 400, &[]);
+                }
+                Uri::Sip(_) | Uri::Tel(_) => {}
+                Uri::Other(_) => return self.respond_final(now, checked, 416, &[]),
+            }
+            if self.tx.merges.contains_key(&merge_key(&checked)) {
+                return self.respond_final(now, checked, 482, &[]);
+            }
+            if max_forwards(&request.headers) == Ok(Some(0)) {
+                return self.respond_final(now, checked, 483, &[]);
+            }
+        }
+        let unknown: Vec<_> = request
+            .headers
+            .elements(&Name::Require)
+            .map(|o| String::from_utf8_lossy(o).into_owned())
+            .collect();
+        if !unknown.is_empty() {
+            return self.respond_final(now, checked, 420, &[(Name::Unsupported, &unknown.join(", "))]);
+        }
+        if tagged {
+            return match self.call_of(&checked.core) {
+                Some(call) => self.in_dialog(now, call, checked),
+                None => self.respond_final(now, checked, 481, &[]),
+            };
+        }
+        match request.method {
+            Method::Invite => self.invite(now, checked),
+            Method::Options => self.options(now, checked),
+            // BYE and INFO live in dialogs only.
+            _ => self.respond_final(now, checked, 481, &[]),
+        }
+    }
+
+    /// The call a request with a To tag belongs to (12.2.2).
+    pub(super) fn call_of(&self, core: &Core) -> Option<CallId> {
+        let id = *self.by_tag.get(core.to.tag()?)?;
+        let dialog = &self.calls.get(&id)?.dialog;
+        let theirs = core.from.tag().unwrap_or_default();
+        (dialog.call_id == core.call_id && dialog.remote_tag == theirs).then_some(id)
+    }
+
+    fn in_dialog(&mut self, now: Instant, id: CallId, checked: Checked) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        // Older than what was seen: out of order (12.2.2).
+        if call.dialog.remote_cseq.is_some_and(|seen| checked.core.cseq <= seen) {
+            return self.respond_final(now, checked, 500, &[]);
+        }
+        call.dialog.remote_cseq = Some(checked.core.cseq);
+        match checked.request.method {
+            Method::Invite => self.reinvite(now, id, checked),
+            Method::Bye => self.bye(now, id, checked),
+            Method::Info => self.info_received(now, id, checked),
+            _ => self.options(now, checked),
+        }
+    }
+
+    /// What we can do (11.2).
+    fn options(&mut self, now: Instant, checked: Checked) {
+        let contact = self.contact(&checked.request.uri.user(), &checked.source);
+        let contact = String::from_utf8_lossy(&contact).into_owned();
+        let extra = [
+            (Name::Allow, ALLOW),
+            (Name::Accept, ACCEPT),
+            (Name::AcceptEncoding, "identity"),
+            (Name::AcceptLanguage, "vi, en"),
+            (Name::Supported, ""),
+            (Name::Contact, contact.as_str()),
+        ];
+        self.respond_final(now, checked, 200, &extra);
+    }
+
+    /// CANCEL: ends an INVITE that has no final response yet (9.2).
+    pub(super) fn cancel(&mut self, now: Instant, checked: Checked, invite: Option<ServerKey>) {
+        if !self.has_room() {
+            self.counters.overload += 1;
+            return self.respond_stateless(&checked.request, &checked.reply, 503, "", &[(Name::RetryAfter, "5")]);
+        }
+        let Some(tx) = invite.and_then(|key| self.tx.server_keys.get(&key).copied()) else {
+            return self.respond_final(now, checked, 481, &[]);
+        };
+        let id = self.pending_server(tx);
+        // The tag of the response is that of the INVITE's (9.2).
+        let tag = self.tx.servers.get(&tx).and_then(|s| s.call).and_then(|c| self.calls.get(&c));
+        let tag = tag.map(|c| c.dialog.local_tag.clone()).unwrap_or_default();
+        let own = self.begin(&checked);
+        let response = self.response_to(&checked.request, 200, "", &tag);
+        self.send_response(now, own, 200, response.to_bytes());
+        let Some(id) = id else { return };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if matches!(call.phase, Phase::Incoming { .. }) {
+            self.respond_invite(now, tx, 487, &tag, &[], None);
+            self.finish(id, Some(EndCause::Cancelled));
+        } else if matches!(call.reinvite, Reinvite::In { .. }) {
+            call.reinvite = Reinvite::Idle;
+            self.respond_invite(now, tx, 487, &tag, &[], None);
+            self.events.push_back(Event::ReofferCancelled { call: id });
+            self.next_reinvite(now, id);
+        }
+    }
+
+    fn bye(&mut self, now: Instant, id: CallId, checked: Checked) {
+        let reason = reason_text(&checked.request);
+        self.respond_final(now, checked, 200, &[]);
+        self.refuse_pending(now, id);
+        self.finish(id, Some(EndCause::RemoteHangUp { reason }));
+    }
+}
+
+/// Words of a Reason header (RFC 3326): its text, else what it says.
+fn reason_text(request: &Request) -> Option<String> {
+    let value = request.headers.value(&Name::Reason)?;
+    let text = crate::message::scan::split_list(value, b';')
+        .find_map(|p| p.strip_prefix(b"text=").map(|t| crate::message::scan::quoted(t).map(|(t, _)| t.into_owned())));
+    let bytes = text.flatten().unwrap_or_else(|| value.to_vec());
+    Some(String::from_utf8_lossy(&bytes).chars().filter(|c| !c.is_control()).take(200).collect())
+}

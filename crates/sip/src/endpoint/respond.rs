@@ -1,0 +1,140 @@
+//! Building responses (RFC 3261 8.2.6).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Endpoint;
+use crate::{
+    call::Checked,
+    message::{Headers, Method, Name, Request, Response, scan},
+    transaction::TxId,
+    wire::Flow,
+};
+
+/// Methods that are understood.
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
+/// Bodies that are understood.
+pub(super) const ACCEPT: &str = "application/sdp, application/media_control+xml, application/dtmf-relay, application/dtmf";
+
+/// A header of a response: name and value.
+pub(super) type Extra<'a> = (Name, &'a str);
+
+impl Endpoint {
+    /// A response to `request`. `tag` goes into To unless there is one.
+    pub(super) fn response_to(&self, request: &Request, status: u16, reason: &str, tag: &[u8]) -> Response {
+        let mut headers = Headers::new();
+        let source = &request.headers;
+        for header in source.iter() {
+            match header.name {
+                Name::Via | Name::From | Name::CallId | Name::CSeq => {
+                    headers.push(header.name.clone(), header.value.clone());
+                }
+                Name::To => {
+                    let tagless = status > 100 && crate::dialog::tag_of(&header.value).is_empty();
+                    let value = if tagless && !tag.is_empty() {
+                        with_tag(&header.value, tag)
+                    } else {
+                        header.value.clone()
+                    };
+                    headers.push(Name::To, value);
+                }
+                Name::Timestamp if status == 100 => headers.push(Name::Timestamp, header.value.clone()),
+                Name::RecordRoute if (101..300).contains(&status) && request.method == Method::Invite => {
+                    headers.push(Name::RecordRoute, header.value.clone());
+                }
+                _ => {}
+            }
+        }
+        headers.push(Name::Server, self.config.user_agent.clone());
+        let reason = Bytes::copy_from_slice(reason.as_bytes());
+        Response { status, reason, headers, body: Bytes::new() }
+    }
+
+    /// Answers without keeping anything (8.2.7).
+    pub(super) fn respond_stateless(
+        &mut self,
+        request: &Request,
+        flow: &Flow,
+        status: u16,
+        reason: &str,
+        extra: &[Extra<'_>],
+    ) {
+        let part = |name: &Name| request.headers.value(name).map(|v| &v[..]).unwrap_or_default();
+        let tag = self.stateless_tag(&[part(&Name::CallId), part(&Name::From), part(&Name::CSeq)]);
+        let mut response = self.response_to(request, status, reason, tag.as_bytes());
+        add(&mut response, extra);
+        self.wire.send(flow, response.to_bytes(), None, &mut self.counters);
+    }
+
+    /// Answers a request once and for all, in a server transaction of its own.
+    pub(super) fn respond_final(&mut self, now: Instant, checked: Checked, status: u16, extra: &[Extra<'_>]) {
+        let id = self.begin(&checked);
+        let tag = self.token();
+        let mut response = self.response_to(&checked.request, status, "", tag.as_bytes());
+        add(&mut response, extra);
+        self.send_response(now, id, status, response.to_bytes());
+    }
+
+    /// Makes the server transaction of a request; outside of dialogs it is noted for merged ones.
+    pub(super) fn begin(&mut self, checked: &Checked) -> TxId {
+        let invite = checked.request.method == Method::Invite;
+        let id = self.start_server(checked.key.clone(), checked.reply, invite);
+        if checked.core.to.tag().is_none() {
+            let key = merge_key(checked);
+            self.tx.merges.insert(key.clone(), id);
+            if let Some(server) = self.tx.servers.get_mut(&id) {
+                server.merge = Some(key);
+            }
+        }
+        id
+    }
+
+    /// Answers the INVITE of a transaction that was kept waiting.
+    pub(super) fn respond_invite(
+        &mut self,
+        now: Instant,
+        id: TxId,
+        status: u16,
+        tag: &[u8],
+        extra: &[Extra<'_>],
+        body: Option<Bytes>,
+    ) -> Option<Bytes> {
+        let request = self.tx.servers.get(&id).and_then(|s| s.request.as_deref())?;
+        let mut response = self.response_to(request, status, "", tag);
+        add(&mut response, extra);
+        if let Some(body) = body {
+            response.headers.push(Name::ContentType, "application/sdp");
+            response.body = body;
+        }
+        let bytes = response.to_bytes();
+        self.send_response(now, id, status, bytes.clone());
+        Some(bytes)
+    }
+}
+
+/// From tag, Call-ID and CSeq: what merged requests have in common (8.2.2.2).
+pub(super) fn merge_key(checked: &Checked) -> Box<[u8]> {
+    let core = &checked.core;
+    let mut key = Vec::with_capacity(96);
+    for part in [core.from.tag().unwrap_or_default(), &core.call_id, core.method.as_str().as_bytes()] {
+        key.extend_from_slice(part);
+        key.push(0);
+    }
+    key.extend_from_slice(&core.cseq.to_be_bytes());
+    key.into()
+}
+
+pub(super) fn add(response: &mut Response, extra: &[Extra<'_>]) {
+    for (name, value) in extra {
+        response.headers.push(name.clone(), value.to_string());
+    }
+}
+
+/// `value` with `;tag=` behind it.
+pub(super) fn with_tag(value: &[u8], tag: &[u8]) -> Bytes {
+    let mut out = scan::trim(value).to_vec();
+    out.extend_from_slice(b";tag=");
+    out.extend_from_slice(tag);
+    out.into()
+}
