@@ -86,6 +86,7 @@ impl Store {
         let dir = &options.data_dir;
         writable(dir).map_err(|source| Error::Directory { path: dir.clone(), source })?;
         let path = dir.join("cau.db");
+        private(&path).map_err(|source| Error::Directory { path: dir.clone(), source })?;
         let pool = connect(&path).await?;
         migrate(&pool, &path).await?;
         let store = Self(Arc::new(Inner {
@@ -183,6 +184,15 @@ fn writable(dir: &Path) -> io::Result<()> {
     let probe = dir.join(".write-test");
     std::fs::write(&probe, b"")?;
     std::fs::remove_file(probe)
+}
+
+/// Makes the database file readable for this account only; SQLite gives its neighbours the same mode.
+fn private(path: &Path) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// Writes a secret so that only this account can read it (mode 0600 from the start, not after).

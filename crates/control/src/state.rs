@@ -1,0 +1,101 @@
+//! What the routes share.
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use cau_conference::Handle;
+use cau_store::{Journal, Store};
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Events, metrics::Sample};
+
+/// Event streams open at a time.
+const STREAMS: usize = 512;
+/// Previews asked for at a time: each is a picture encoded by the machine that also runs the meeting.
+const PREVIEWS: usize = 8;
+
+/// The wall clock, given by the server.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// Figures of the rest of the program (sockets, process, …) for `/metrics`.
+pub type Figures = Arc<dyn Fn() -> Vec<Sample> + Send + Sync>;
+
+/// What the API says about this machine.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// Version of the program.
+    pub version: String,
+    /// Where endpoints dial in: `host:port` of each SIP listener as it is advertised, the one to be shown first.
+    pub sip: Vec<String>,
+}
+
+/// What the routes share. Cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    pub(crate) store: Store,
+    pub(crate) journal: Journal,
+    pub(crate) focus: Handle,
+    pub(crate) events: Events,
+    pub(crate) clock: Clock,
+    pub(crate) figures: Figures,
+    pub(crate) about: Arc<About>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) previews: Arc<Semaphore>,
+    /// One change of stored settings at a time: each is read, changed, stored and handed on as one.
+    pub(crate) changing: Arc<Mutex<()>>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("about", &self.about).field("events", &self.events).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// The state of an API on this store, journal, focus and hub.
+    pub fn new(store: Store, journal: Journal, focus: Handle, events: Events, clock: Clock, about: About) -> Self {
+        Self {
+            store,
+            journal,
+            focus,
+            events,
+            clock,
+            figures: Arc::new(Vec::new),
+            about: Arc::new(about),
+            shutdown: CancellationToken::new(),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            previews: Arc::new(Semaphore::new(PREVIEWS)),
+            changing: Arc::default(),
+        }
+    }
+
+    /// Adds figures to `/metrics`.
+    #[must_use]
+    pub fn with_figures(mut self, figures: Figures) -> Self {
+        self.figures = figures;
+        self
+    }
+
+    /// Ends every event stream when cancelled, so that the HTTP server can end.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// Writes to the journal who did what.
+    pub(crate) fn note(
+        &self,
+        who: &str,
+        what: &str,
+        conference: Option<cau_model::ConferenceId>,
+        detail: serde_json::Value,
+    ) {
+        self.journal.append(cau_store::Entry {
+            at: (self.clock)(),
+            conference,
+            who: who.to_owned(),
+            what: what.to_owned(),
+            detail,
+        });
+    }
+}
