@@ -1,4 +1,5 @@
 //! Answers to what devices offer, one scenario each. Numbers in names are those of the list of interop pitfalls.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::net::{IpAddr, Ipv4Addr};
 

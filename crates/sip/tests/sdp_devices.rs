@@ -1,6 +1,7 @@
 //! Every device's offer we have, answered; line by line what becomes of it.
 //!
 //! The offers of room systems are third-party data outside the repository and passed over when they are not there.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ const PORTS: Ports = Ports {
     video: 20_002,
 };
 
+#[allow(clippy::disallowed_macros, reason = "a skipped test says so")]
 fn load(name: &str) -> Option<Session> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdp").join(name);
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/sdp").join(name);

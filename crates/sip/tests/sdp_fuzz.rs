@@ -1,4 +1,5 @@
 //! No description from outside can do harm: random bytes, random lines, and real offers with random damage.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::net::Ipv4Addr;
 

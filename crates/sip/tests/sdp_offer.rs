@@ -1,4 +1,5 @@
 //! Our offers, the answers to them, and what becomes of lines over a call.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::net::{IpAddr, Ipv4Addr};
 

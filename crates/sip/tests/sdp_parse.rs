@@ -1,4 +1,5 @@
 //! Reading and writing descriptions: what devices write oddly, and what must not get through.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use cau_sip::sdp::h264::{Level, Parameters, Profile, ProfileLevelId};
 use cau_sip::sdp::{

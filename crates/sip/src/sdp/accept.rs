@@ -2,7 +2,7 @@
 
 use super::agree::{self, Chosen, Peer, audio_of, h264_of};
 use super::format::formats;
-use super::h264::{Mode, Parameters};
+use super::h264::{Mode, Parameters, Profile};
 use super::line::Remote;
 use super::{
     Audio, Capabilities, Decline, Declined, Feedback, Format, Media, Negotiated, Refused, Role, Session,
@@ -109,8 +109,7 @@ impl Pair<'_> {
 /// The offered payload type an answered one stands for.
 fn choose<'a>(answered: &'a Format, mine: &'a [Format], strict: bool) -> Option<Chosen<'a>> {
     let theirs = h264_of(answered)?;
-    let fits =
-        |p: &Parameters| p.mode == theirs.mode && p.profile_level.profile() == theirs.profile_level.profile();
+    let fits = |p: &Parameters| p.mode == theirs.mode && is_same_profile(p, theirs);
     let offered = |is: &dyn Fn(&Format, &Parameters) -> bool| {
         mine.iter().filter_map(|f| h264_of(f).map(|p| (f, p))).find(|(f, p)| is(f, p)).map(|(_, p)| p)
     };
@@ -124,4 +123,13 @@ fn choose<'a>(answered: &'a Format, mine: &'a [Format], strict: bool) -> Option<
             .or_else(|| offered(&|_, _| true))?,
     };
     Some(Chosen { pt: answered.pt, mode: theirs.mode.min(mine.mode), theirs, mine })
+}
+
+/// Baseline and constrained baseline are one in practice: linphone answers `42801f` to `42e01f`.
+fn is_same_profile(a: &Parameters, b: &Parameters) -> bool {
+    let of = |p: &Parameters| match p.profile_level.profile() {
+        Profile::Baseline => Profile::ConstrainedBaseline,
+        other => other,
+    };
+    of(a) == of(b)
 }
