@@ -20,7 +20,7 @@
 
 mod check;
 mod config;
-//mod focus;
+mod focus;
 mod handle;
 mod media;
 mod notice;
@@ -29,7 +29,7 @@ mod translate;
 
 pub use check::check;
 pub use config::Config;
-//pub use focus::Focus;
+pub use focus::Focus;
 pub use handle::Handle;
 pub use media::{Media, NoPorts};
 pub use notice::{Body, Change, Notice};

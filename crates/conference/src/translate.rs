@@ -10,12 +10,17 @@ use cau_sip::sdp;
 
 /// A leg as negotiated. `peer` is where signalling comes from: media goes there where the description names no address,
 /// until a packet shows a better one.
-pub(crate) fn leg(negotiated: &sdp::Negotiated, name: Arc<str>, cname: &str, peer: IpAddr) -> LegConfig {
+pub(crate) fn leg(
+    negotiated: Option<&sdp::Negotiated>,
+    name: Arc<str>,
+    cname: &str,
+    peer: IpAddr,
+) -> LegConfig {
     LegConfig {
         name,
         cname: Some(cname.to_owned()),
-        audio: negotiated.audio.as_ref().map(|audio| self::audio(audio, peer)),
-        video: negotiated.video.as_ref().map(|video| self::video(video, peer)),
+        audio: negotiated.and_then(|n| n.audio.as_ref()).map(|audio| self::audio(audio, peer)),
+        video: negotiated.and_then(|n| n.video.as_ref()).map(|video| self::video(video, peer)),
     }
 }
 

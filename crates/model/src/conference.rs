@@ -32,6 +32,7 @@ pub const LEFT_MAX: usize = 512;
 pub struct Conference {
     id: ConferenceId,
     settings: Settings,
+    chair: Option<ParticipantId>,
     /// Everybody, those who left included, in order of first appearance.
     participants: Vec<Participant>,
     index: HashMap<ParticipantId, usize>,
@@ -50,6 +51,7 @@ impl Conference {
         Conference {
             id,
             settings,
+            chair: None,
             participants: Vec::new(),
             index: HashMap::new(),
             seated: Vec::new(),
@@ -92,13 +94,18 @@ impl Conference {
 
     /// The chair, when present: the first who answers to what `chair` of the settings says.
     pub fn chair(&self) -> Option<ParticipantId> {
-        let wanted = self.settings.chair.as_deref()?;
-        let key = name::slug(wanted);
-        self.seated.iter().copied().find(|id| {
-            self.find(*id).is_some_and(|site| {
-                id.to_string() == wanted || answers_to(wanted, &key, &site.name, &site.uri)
-            })
-        })
+        self.chair
+    }
+
+    /// Looks for the chair anew: after somebody came, went or was renamed, and after new settings.
+    fn find_chair(&mut self) {
+        let Some(wanted) = self.settings.chair.as_deref() else {
+            self.chair = None;
+            return;
+        };
+        let wanted = Wanted::new(wanted);
+        self.chair =
+            self.seated.iter().copied().find(|id| self.find(*id).is_some_and(|site| wanted.is(site)));
     }
 
     /// What everybody present sees. Viewers of one scene see exactly the same; each viewer stands in one scene.
@@ -165,18 +172,36 @@ impl Conference {
     }
 }
 
-/// Whether a site of that name and address is meant by `wanted` (`key`: its path key).
-fn answers_to(wanted: &str, key: &str, name: &str, uri: &str) -> bool {
-    let bare = |uri: &str| {
-        let rest = uri.split_once(':').map_or(uri, |(scheme, rest)| match scheme {
-            "sip" | "sips" | "tel" => rest,
-            _ => uri,
-        });
-        rest.split([';', '?']).next().unwrap_or(rest).to_ascii_lowercase()
-    };
-    let (site, asked) = (bare(uri), bare(wanted));
-    let user = site.split_once('@').map(|(user, _)| user);
-    name == wanted || (!key.is_empty() && name::slug(name) == key) || site == asked || user == Some(&*asked)
+/// A site as the settings name it.
+struct Wanted<'a> {
+    text: &'a str,
+    key: String,
+    address: String,
+}
+
+impl Wanted<'_> {
+    fn new(text: &str) -> Wanted<'_> {
+        Wanted { text, key: name::slug(text), address: bare(text) }
+    }
+
+    fn is(&self, site: &Participant) -> bool {
+        let address = bare(&site.uri);
+        let user = address.split_once('@').map(|(user, _)| user);
+        *site.name == *self.text
+            || (!self.key.is_empty() && site.key == self.key)
+            || address == self.address
+            || user == Some(&*self.address)
+            || site.id.to_string() == self.text
+    }
+}
+
+/// A SIP address without scheme and parameters, in lower case.
+fn bare(uri: &str) -> String {
+    let rest = uri.split_once(':').map_or(uri, |(scheme, rest)| match scheme {
+        "sip" | "sips" | "tel" => rest,
+        _ => uri,
+    });
+    rest.split([';', '?']).next().unwrap_or(rest).to_ascii_lowercase()
 }
 
 fn shown(site: &Participant, chair: Option<ParticipantId>) -> snapshot::Participant {

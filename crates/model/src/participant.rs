@@ -95,6 +95,8 @@ pub struct Participant {
     pub quality: Quality,
     /// What it is sent.
     pub send: Send,
+    /// Path key of the name.
+    pub(crate) key: String,
     /// When it left.
     pub(crate) left_at: Option<Instant>,
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::scenes::Scope;
 use super::seating::Choice;
-use super::{Conference, LEFT_FOR, LEFT_MAX, answers_to};
+use super::{Conference, LEFT_FOR, LEFT_MAX, Wanted};
 use crate::command::{Command, Event, Join, Patch, SetLayout, Who, no_participant};
 use crate::id::ParticipantId;
 use crate::layout::Kind;
@@ -111,27 +111,27 @@ impl Conference {
         if name.is_empty() {
             name = user_part(&join.uri);
         }
-        let chair = self.settings.chair.as_deref().is_some_and(|wanted| {
-            id.to_string() == wanted || answers_to(wanted, &name::slug(wanted), &name, &join.uri)
-        });
-        let rights = Rights { audio_muted: self.settings.join_muted && !chair, ..Rights::default() };
         let name = self.distinct(&name, None);
-        self.index.insert(id, self.participants.len());
-        self.participants.push(Participant {
+        let mut site = Participant {
             id,
+            key: name::slug(&name),
             name,
             uri: join.uri,
             state: State::Calling,
             reason: None,
             direction: join.direction,
-            rights,
+            rights: Rights::default(),
             sends_video: join.sends_video,
             audio: snapshot::Audio::default(),
             video: snapshot::Video::default(),
             quality: snapshot::Quality::default(),
             send: snapshot::Send::default(),
             left_at: None,
-        });
+        };
+        let is_chair = self.settings.chair.as_deref().is_some_and(|wanted| Wanted::new(wanted).is(&site));
+        site.rights.audio_muted = self.settings.join_muted && !is_chair;
+        self.index.insert(id, self.participants.len());
+        self.participants.push(site);
         events.push(Event::Participant(id));
         self.state(id, join.state, events)
     }
@@ -148,6 +148,9 @@ impl Conference {
         if state.present() && !self.seated.contains(&id) {
             self.seated.push(id);
             self.floor.join(id);
+            if self.chair.is_none() {
+                self.find_chair();
+            }
             events.extend([Event::Sound(id), Event::Conference]);
         }
         Ok(())
@@ -173,6 +176,9 @@ impl Conference {
         }
         self.scopes.retain(|scope| !scope.viewers.is_empty());
         self.forget_left(now);
+        if self.chair == Some(id) {
+            self.find_chair();
+        }
         events.extend([Event::Participant(id), Event::Conference]);
         Ok(())
     }
@@ -329,8 +335,11 @@ impl Conference {
         if rights != before {
             events.extend([Event::Participant(id), Event::Sound(id)]);
         }
-        if let Some(name) = name.filter(|name| *name != site.name) {
+        let renamed = name.filter(|name| *name != site.name);
+        if let Some(name) = renamed {
+            site.key = name::slug(&name);
             site.name = name;
+            self.find_chair();
             events.extend([Event::Participant(id), Event::Conference]);
         }
         if rights.audio_muted && !before.audio_muted {
@@ -375,6 +384,7 @@ impl Conference {
         self.base.kind = settings.layout;
         self.base.names = settings.names;
         self.settings = settings;
+        self.find_chair();
         events.push(Event::Conference);
     }
 

@@ -1,0 +1,203 @@
+//! The core of the signalling thread.
+
+mod calls;
+mod mixing;
+mod notices;
+mod registry;
+mod requests;
+mod rooms;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use cau_mixer::Event as Mixed;
+use cau_model::{ConferenceId, ParticipantId, Words};
+use cau_sip::sdp::{Negotiated, Origin, Ports, Session};
+use cau_sip::{CallId, ConnId, Endpoint, Input, Transmit};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::config::Config;
+use crate::media::Media;
+use crate::notice::Notice;
+use crate::request::Totals;
+use notices::Notices;
+use registry::Registry;
+use rooms::Room;
+
+/// How long after the grace time of a drain unanswered BYEs may hold up the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Conferences, their rooms and the calls in them. Sans-IO: see the crate's documentation for who calls what.
+pub struct Focus {
+    config: Config,
+    sip: Endpoint,
+    media: Box<dyn Media + Send>,
+    random: StdRng,
+    rooms: BTreeMap<ConferenceId, Room>,
+    registry: Registry,
+    calls: HashMap<CallId, Call>,
+    by_participant: HashMap<ParticipantId, CallId>,
+    next_participant: u64,
+    notices: Notices,
+    totals: Totals,
+    /// When the calls still there are ended.
+    drain: Option<Instant>,
+}
+
+/// One call that was let in.
+struct Call {
+    conference: ConferenceId,
+    participant: ParticipantId,
+    /// Display name and address of the caller.
+    name: String,
+    uri: String,
+    /// Where its signalling comes from.
+    peer: IpAddr,
+    ports: Ports,
+    origin: Origin,
+    cname: String,
+    /// Our description as the other side has it; the base of the next one.
+    ours: Option<Session>,
+    /// Our offer that waits for its answer.
+    offered: Option<Session>,
+    /// What holds; `None` before the first answer (late offer): no leg, not in the conference yet.
+    negotiated: Option<Negotiated>,
+    /// Why we end it, when we do.
+    ending: Option<Words>,
+}
+
+impl Focus {
+    /// A focus without conferences. `seed` makes tags, ids and session numbers; take a random one, tests a fixed one.
+    pub fn new(mut config: Config, media: Box<dyn Media + Send>, seed: u64) -> Focus {
+        config.sip.focus = true;
+        let mut random = StdRng::seed_from_u64(seed);
+        let sip = Endpoint::new(config.sip.clone(), random.random());
+        // Ids of an earlier run stand in the journal: start somewhere else each time.
+        let next_participant = u64::from(random.random::<u32>() >> 8) << 24 | 1;
+        Focus {
+            config,
+            sip,
+            media,
+            random,
+            rooms: BTreeMap::new(),
+            registry: Registry::default(),
+            calls: HashMap::new(),
+            by_participant: HashMap::new(),
+            next_participant,
+            notices: Notices::default(),
+            totals: Totals::default(),
+            drain: None,
+        }
+    }
+
+    /// A datagram, or a read from a connection.
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.sip.handle_input(now, input);
+        self.pump(now);
+    }
+
+    /// A connection asked for by [`cau_sip::Transport::TcpConnect`] stands.
+    pub fn handle_connected(&mut self, now: Instant, conn: ConnId, local: SocketAddr, remote: SocketAddr) {
+        self.sip.handle_connected(now, conn, local, remote);
+        self.pump(now);
+    }
+
+    /// A connection that was asked for cannot be made.
+    pub fn handle_connect_failed(&mut self, now: Instant, remote: SocketAddr) {
+        self.sip.handle_connect_failed(now, remote);
+        self.pump(now);
+    }
+
+    /// A connection is gone.
+    pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
+        self.sip.handle_closed(now, conn);
+        self.pump(now);
+    }
+
+    /// The time of [`Focus::poll_timeout`] has come; early or often does no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.sip.handle_timeout(now);
+        self.pump(now);
+        self.time_rooms(now);
+        self.notices.handle_timeout(now, &self.rooms);
+        if self.drain.is_some_and(|at| at <= now) {
+            self.hang_up_all(now);
+        }
+    }
+
+    /// A report of a mixer.
+    pub fn handle_media(&mut self, now: Instant, event: Mixed) {
+        self.mixed(now, event);
+        self.pump(now);
+    }
+
+    /// When [`Focus::handle_timeout`] wants to be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let rooms = self.rooms.values().filter_map(|room| room.conference.poll_timeout()).min();
+        let drain = self.drain.filter(|_| !self.calls.is_empty());
+        [self.sip.poll_timeout(), rooms, self.notices.poll_timeout(), drain].into_iter().flatten().min()
+    }
+
+    /// The next message to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.sip.poll_transmit()
+    }
+
+    /// The next thing to tell the API's events and the journal. At most 65,536 wait; further ones are lost and counted.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.poll()
+    }
+
+    /// From now on new calls get 503; those there are ended after [`Config::drain_grace`].
+    pub fn begin_drain(&mut self, now: Instant) {
+        if self.drain.is_none() {
+            self.drain = Some(now + self.config.drain_grace);
+        }
+    }
+
+    /// Whether everybody was told good-bye after [`Focus::begin_drain`], or does not answer.
+    pub fn is_drained(&self, now: Instant) -> bool {
+        self.drain.is_some_and(|at| {
+            self.calls.is_empty() && (self.sip.calls() == 0 || now >= at + LAST_WORDS)
+        })
+    }
+
+    /// Counters and gauges.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            conferences: self.rooms.len(),
+            calls: self.calls.len(),
+            participants: self.rooms.values().map(|room| room.conference.present().len()).sum(),
+            lost_notices: self.notices.lost(),
+            draining: self.drain.is_some(),
+            sip: *self.sip.counters(),
+            ..self.totals.clone()
+        }
+    }
+
+    /// Takes in what SIP has to report.
+    fn pump(&mut self, now: Instant) {
+        while let Some(event) = self.sip.poll_event() {
+            self.signalled(now, event);
+        }
+    }
+
+    fn hang_up_all(&mut self, now: Instant) {
+        let words = Words::new("MCU dừng hoạt động", "the MCU is shutting down");
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.hang_up(now, call, words.clone());
+        }
+        self.pump(now);
+    }
+
+    fn new_participant(&mut self) -> ParticipantId {
+        let id = ParticipantId(self.next_participant);
+        self.next_participant += 1;
+        id
+    }
+}
