@@ -11,7 +11,9 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 /// Real offers to damage.
-const SEEDS: [&[u8]; 3] = [
+const SEEDS: [&[u8]; 5] = [
+    include_bytes!("sdp/cisco-ce-anonymised-h265-offer.sdp"),
+    include_bytes!("sdp/tandberg-e20-te4.1.1-crypto-offer.sdp"),
     include_bytes!("sdp/baresip-1.0.0-default.sdp"),
     include_bytes!("sdp/linphone-5.1-plain.sdp"),
     include_bytes!("sdp/linphone-5.1-srtp.sdp"),

@@ -9,6 +9,9 @@ use super::{
     Origin, Ports, Refused, Role, Session, Video, h264, offer,
 };
 
+/// The most H.264 payload types that are answered on one line; real offers have six at most.
+const MAX_ANSWERED: usize = 16;
+
 /// Answers an offer: every line in its place, the first usable line of sound and of pictures taken, the others with port 0.
 ///
 /// Sound: one codec is answered, [`AudioChoice`] says which, with the `telephone-event` of its clock and comfort noise. Pictures:
@@ -116,6 +119,7 @@ fn video(peer: Peer<'_>, ours: &Capabilities, ports: &Ports) -> Result<(Media, V
     let formats = formats(peer.media);
     let mut usable: Vec<Usable<'_>> = formats.iter().filter_map(|f| Usable::of(f, ours)).collect();
     usable.sort_by_key(|u| u.rank);
+    usable.truncate(MAX_ANSWERED);
     let first = usable.first().ok_or(Decline::Format)?;
     if !peer.remote.reachable(ports.addr) {
         return Err(Decline::Address);
