@@ -10,6 +10,9 @@ use super::{
 /// Makes an offer. `previous` is the description we sent last, as [`settle`] leaves it after an answer: its lines keep their
 /// places and payload types, lines that are closed stay closed unless [`Capabilities::reopen`], new ones come at the end.
 ///
+/// All codecs of `ours` are offered again, the ones in use first. A refresh that must change nothing repeats the last description
+/// itself, with its version, and needs no offer made here.
+///
 /// A port of 0 closes that line; with neither capability nor a previous line there is none.
 pub fn offer(ours: &Capabilities, ports: &Ports, origin: &Origin, previous: Option<&Session>) -> Session {
     let mut session = Session::new(origin.clone(), ports.addr);
