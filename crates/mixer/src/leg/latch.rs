@@ -1,0 +1,112 @@
+//! Symmetric RTP (RFC 4961): media goes where media comes from, because a NAT makes the address in the SDP useless.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+/// After this long without a packet from the address latched on to, another one is taken.
+const QUIET: Duration = Duration::from_millis(1000);
+
+/// Where one stream of packets goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Latch {
+    signalled: SocketAddr,
+    seen: Option<(SocketAddr, Instant)>,
+}
+
+impl Latch {
+    /// Sends to what the SDP says until something comes in.
+    pub fn new(signalled: SocketAddr) -> Self {
+        Self { signalled, seen: None }
+    }
+
+    /// A new offer or answer: the address it names holds, and the next packet may come from anywhere. When the SDP says
+    /// what it said before, packets keep going to where they went.
+    pub fn renew(&mut self, signalled: SocketAddr) {
+        if let Some((_, at)) = &mut self.seen
+            && signalled == self.signalled
+        {
+            // Known for certain only until another address shows up.
+            *at = at.checked_sub(QUIET).unwrap_or(*at);
+            return;
+        }
+        *self = Self::new(signalled);
+    }
+
+    /// A valid packet came from there: is it to be taken?
+    pub fn accept(&mut self, now: Instant, from: SocketAddr) -> bool {
+        match self.seen {
+            Some((seen, _)) if seen == from => {}
+            // A stranger may speak only when the known one is silent; what the SDP names always may.
+            Some((_, at)) if now.saturating_duration_since(at) < QUIET && from != self.signalled => return false,
+            _ => {}
+        }
+        self.seen = Some((from, now));
+        true
+    }
+
+    /// Where to send.
+    pub fn target(&self) -> SocketAddr {
+        self.seen.map_or(self.signalled, |(seen, _)| seen)
+    }
+
+    /// Where packets come from, once some came.
+    pub fn source(&self) -> Option<SocketAddr> {
+        self.seen.map(|(seen, _)| seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: &str) -> SocketAddr {
+        s.parse().unwrap()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "an arbitrary origin of virtual time")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn behind_a_nat_packets_go_back_to_where_they_come_from() {
+        let now = start();
+        let mut l = Latch::new(at("10.0.0.5:4000"));
+        assert_eq!(l.target(), at("10.0.0.5:4000"));
+        assert!(l.accept(now, at("203.0.113.1:31000")));
+        assert_eq!(l.target(), at("203.0.113.1:31000"));
+    }
+
+    #[test]
+    fn a_stranger_cannot_take_over_a_living_stream() {
+        let now = start();
+        let mut l = Latch::new(at("10.0.0.5:4000"));
+        assert!(l.accept(now, at("203.0.113.1:31000")));
+        assert!(!l.accept(now + Duration::from_millis(20), at("198.51.100.66:9")));
+        assert_eq!(l.target(), at("203.0.113.1:31000"));
+        assert!(l.accept(now + Duration::from_secs(2), at("203.0.113.1:31002")), "the NAT has moved it");
+    }
+
+    #[test]
+    fn what_the_sdp_names_beats_a_stranger_who_was_first() {
+        let now = start();
+        let mut l = Latch::new(at("10.0.0.5:4000"));
+        assert!(l.accept(now, at("198.51.100.66:9")));
+        assert!(l.accept(now, at("10.0.0.5:4000")));
+        assert_eq!(l.target(), at("10.0.0.5:4000"));
+    }
+
+    #[test]
+    fn after_a_reinvite_the_new_address_is_learnt_at_once() {
+        let now = start();
+        let mut l = Latch::new(at("10.0.0.5:4000"));
+        l.accept(now, at("203.0.113.1:31000"));
+        l.renew(at("10.0.0.5:4000"));
+        assert_eq!(l.target(), at("203.0.113.1:31000"), "same SDP: keep sending");
+        assert!(l.accept(now + Duration::from_millis(20), at("203.0.113.1:32000")));
+        l.renew(at("10.0.0.9:5000"));
+        assert_eq!(l.target(), at("10.0.0.9:5000"));
+    }
+}

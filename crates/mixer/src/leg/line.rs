@@ -1,0 +1,308 @@
+//! One media line of a leg at its edge: addresses, the RTP session, counters. SRTP will protect and unprotect here.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use cau_model::ParticipantId;
+use cau_rtp::{
+    Packet, Session,
+    packet::{self, Class},
+    session::{self, Notice},
+    stream::Outgoing,
+};
+use smallvec::SmallVec;
+
+use super::latch::Latch;
+use crate::{Media, Port, command::Stream, out::Out};
+
+/// What a datagram held.
+pub enum Input {
+    /// RTP packets to be used, in order.
+    Packets(SmallVec<[Packet; 1]>),
+    /// RTCP.
+    Notices(Vec<Notice>),
+}
+
+/// What [`Line::new`] needs beside the description.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// SDES CNAME.
+    pub cname: String,
+    /// One moment on both clocks.
+    pub wall: (Instant, SystemTime),
+    /// Of SSRC, sequence, time stamps.
+    pub seed: u64,
+}
+
+/// One media line.
+pub struct Line {
+    media: Media,
+    /// Streams both ways and RTCP.
+    pub session: Session,
+    rtp: Latch,
+    rtcp: Latch,
+    stream: Stream,
+    heard: Instant,
+    rx: Window,
+    tx: Window,
+    loss: Loss,
+}
+
+impl Line {
+    /// A line as negotiated; `clock_rate` of its time stamps, Hz; `kbps`: what RTCP takes its 5 % of.
+    pub fn new(now: Instant, media: Media, stream: &Stream, clock_rate: u32, kbps: u32, origin: Origin) -> Self {
+        let config = session::Config {
+            clock_rate,
+            cname: origin.cname,
+            name: None,
+            kbps,
+            reduced_size: false,
+            wall: origin.wall,
+            seed: origin.seed,
+        };
+        Self {
+            media,
+            session: Session::new(now, config),
+            rtp: Latch::new(stream.remote),
+            rtcp: Latch::new(stream.remote_rtcp),
+            stream: stream.clone(),
+            heard: now,
+            rx: Window::new(now),
+            tx: Window::new(now),
+            loss: Loss::default(),
+        }
+    }
+
+    /// Negotiated anew.
+    pub fn update(&mut self, now: Instant, stream: &Stream) {
+        self.rtp.renew(stream.remote);
+        self.rtcp.renew(stream.remote_rtcp);
+        self.stream = stream.clone();
+        self.heard = now;
+    }
+
+    /// We may send.
+    pub fn can_send(&self) -> bool {
+        self.stream.send
+    }
+
+    /// The far end may send.
+    pub fn can_receive(&self) -> bool {
+        self.stream.recv
+    }
+
+    /// Takes a datagram. `known` says which payload types were negotiated.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        rtcp: bool,
+        data: Bytes,
+        known: impl Fn(u8) -> bool,
+        out: &mut Out,
+    ) -> Option<Input> {
+        let class = packet::classify(&data);
+        match class {
+            Class::Rtp if !rtcp => {}
+            Class::Rtcp => return self.receive_rtcp(now, from, rtcp, &data, out),
+            // STUN and the like: keep-alives of devices that hope for more.
+            _ => {
+                out.totals.dropped_malformed += 1;
+                return None;
+            }
+        }
+        let size = data.len();
+        let Ok(packet) = Packet::parse(data) else {
+            out.totals.dropped_malformed += 1;
+            return None;
+        };
+        if !known(packet.pt) {
+            out.totals.dropped_payload_type += 1;
+            return None;
+        }
+        if !self.rtp.accept(now, from) {
+            out.totals.dropped_source += 1;
+            return None;
+        }
+        out.totals.packets_in += 1;
+        self.heard = now;
+        self.rx.add(size);
+        if !self.stream.recv {
+            out.totals.dropped_unexpected += 1;
+            return None;
+        }
+        Some(Input::Packets(self.session.receive(now, packet)))
+    }
+
+    fn receive_rtcp(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        rtcp: bool,
+        data: &[u8],
+        out: &mut Out,
+    ) -> Option<Input> {
+        // On the RTP port it comes from the address of the media, negotiated or not.
+        let latch = if rtcp { &mut self.rtcp } else { &mut self.rtp };
+        if !latch.accept(now, from) {
+            out.totals.dropped_source += 1;
+            return None;
+        }
+        self.heard = now;
+        Some(Input::Notices(self.session.handle_rtcp(now, data)))
+    }
+
+    /// Sends RTP packets that belong together: as few transmissions as their sizes allow.
+    pub fn send<'a>(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        packets: impl Iterator<Item = Outgoing<'a>>,
+        out: &mut Out,
+    ) {
+        let port = Port { participant, media: self.media, rtcp: false };
+        let to = self.rtp.target();
+        let mut batch = Batch::default();
+        for outgoing in packets {
+            let packet = self.session.send(now, outgoing);
+            let size = packet.wire_len();
+            self.tx.add(size);
+            out.totals.packets_out += 1;
+            if !batch.takes(size) {
+                batch.flush(port, to, out);
+            }
+            packet.write(&mut batch.data);
+            batch.added(size);
+        }
+        batch.flush(port, to, out);
+    }
+
+    /// Sends the RTCP that is due.
+    pub fn send_rtcp(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
+        while let Some(data) = self.session.poll_rtcp(now) {
+            self.give_rtcp(participant, data, out);
+        }
+    }
+
+    /// Sends the last RTCP.
+    pub fn bye(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
+        let data = self.session.goodbye(now);
+        self.give_rtcp(participant, data, out);
+    }
+
+    fn give_rtcp(&mut self, participant: ParticipantId, data: Vec<u8>, out: &mut Out) {
+        let mux = self.stream.rtcp_mux;
+        let to = if mux { self.rtp.target() } else { self.rtcp_target() };
+        out.send(Port { participant, media: self.media, rtcp: !mux }, to, Bytes::from(data));
+    }
+
+    fn rtcp_target(&self) -> SocketAddr {
+        let to = self.rtcp.target();
+        match (self.rtcp.source(), self.rtp.source()) {
+            // Media comes from elsewhere than it was said to, and no RTCP has come yet: the port above is the best guess.
+            (None, Some(rtp)) if rtp.ip() != to.ip() => {
+                SocketAddr::new(rtp.ip(), rtp.port().checked_add(1).unwrap_or(rtp.port()))
+            }
+            _ => to,
+        }
+    }
+
+    /// When the last datagram came (or the line was negotiated).
+    pub fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// kbit/s in and out since the last call, with RTP headers.
+    pub fn take_rates(&mut self, now: Instant) -> (f32, f32) {
+        (self.rx.take(now), self.tx.take(now))
+    }
+
+    /// Packets expected and lost since the last call.
+    pub fn take_loss(&mut self) -> (u64, u64) {
+        let stats = self.session.receiver.stats();
+        self.loss.take(stats.ssrc, stats.expected, stats.lost)
+    }
+}
+
+/// Datagrams of equal size in one buffer; the last may be shorter.
+#[derive(Default)]
+struct Batch {
+    data: Vec<u8>,
+    segment: usize,
+    count: usize,
+    closed: bool,
+}
+
+/// Segments of one transmission at most (the kernel's limit for GSO).
+const SEGMENTS: usize = 64;
+
+impl Batch {
+    fn takes(&self, size: usize) -> bool {
+        self.count == 0
+            || (!self.closed && size <= self.segment && self.count < SEGMENTS && self.data.len() + size <= 60_000)
+    }
+
+    fn added(&mut self, size: usize) {
+        if self.count == 0 {
+            self.segment = size;
+        } else if size < self.segment {
+            self.closed = true;
+        }
+        self.count += 1;
+    }
+
+    fn flush(&mut self, port: Port, to: SocketAddr, out: &mut Out) {
+        if self.count > 0 {
+            let segment = (self.count > 1).then_some(self.segment);
+            let data = Bytes::from(std::mem::take(&mut self.data));
+            out.transmits.push_back(crate::Transmit { port, to, data, segment });
+        }
+        *self = Self::default();
+    }
+}
+
+/// Bytes since the last look.
+struct Window {
+    bytes: usize,
+    since: Instant,
+}
+
+impl Window {
+    fn new(now: Instant) -> Self {
+        Self { bytes: 0, since: now }
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    fn take(&mut self, now: Instant) -> f32 {
+        let time = now.saturating_duration_since(self.since).max(Duration::from_millis(1));
+        let kbps = self.bytes as f32 * 8.0 / 1000.0 / time.as_secs_f32();
+        *self = Self::new(now);
+        kbps
+    }
+}
+
+/// Expected and lost packets at the last look.
+#[derive(Default)]
+struct Loss {
+    ssrc: Option<u32>,
+    expected: u64,
+    lost: i64,
+}
+
+impl Loss {
+    fn take(&mut self, ssrc: Option<u32>, expected: u64, lost: i64) -> (u64, u64) {
+        if self.ssrc != ssrc {
+            *self = Self { ssrc, expected: 0, lost: 0 };
+        }
+        let result =
+            (expected.saturating_sub(self.expected), u64::try_from(lost - self.lost).unwrap_or(0));
+        (self.expected, self.lost) = (expected, lost);
+        result
+    }
+}

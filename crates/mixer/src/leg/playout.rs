@@ -1,0 +1,202 @@
+//! What a leg hears itself say: jitter buffer, decoder, and exactly 20 ms per tick.
+
+use std::{collections::VecDeque, time::Instant};
+
+use cau_codec::audio::{self, Codec, Decode};
+use cau_rtp::{
+    Packet,
+    jitter::{self, Pull},
+    payload::Format,
+};
+
+use crate::{
+    command::{AudioCodec, AudioLeg},
+    sound::{FRAME, Frame},
+};
+
+/// Decoded sound kept at most: what a packet of 120 ms and the concealment before it make.
+const DECODED: usize = 12 * FRAME;
+/// Samples per second.
+const RATE: u128 = 48_000;
+
+/// Received sound of one leg.
+pub struct Playout {
+    formats: Vec<(u8, AudioCodec)>,
+    buffer: jitter::Audio,
+    /// The decoder in use, with its payload type.
+    decoder: Option<(u8, Box<dyn Decode>)>,
+    samples: VecDeque<i16>,
+    scratch: Vec<i16>,
+    noise: Noise,
+    errors: u64,
+}
+
+impl Playout {
+    /// For what was negotiated.
+    pub fn new(leg: &AudioLeg) -> Self {
+        let formats = leg.pt_recv.iter().map(|(pt, codec)| (*pt, format(*codec)));
+        let noise = leg.comfort_noise.map(|pt| (pt, Format::ComfortNoise));
+        Self {
+            formats: leg.pt_recv.clone(),
+            buffer: jitter::Audio::new(jitter::Config::new(formats.chain(noise))),
+            decoder: None,
+            samples: VecDeque::with_capacity(DECODED),
+            scratch: Vec::new(),
+            noise: Noise::default(),
+            errors: 0,
+        }
+    }
+
+    /// Is this one of ours?
+    pub fn takes(&self, pt: u8) -> bool {
+        self.formats.iter().any(|(p, _)| *p == pt)
+    }
+
+    /// Takes a packet.
+    pub fn insert(&mut self, now: Instant, packet: Packet) {
+        self.buffer.insert(now, packet);
+    }
+
+    /// The codec that came last.
+    pub fn codec(&self) -> Option<AudioCodec> {
+        let (pt, _) = self.decoder.as_ref()?;
+        self.formats.iter().find(|(p, _)| p == pt).map(|(_, c)| *c)
+    }
+
+    /// Another source: the past is no guide any more.
+    pub fn reset(&mut self) {
+        if let Some((_, decoder)) = &mut self.decoder {
+            decoder.reset();
+        }
+    }
+
+    /// Whether what was played last was a pause.
+    pub fn quiet(&mut self, quiet: bool) {
+        self.buffer.quiet(quiet);
+    }
+
+    /// Errors of the decoder since the last call.
+    pub fn take_errors(&mut self) -> u64 {
+        std::mem::take(&mut self.errors)
+    }
+
+    /// The next 20 ms into `frame`; false when there is nothing to hear. With `discard` packets are taken and not decoded.
+    pub fn pull(&mut self, now: Instant, frame: &mut Frame, discard: bool) -> bool {
+        let pieces = self.buffer.pull(now);
+        if discard {
+            self.samples.clear();
+            return false;
+        }
+        let mut sound = false;
+        for piece in pieces {
+            sound |= self.play(piece);
+        }
+        // What the pieces before have left over is sound, too.
+        sound |= self.samples.len() > FRAME;
+        while self.samples.len() > DECODED {
+            self.samples.pop_front();
+        }
+        if self.samples.is_empty() {
+            return false;
+        }
+        for sample in frame.iter_mut() {
+            *sample = f32::from(self.samples.pop_front().unwrap_or(0)) / 32_768.0;
+        }
+        sound
+    }
+
+    /// Decodes one piece behind what is there; true when there was something to hear.
+    fn play(&mut self, piece: Pull) -> bool {
+        self.scratch.clear();
+        let sound = match piece {
+            Pull::Packet(packet) => self.decode(&packet),
+            Pull::Lost { duration, next } => {
+                let count = samples(duration);
+                match (&mut self.decoder, next) {
+                    (Some((pt, decoder)), Some(next)) if next.pt == *pt => {
+                        decoder.recover(&next.payload, count, &mut self.scratch);
+                    }
+                    (Some((_, decoder)), _) => decoder.conceal(count, &mut self.scratch),
+                    (None, _) => self.scratch.resize(count, 0),
+                }
+                true
+            }
+            Pull::Silence { duration, noise } => {
+                let count = samples(duration);
+                match noise {
+                    Some(level) => self.noise.make(level, count, &mut self.scratch),
+                    None => self.scratch.resize(count, 0),
+                }
+                noise.is_some()
+            }
+        };
+        self.samples.extend(self.scratch.iter().copied());
+        sound
+    }
+
+    fn decode(&mut self, packet: &Packet) -> bool {
+        if self.decoder.as_ref().is_none_or(|(pt, _)| *pt != packet.pt) {
+            let Some((_, codec)) = self.formats.iter().find(|(pt, _)| *pt == packet.pt) else { return false };
+            match audio::decoder(kind(*codec)) {
+                Ok(decoder) => self.decoder = Some((packet.pt, decoder)),
+                Err(e) => {
+                    tracing::error!("no sound decoder: {e}");
+                    self.errors += 1;
+                    return false;
+                }
+            }
+        }
+        let Some((_, decoder)) = &mut self.decoder else { return false };
+        if decoder.decode(&packet.payload, &mut self.scratch).is_err() {
+            self.errors += 1;
+            self.scratch.clear();
+            decoder.conceal(FRAME, &mut self.scratch);
+        }
+        true
+    }
+}
+
+fn samples(duration: std::time::Duration) -> usize {
+    usize::try_from(duration.as_nanos() * RATE / 1_000_000_000).unwrap_or(FRAME).min(DECODED)
+}
+
+fn format(codec: AudioCodec) -> Format {
+    match codec {
+        AudioCodec::Opus { .. } => Format::Opus,
+        AudioCodec::G722 => Format::G722,
+        AudioCodec::Pcma => Format::Pcma,
+        AudioCodec::Pcmu => Format::Pcmu,
+    }
+}
+
+fn kind(codec: AudioCodec) -> Codec {
+    match codec {
+        AudioCodec::Opus { .. } => Codec::Opus,
+        AudioCodec::G722 => Codec::G722,
+        AudioCodec::Pcma => Codec::Pcma,
+        AudioCodec::Pcmu => Codec::Pcmu,
+    }
+}
+
+/// White noise of the level a sender names (RFC 3389); its spectrum is left out: at these levels it is hardly to be told.
+#[derive(Debug)]
+struct Noise(u32);
+
+impl Default for Noise {
+    fn default() -> Self {
+        Self(0x2545_f491)
+    }
+}
+
+impl Noise {
+    fn make(&mut self, level: u8, count: usize, out: &mut Vec<i16>) {
+        // Uniform noise of amplitude a has the power a²/3.
+        let amplitude = 32_768.0 * 10f32.powf(-f32::from(level) / 20.0) * 3f32.sqrt();
+        out.extend((0..count).map(|_| {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 17;
+            self.0 ^= self.0 << 5;
+            (amplitude * (self.0 as f32 / u32::MAX as f32 * 2.0 - 1.0)) as i16
+        }));
+    }
+}

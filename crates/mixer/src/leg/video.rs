@@ -1,0 +1,258 @@
+//! Picture of one leg, in and out.
+
+use std::time::{Duration, Instant};
+
+use cau_model::ParticipantId;
+use cau_rtp::{
+    Packet,
+    keyframe::{self, Ask, Heard, Requester, Responder},
+    session::Notice,
+    stream::Outgoing,
+};
+
+use super::line::{Line, Origin};
+use crate::{
+    Media,
+    command::{Config, Mode, VideoLeg},
+    conference::Place,
+    event::Event,
+    job::Spawner,
+    out::Out,
+    profile::Profile,
+    source::Source,
+    view::{
+        output::{CLOCK, Encoded},
+        watch::Watch,
+    },
+};
+
+/// Bandwidth RTCP reckons with, kbit/s.
+const KBPS: u32 = 1000;
+/// Ticks by which a time stamp follows the one before at least: two encodings of one picture meet when a receiver changes between them.
+const LEAST_STEP: u64 = CLOCK / 1000;
+/// After its first packet a source is given this long to finish a key frame before it is asked for one.
+const FIRST: Duration = Duration::from_millis(150);
+/// A source of which nothing has come is asked in spite of it after this long.
+const NOTHING: Duration = Duration::from_millis(1000);
+/// A receiver that never asks, but reports loss, gets a key frame this often at most.
+const MUTE_LOSS: Duration = Duration::from_secs(5);
+
+/// Picture of one leg.
+pub struct Video {
+    config: VideoLeg,
+    /// Its edge.
+    pub line: Line,
+    /// What it sends.
+    pub source: Source,
+    /// What it gets.
+    pub watch: Watch,
+    /// Which view and bitrate it gets.
+    pub place: Option<Place>,
+    /// It is to join its view again, as after a re-INVITE.
+    pub rejoin: bool,
+    /// What suits it.
+    pub profile: Profile,
+    requester: Requester,
+    responder: Responder,
+    negotiated: Instant,
+    first_packet: Option<Instant>,
+    epoch: Instant,
+    last_timestamp: Option<u64>,
+    sent: u32,
+    /// It has asked for a key frame at least once in the call.
+    has_asked: bool,
+    loss_answered: Option<Instant>,
+    asked_for_key: bool,
+    changed: bool,
+    ssrc: Option<u32>,
+}
+
+impl Video {
+    /// As negotiated; asks for a key frame.
+    pub fn new(
+        now: Instant,
+        config: VideoLeg,
+        worker: &Config,
+        spawner: &Spawner,
+        epoch: Instant,
+        origin: Origin,
+    ) -> Self {
+        let line = Line::new(now, Media::Video, &config.stream, CLOCK as u32, KBPS, origin);
+        let mut watch = Watch::default();
+        watch.set_single(config.mode == Mode::Single);
+        let mut requester = Requester::new(feedback(&config), true);
+        requester.request(now);
+        Self {
+            line,
+            source: Source::new(spawner),
+            watch,
+            place: None,
+            rejoin: false,
+            profile: Profile::choose(&config, worker),
+            requester,
+            responder: Responder::default(),
+            negotiated: now,
+            first_packet: None,
+            epoch,
+            last_timestamp: None,
+            sent: 0,
+            has_asked: false,
+            loss_answered: None,
+            asked_for_key: false,
+            changed: true,
+            ssrc: None,
+            config,
+        }
+    }
+
+    /// Negotiated anew: many devices send no key frame after a re-INVITE, and show nothing before they get one.
+    pub fn update(&mut self, now: Instant, config: VideoLeg, worker: &Config) {
+        self.line.update(now, &config.stream);
+        self.watch.set_single(config.mode == Mode::Single);
+        self.profile = Profile::choose(&config, worker);
+        self.requester.negotiated(feedback(&config));
+        if config.stream.recv {
+            self.requester.request(now);
+        } else {
+            self.source.stop();
+        }
+        self.negotiated = now;
+        self.rejoin = true;
+        self.changed = true;
+        self.config = config;
+    }
+
+    /// What was negotiated.
+    pub fn config(&self) -> &VideoLeg {
+        &self.config
+    }
+
+    /// Something may be sent to it.
+    pub fn can_send(&self) -> bool {
+        self.line.can_send()
+    }
+
+    /// Takes a packet.
+    pub fn insert(&mut self, now: Instant, packet: Packet) {
+        self.first_packet.get_or_insert(now);
+        self.source.insert(now, packet);
+    }
+
+    /// RTCP came.
+    pub fn handle_notice(&mut self, now: Instant, notice: &Notice) {
+        match notice {
+            Notice::KeyFrame(heard) => self.hear(now, *heard),
+            Notice::Report => {
+                let lost = self.line.session.sender.remote().is_some_and(|r| r.fraction_lost > 0);
+                if let Some(rtt) = self.line.session.sender.rtt() {
+                    self.responder.set_rtt(rtt);
+                }
+                let rested = self.loss_answered.is_none_or(|at| now.saturating_duration_since(at) >= MUTE_LOSS);
+                if lost && !self.has_asked && rested {
+                    self.loss_answered = Some(now);
+                    self.asked_for_key = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The far end's decoder asks for a key frame.
+    pub fn hear(&mut self, now: Instant, heard: Heard) {
+        self.has_asked = true;
+        self.asked_for_key |= self.responder.handle(now, heard);
+    }
+
+    /// The far end needs a key frame; told once.
+    pub fn take_asked_for_key(&mut self) -> bool {
+        std::mem::take(&mut self.asked_for_key)
+    }
+
+    /// Views must be planned anew because of it; told once.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Timers.
+    pub fn handle_timeout(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
+        self.source.handle_timeout(now, out);
+        let news = self.source.take_news();
+        if news.back {
+            self.changed = true;
+            out.events.push_back(Event::VideoBack { participant });
+        }
+        if news.lost {
+            self.changed = true;
+            out.events.push_back(Event::VideoLost { participant });
+            self.requester.request(now);
+        }
+        if self.source.ssrc() != self.ssrc {
+            self.ssrc = self.source.ssrc();
+            self.changed = true;
+        }
+        if news.got_key {
+            self.requester.key_frame(now);
+        }
+        if news.wants_key {
+            self.requester.request(now);
+        }
+        if self.line.can_receive() && self.may_ask(now) {
+            self.ask(now, participant, out);
+        }
+        self.asked_for_key |= self.responder.poll(now);
+        self.line.send_rtcp(now, participant, out);
+    }
+
+    /// Not before the first packet, and not while the first picture, mostly a key frame, is still coming.
+    fn may_ask(&self, now: Instant) -> bool {
+        let waited = |since: Instant, time| now.saturating_duration_since(since) >= time;
+        self.source.is_live()
+            || self.first_packet.is_some_and(|at| waited(at, FIRST))
+            || waited(self.negotiated, NOTHING)
+    }
+
+    fn ask(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
+        match self.requester.poll(now) {
+            Some(Ask::Info) => out.events.push_back(Event::AskInfoFastUpdate { participant }),
+            Some(ask) => {
+                self.line.session.ask(ask);
+            }
+            None => {}
+        }
+    }
+
+    /// Sends a picture.
+    pub fn send(&mut self, now: Instant, participant: ParticipantId, unit: &Encoded, csrc: &[u32], out: &mut Out) {
+        if !self.line.can_send() {
+            return;
+        }
+        let nanos = unit.time.saturating_duration_since(self.epoch).as_nanos();
+        let ticks = u64::try_from(nanos * u128::from(CLOCK) / 1_000_000_000).unwrap_or(u64::MAX);
+        let ticks = self.last_timestamp.map_or(ticks, |last| ticks.max(last + LEAST_STEP));
+        self.last_timestamp = Some(ticks);
+        self.sent += 1;
+        let pt = self.config.pt_send;
+        let packets = unit.payloads.iter().map(|payload| Outgoing {
+            pt,
+            marker: payload.marker,
+            source: 0,
+            timestamp: ticks as u32,
+            csrc,
+            payload: payload.bytes.clone(),
+            origin: 0,
+        });
+        self.line.send(now, participant, packets, out);
+        if unit.key {
+            self.responder.key_sent(now);
+        }
+    }
+
+    /// Pictures sent since the last call.
+    pub fn take_sent(&mut self) -> u32 {
+        std::mem::take(&mut self.sent)
+    }
+}
+
+fn feedback(config: &VideoLeg) -> keyframe::Feedback {
+    keyframe::Feedback { pli: config.feedback.pli, fir: config.feedback.fir }
+}

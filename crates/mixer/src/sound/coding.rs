@@ -1,0 +1,90 @@
+//! What one listener's sound is encoded as: equal codings can share an encoder.
+
+use bytes::Bytes;
+use cau_codec::audio::{self, Codec, Encode, OpusSettings};
+
+use super::Frame;
+use crate::command::AudioCodec;
+
+/// Opus bitrates used, kbit/s: few, so that listeners share.
+const OPUS_STEPS: [u32; 4] = [12, 16, 24, 32];
+/// RTP, UDP and IP headers of 50 packets a second, kbit/s.
+const HEADERS: u32 = 16;
+
+/// Codec and bitrate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Coding {
+    kind: Kind,
+    /// Opus only, else 0.
+    kbps: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Kind {
+    Opus { fec: bool },
+    G722,
+    Pcma,
+    Pcmu,
+}
+
+impl Coding {
+    /// For a receiver of `codec` whose line takes `max_kbps` for sound.
+    pub fn new(codec: AudioCodec, max_kbps: Option<u32>) -> Self {
+        let kind = match codec {
+            AudioCodec::Opus { fec } => Kind::Opus { fec },
+            AudioCodec::G722 => Kind::G722,
+            AudioCodec::Pcma => Kind::Pcma,
+            AudioCodec::Pcmu => Kind::Pcmu,
+        };
+        let room = max_kbps.map_or(u32::MAX, |k| k.saturating_sub(HEADERS));
+        let step = OPUS_STEPS.iter().rev().copied().find(|s| *s <= room).unwrap_or(OPUS_STEPS[0]);
+        Self { kind, kbps: if matches!(kind, Kind::Opus { .. }) { step } else { 0 } }
+    }
+}
+
+/// One encoder.
+pub struct Encoder {
+    encoder: Box<dyn Encode>,
+    payload: Vec<u8>,
+    failed: bool,
+}
+
+impl Encoder {
+    /// Fresh state; `None` when the library refuses (told in the log).
+    pub fn new(coding: Coding) -> Option<Self> {
+        let (codec, opus) = match coding.kind {
+            Kind::Opus { fec } => {
+                let loss_percent = if fec { OpusSettings::default().loss_percent } else { 0 };
+                (Codec::Opus, OpusSettings { kbps: coding.kbps, fec, loss_percent })
+            }
+            Kind::G722 => (Codec::G722, OpusSettings::default()),
+            Kind::Pcma => (Codec::Pcma, OpusSettings::default()),
+            Kind::Pcmu => (Codec::Pcmu, OpusSettings::default()),
+        };
+        match audio::encoder(codec, &opus) {
+            Ok(encoder) => Some(Self { encoder, payload: Vec::new(), failed: false }),
+            Err(e) => {
+                tracing::error!("no sound encoder: {e}");
+                None
+            }
+        }
+    }
+
+    /// One packet's payload; empty when the library failed.
+    pub fn encode(&mut self, frame: &Frame) -> Bytes {
+        let mut pcm = [0i16; super::FRAME];
+        for (to, from) in pcm.iter_mut().zip(frame) {
+            // The limiter keeps it in range; the cast saturates whatever happens.
+            *to = (from * 32_767.0).round() as i16;
+        }
+        match self.encoder.encode(&pcm, &mut self.payload) {
+            Ok(()) => Bytes::copy_from_slice(&self.payload),
+            Err(e) => {
+                if !std::mem::replace(&mut self.failed, true) {
+                    tracing::warn!("sound encoder: {e}");
+                }
+                Bytes::new()
+            }
+        }
+    }
+}

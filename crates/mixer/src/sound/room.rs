@@ -1,0 +1,376 @@
+//! One conference's mix: who is in it, who shares an encoding of it, and who has one of his own.
+//!
+//! Everybody who is not in the mix hears exactly the same and shares one encoding per codec. Who is in the mix must not hear
+//! himself: his own voice is subtracted and he has an encoder of his own, which he keeps for [`OWN_FOR`] after he was last heard. An
+//! encoder remembers the past, and so does the decoder at the far end: a new own encoder is first run over the last 100 ms of the common
+//! mix, so that it takes over from the common one in the state that one has.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use super::{
+    FRAME, Frame,
+    coding::{Coding, Encoder},
+    limiter::Limiter,
+    mix::{self, Candidate, Fader},
+    voice::Meter,
+};
+
+/// How long an own encoding goes on after the site was last heard.
+const OWN_FOR: Duration = Duration::from_secs(10);
+/// Frames of the common mix a new own encoder is run over.
+const WARM: usize = 5;
+/// A site below this level, dBov, for [`GATE_FOR`] is not in the mix: many open microphones add up to noise.
+const GATE: f32 = -65.0;
+const GATE_FOR: Duration = Duration::from_secs(1);
+/// Speech is looked for in this many of the loudest sites; who is quieter than so many others is not the speaker.
+const DETECTED: usize = 4;
+/// An encoder that nobody listened to for this long is dropped.
+const UNUSED: Duration = Duration::from_secs(5);
+
+/// One site's part in the mix. Kept with its leg.
+pub struct Site {
+    /// The last frame that came in; what it holds is scaled by the mixer.
+    pub frame: Box<Frame>,
+    /// `frame` is of this tick.
+    pub fresh: bool,
+    /// Level and speech.
+    pub meter: Meter,
+    /// Nobody hears him.
+    pub muted: bool,
+    /// He hears nothing.
+    pub deafened: bool,
+    /// Linear gain of his voice.
+    pub volume: f32,
+    fader: Fader,
+    /// In the mix in the last tick.
+    admitted: bool,
+    /// His voice is in this tick's sum.
+    heard: bool,
+    open_until: Option<Instant>,
+    own: Option<Own>,
+}
+
+struct Own {
+    coding: Coding,
+    encoder: Encoder,
+    limiter: Limiter,
+    until: Instant,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            frame: Box::new([0.0; FRAME]),
+            fresh: false,
+            meter: Meter::default(),
+            muted: false,
+            deafened: false,
+            volume: 1.0,
+            fader: Fader::default(),
+            admitted: false,
+            heard: false,
+            open_until: None,
+            own: None,
+        }
+    }
+}
+
+impl Site {
+    /// Loud enough, now or a moment ago.
+    fn is_open(&mut self, now: Instant, level: f32) -> bool {
+        if level > GATE {
+            self.open_until = Some(now + GATE_FOR);
+        }
+        self.open_until.is_some_and(|until| now < until)
+    }
+
+    /// He is heard, or a moment ago was and must be faded out.
+    pub fn needs_sound(&self) -> bool {
+        !self.muted || !self.fader.is_closed()
+    }
+
+    /// His voice was in the last sum.
+    pub fn is_heard(&self) -> bool {
+        self.heard
+    }
+}
+
+/// One site in a tick.
+pub struct Input<'a> {
+    /// The site.
+    pub site: &'a mut Site,
+    /// He holds the floor.
+    pub floor: bool,
+    /// What is sent to him; `None`: nothing.
+    pub coding: Option<Coding>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Heard {
+    Everybody,
+    Nobody,
+}
+
+struct Shared {
+    encoder: Encoder,
+    used: Instant,
+}
+
+/// What all sites of one conference share.
+#[derive(Default)]
+pub struct Room {
+    limiter: Limiter,
+    history: VecDeque<Box<Frame>>,
+    shared: BTreeMap<(Heard, Coding), Shared>,
+    encoders: u32,
+}
+
+impl Room {
+    /// Mixes 20 ms. Gives one encoded frame per input with a coding, in order; an empty one where the encoder failed.
+    pub fn tick(&mut self, now: Instant, inputs: &mut [Input<'_>]) -> Vec<Option<Bytes>> {
+        self.listen(now, inputs);
+        let mut sum: Frame = [0.0; FRAME];
+        for input in inputs.iter_mut() {
+            let site = &mut *input.site;
+            let target = if site.admitted && !site.muted { site.volume } else { 0.0 };
+            site.heard = if site.fresh {
+                site.fader.run(&mut site.frame, target)
+            } else {
+                site.fader.rest(target);
+                false
+            };
+            if site.heard {
+                mix::add(&mut sum, &site.frame);
+            }
+        }
+        let mut common = sum;
+        self.limiter.run(&mut common);
+        self.encoders = 0;
+        let mut done: BTreeMap<(Heard, Coding), Bytes> = BTreeMap::new();
+        let out = inputs
+            .iter_mut()
+            .map(|input| {
+                let coding = input.coding?;
+                let site = &mut *input.site;
+                if !site.deafened && self.needs_own(now, site, coding) {
+                    return Some(self.encode_own(now, site, coding, &sum));
+                }
+                let heard = if site.deafened { Heard::Nobody } else { Heard::Everybody };
+                let encoded = done
+                    .entry((heard, coding))
+                    .or_insert_with(|| self.encode_shared(now, heard, coding, &common));
+                Some(encoded.clone())
+            })
+            .collect();
+        self.remember(common);
+        self.shared.retain(|_, s| now.saturating_duration_since(s.used) < UNUSED);
+        out
+    }
+
+    /// Encoders that ran in the last tick.
+    pub fn encoders(&self) -> u32 {
+        self.encoders
+    }
+
+    /// Levels, speech, and who is admitted to the mix.
+    fn listen(&mut self, now: Instant, inputs: &mut [Input<'_>]) {
+        let mut candidates = Vec::new();
+        let mut whose = Vec::new();
+        let mut audible = Vec::new();
+        for (i, input) in inputs.iter_mut().enumerate() {
+            let site = &mut *input.site;
+            let level = if site.fresh && !site.muted {
+                site.meter.measure(&site.frame)
+            } else {
+                site.meter.silence();
+                super::voice::SILENCE
+            };
+            if site.fresh && !site.muted {
+                audible.push((i, site.meter.level_dbov()));
+            }
+            let open = site.is_open(now, level);
+            if !site.muted && (open || input.floor) {
+                whose.push(i);
+                candidates.push(Candidate {
+                    level: site.meter.level_dbov(),
+                    was_in: site.admitted,
+                    floor: input.floor,
+                });
+            }
+            site.admitted = false;
+        }
+        audible.sort_by(|a, b| b.1.total_cmp(&a.1));
+        for (n, (i, _)) in audible.into_iter().enumerate() {
+            let Some(input) = inputs.get_mut(i) else { continue };
+            let Site { meter, frame, .. } = &mut *input.site;
+            if n < DETECTED && meter.is_audible() {
+                meter.detect(frame);
+            } else {
+                meter.rest();
+            }
+        }
+        for (i, admitted) in whose.into_iter().zip(mix::admit(&candidates)) {
+            if let Some(input) = inputs.get_mut(i) {
+                input.site.admitted = admitted;
+            }
+        }
+    }
+
+    /// Own encodings are for who is in the mix, and was lately.
+    fn needs_own(&self, now: Instant, site: &mut Site, coding: Coding) -> bool {
+        let keep = site.own.as_ref().is_some_and(|own| own.coding == coding && now < own.until);
+        if !keep && !site.heard {
+            site.own = None;
+        }
+        keep || site.heard
+    }
+
+    fn encode_own(&mut self, now: Instant, site: &mut Site, coding: Coding, sum: &Frame) -> Bytes {
+        if site.own.as_ref().is_none_or(|own| own.coding != coding) {
+            let Some(mut encoder) = Encoder::new(coding) else { return Bytes::new() };
+            for frame in &self.history {
+                encoder.encode(frame);
+            }
+            site.own = Some(Own { coding, encoder, limiter: self.limiter, until: now });
+        }
+        let Some(own) = &mut site.own else { return Bytes::new() };
+        let mut frame = *sum;
+        if site.heard {
+            own.until = now + OWN_FOR;
+            frame = mix::minus(sum, &site.frame);
+        }
+        own.limiter.run(&mut frame);
+        self.encoders += 1;
+        own.encoder.encode(&frame)
+    }
+
+    fn encode_shared(&mut self, now: Instant, heard: Heard, coding: Coding, common: &Frame) -> Bytes {
+        let history = &self.history;
+        let shared = match self.shared.entry((heard, coding)) {
+            std::collections::btree_map::Entry::Occupied(e) => e.into_mut(),
+            std::collections::btree_map::Entry::Vacant(e) => {
+                let Some(mut encoder) = Encoder::new(coding) else { return Bytes::new() };
+                if heard == Heard::Everybody {
+                    for frame in history {
+                        encoder.encode(frame);
+                    }
+                }
+                e.insert(Shared { encoder, used: now })
+            }
+        };
+        shared.used = now;
+        self.encoders += 1;
+        match heard {
+            Heard::Everybody => shared.encoder.encode(common),
+            Heard::Nobody => shared.encoder.encode(&[0.0; FRAME]),
+        }
+    }
+
+    fn remember(&mut self, common: Frame) {
+        let mut frame = if self.history.len() >= WARM { self.history.pop_front() } else { None }
+            .unwrap_or_else(|| Box::new(common));
+        *frame = common;
+        self.history.push_back(frame);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::AudioCodec;
+
+    #[expect(clippy::disallowed_methods, reason = "an arbitrary origin of virtual time")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn talk(site: &mut Site, tick: usize, hz: f32) {
+        *site.frame = std::array::from_fn(|i| {
+            0.2 * (std::f32::consts::TAU * hz * (tick * FRAME + i) as f32 / 48_000.0).sin()
+        });
+        site.fresh = true;
+    }
+
+    fn run(
+        room: &mut Room,
+        now: Instant,
+        sites: &mut [Site],
+        codings: &[Coding],
+        tick: usize,
+        talkers: &[usize],
+    ) -> Vec<Option<Bytes>> {
+        for (i, site) in sites.iter_mut().enumerate() {
+            site.fresh = false;
+            if talkers.contains(&i) {
+                talk(site, tick, 400.0 + 100.0 * i as f32);
+            }
+        }
+        let mut inputs: Vec<_> = sites
+            .iter_mut()
+            .zip(codings)
+            .map(|(site, coding)| Input { site, floor: false, coding: Some(*coding) })
+            .collect();
+        room.tick(now + Duration::from_millis(20) * tick as u32, &mut inputs)
+    }
+
+    #[test]
+    fn listeners_share_one_encoding_per_codec_and_talkers_have_their_own() {
+        let now = start();
+        let mut room = Room::default();
+        let mut sites: Vec<Site> = (0..100).map(|_| Site::default()).collect();
+        let opus = Coding::new(AudioCodec::Opus { fec: true }, None);
+        let pcma = Coding::new(AudioCodec::Pcma, None);
+        let codings: Vec<_> = (0..100).map(|i| if i < 50 { opus } else { pcma }).collect();
+        for tick in 0..10 {
+            let out = run(&mut room, now, &mut sites, &codings, tick, &[0, 1, 60]);
+            assert!(out.iter().all(|o| o.as_ref().is_some_and(|b| !b.is_empty())));
+            assert_eq!(room.encoders(), 2 + 3, "tick {tick}: two codecs and three talkers");
+            assert_eq!(out[2], out[49], "the very same packet");
+            assert_ne!(out[0], out[2]);
+        }
+    }
+
+    #[test]
+    fn a_talker_keeps_his_own_encoding_for_ten_seconds_and_then_shares() {
+        let now = start();
+        let mut room = Room::default();
+        let mut sites: Vec<Site> = (0..3).map(|_| Site::default()).collect();
+        let codings = [Coding::new(AudioCodec::Pcmu, None); 3];
+        let mut count = Vec::new();
+        for tick in 0..700 {
+            let talkers: &[usize] = if tick < 50 { &[0] } else { &[] };
+            run(&mut room, now, &mut sites, &codings, tick, talkers);
+            count.push(room.encoders());
+        }
+        assert_eq!(count[10], 2);
+        assert_eq!(count[300], 2, "5 s after");
+        assert_eq!(count[620], 1, "11 s after");
+    }
+
+    #[test]
+    fn who_is_deafened_hears_nothing_and_who_is_muted_is_not_heard() {
+        let now = start();
+        let mut room = Room::default();
+        let mut sites: Vec<Site> = (0..3).map(|_| Site::default()).collect();
+        let codings = [Coding::new(AudioCodec::Pcmu, None); 3];
+        sites[1].deafened = true;
+        for tick in 0..50 {
+            sites[0].muted = tick >= 25;
+            let out = run(&mut room, now, &mut sites, &codings, tick, &[0]);
+            let loud = |i: usize| {
+                out[i].as_ref().unwrap().iter().map(|b| (!b & 0x7f) > 8).filter(|l| *l).count() > 20
+            };
+            assert!(!loud(1), "deafened, tick {tick}");
+            if (5..25).contains(&tick) {
+                assert!(loud(2), "tick {tick}");
+            } else if tick > 28 {
+                assert!(!loud(2), "muted, tick {tick}");
+            }
+        }
+    }
+}

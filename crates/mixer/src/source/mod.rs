@@ -1,0 +1,301 @@
+//! The picture a leg sends: from packets to access units always, from access units to pictures only while somebody looks.
+
+mod decoding;
+mod shown;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cau_codec::video::Picture;
+use cau_rtp::{
+    Packet,
+    h264::{self, Depacketizer, Unit},
+};
+
+pub use decoding::HOLD;
+pub use shown::Shown;
+
+use crate::{
+    job::{Spawner, Task},
+    out::Out,
+    ring::{Bounds, Cursor, Item, Read, Ring},
+};
+use decoding::Decoding;
+
+/// What is kept of every source, seen or not, so that it can be shown at once.
+const KEEP: Bounds = Bounds { bytes: 1 << 20, time: Duration::from_millis(1000) };
+/// A source that becomes visible is decoded from its last key frame when that is not older.
+const REPLAY: Duration = Duration::from_millis(1000);
+/// After this long without a picture a site's card is shown.
+const STALLED: Duration = Duration::from_millis(2500);
+/// The decoder of a site that is hidden goes on for this long: operators switch back and forth.
+const LINGER: Duration = Duration::from_millis(1000);
+/// A site that becomes visible is waited for this long.
+const EXPECT: Duration = Duration::from_millis(700);
+
+impl Item for Unit {
+    fn size(&self) -> usize {
+        self.len()
+    }
+
+    fn time(&self) -> Instant {
+        self.arrived
+    }
+
+    fn is_key(&self) -> bool {
+        self.key && !self.damaged
+    }
+}
+
+/// What has become of a source since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// A key frame is needed.
+    pub wants_key: bool,
+    /// A key frame has come.
+    pub got_key: bool,
+    /// The first picture, or the first after a stall.
+    pub back: bool,
+    /// No picture for [`STALLED`].
+    pub lost: bool,
+}
+
+/// Where pictures are, as seen by the media thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Nothing came yet.
+    None,
+    Live,
+    Stalled,
+}
+
+/// One video source.
+pub struct Source {
+    depacketizer: Depacketizer,
+    ring: Ring<Unit>,
+    shown: Arc<Shown>,
+    decoding: Option<Arc<Task<Decoding>>>,
+    spawner: Spawner,
+    state: State,
+    /// Views show it.
+    visible: bool,
+    /// A preview wants it until then.
+    wanted_until: Option<Instant>,
+    /// The decoder stays until then although nobody looks.
+    lingers_until: Option<Instant>,
+    expect_until: Option<Instant>,
+    last_unit: Option<Instant>,
+    after_loss: bool,
+    ssrc: Option<u32>,
+    units: u32,
+    news: News,
+}
+
+impl Source {
+    /// A source that nobody sees yet.
+    pub fn new(spawner: &Spawner) -> Self {
+        Self {
+            depacketizer: Depacketizer::new(h264::Config::default()),
+            ring: Ring::new(KEEP),
+            shown: Arc::default(),
+            decoding: None,
+            spawner: spawner.clone(),
+            state: State::None,
+            visible: false,
+            wanted_until: None,
+            lingers_until: None,
+            expect_until: None,
+            last_unit: None,
+            after_loss: false,
+            ssrc: None,
+            units: 0,
+            news: News::default(),
+        }
+    }
+
+    /// Takes a packet.
+    pub fn insert(&mut self, now: Instant, packet: Packet) {
+        self.depacketizer.insert(now, packet);
+        self.drain(now);
+    }
+
+    /// Waiting for lost packets, for a stalled source and for a hidden one comes to an end.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Out) {
+        if self.depacketizer.poll_timeout().is_some_and(|at| at <= now) {
+            self.depacketizer.handle_timeout(now);
+            self.drain(now);
+        }
+        if self.state == State::Live
+            && self.last_unit.is_some_and(|at| now.saturating_duration_since(at) > STALLED)
+        {
+            self.state = State::Stalled;
+            self.news.lost = true;
+            self.shown.lose(true);
+            self.shown.clear();
+        }
+        if self.expect_until.is_some_and(|at| now >= at) {
+            self.expect_until = None;
+            self.shown.expect(false);
+        }
+        if self.wanted_until.is_some_and(|at| now >= at) {
+            self.wanted_until = None;
+            self.lingers_until.get_or_insert(now);
+        }
+        if !self.visible && self.wanted_until.is_none() && self.lingers_until.is_some_and(|at| now >= at) {
+            self.lingers_until = None;
+            self.decoding = None;
+            self.shown.clear();
+        }
+        if let Some(decoding) = &self.decoding {
+            self.news.wants_key |= decoding.signals.take_wants_key();
+            out.totals.dropped_decode += decoding.signals.take_dropped();
+            out.totals.codec_errors += decoding.signals.take_errors();
+        }
+    }
+
+    /// What has happened; told once.
+    pub fn take_news(&mut self) -> News {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Views show it, or not any more.
+    pub fn set_visible(&mut self, now: Instant, visible: bool) {
+        if visible == self.visible {
+            return;
+        }
+        self.visible = visible;
+        if visible {
+            self.lingers_until = None;
+            if self.state != State::Stalled {
+                self.expect_until = Some(now + EXPECT);
+                self.shown.expect(true);
+            }
+            self.start(now);
+        } else {
+            self.lingers_until = Some(now + LINGER);
+        }
+    }
+
+    /// Some view shows it.
+    pub fn is_visible(&self) -> bool {
+        self.visible
+    }
+
+    /// Somebody wants a picture until then, although no view shows it.
+    pub fn want_until(&mut self, now: Instant, until: Instant) {
+        self.wanted_until = Some(self.wanted_until.map_or(until, |u| u.max(until)));
+        self.start(now);
+    }
+
+    /// The far end may not send any more, or is hidden: no picture from now on.
+    pub fn stop(&mut self) {
+        self.visible = false;
+        self.wanted_until = None;
+        self.lingers_until = None;
+        self.expect_until = None;
+        self.decoding = None;
+        self.state = State::None;
+        self.last_unit = None;
+        self.ring.clear();
+        self.shown.expect(false);
+        self.shown.lose(false);
+        self.shown.clear();
+    }
+
+    /// Where views find its pictures.
+    pub fn shown(&self) -> &Arc<Shown> {
+        &self.shown
+    }
+
+    /// The latest picture.
+    pub fn picture(&self) -> Option<Picture> {
+        self.shown.current().1
+    }
+
+    /// A decoder exists.
+    pub fn is_decoded(&self) -> bool {
+        self.decoding.is_some()
+    }
+
+    /// Pictures come.
+    pub fn is_live(&self) -> bool {
+        self.state == State::Live
+    }
+
+    /// SSRC of the last access unit.
+    pub fn ssrc(&self) -> Option<u32> {
+        self.ssrc
+    }
+
+    /// Size by the last parameter set, pixels.
+    pub fn size(&self) -> Option<(u32, u32)> {
+        self.depacketizer.sps().map(|s| (s.width, s.height))
+    }
+
+    /// Access units since the last call.
+    pub fn take_units(&mut self) -> u32 {
+        std::mem::take(&mut self.units)
+    }
+
+    fn start(&mut self, now: Instant) {
+        if self.decoding.is_some() {
+            return;
+        }
+        let decoding = Task::new(&self.spawner, Decoding::new(self.shown.clone()));
+        match self.ring.last_key(now, REPLAY, KEEP.bytes) {
+            Some(cursor) => {
+                self.replay(&decoding, cursor);
+                decoding.schedule();
+            }
+            // Before the first unit the request after joining is under way already.
+            None => self.news.wants_key |= self.state != State::None,
+        }
+        self.decoding = Some(decoding);
+    }
+
+    fn replay(&self, decoding: &Task<Decoding>, mut cursor: Cursor) {
+        while let Read::Item(unit) = self.ring.read(&mut cursor) {
+            decoding.push(unit, false);
+        }
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(event) = self.depacketizer.poll_event() {
+            match event {
+                h264::Event::Unit(unit) => self.take(now, unit),
+                h264::Event::Lost(_) => {
+                    self.after_loss = true;
+                    // Only who looks needs the key frame; who will look asks then.
+                    self.news.wants_key |= self.decoding.is_some();
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, now: Instant, unit: Unit) {
+        self.units += 1;
+        self.last_unit = Some(now);
+        self.ssrc = Some(unit.ssrc);
+        if self.state != State::Live {
+            self.state = State::Live;
+            self.news.back = true;
+            self.shown.lose(false);
+        }
+        let after_loss = std::mem::take(&mut self.after_loss);
+        if unit.key && !unit.damaged {
+            self.news.got_key = true;
+        }
+        let unit = Arc::new(unit);
+        if after_loss && !unit.key {
+            // What follows a gap is no start for anybody: older units must not be replayed over it.
+            self.ring.clear();
+        }
+        self.ring.push(unit.clone());
+        if let Some(decoding) = &self.decoding {
+            decoding.push(unit, after_loss);
+            decoding.schedule();
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! One bitrate of a view: the common encoding, and for a while a second one for those who need a key frame when the
+//! others do not.
+//!
+//! Who joins, or asks for a key frame after a loss, does not make everybody pay for it. He gets the stored pictures since the last
+//! key frame when that was a moment ago; else he is served by the *catch-up encoder* – one per channel, whatever the number of
+//! those who need it – until the common encoding makes its next key frame, which is asked for at a low rate.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    compose::Composing,
+    output::{Frame, Output, Settings},
+    watch::{Feed, Watch},
+};
+use crate::job::{Spawner, Task};
+
+/// Stored pictures are replayed when the key frame is not older than this …
+const REPLAY_AGE: Duration = Duration::from_secs(1);
+/// … and all of them together are not more than the line carries in this time.
+const REPLAY_LINE: Duration = Duration::from_millis(500);
+/// A catch-up encoder serves for at least this long, so that what joins together is moved together.
+const CATCH_UP_LEAST: Duration = Duration::from_secs(2);
+/// The common encoding is given a key frame for the sake of those who catch up this often at most.
+const MERGE_INTERVAL: Duration = Duration::from_secs(10);
+/// A single receiver gets a second key frame this long after it joined: the first may have come before its decoder or its NAT was ready.
+const ENCORE: Duration = Duration::from_millis(1500);
+
+/// One bitrate of a view.
+pub struct Channel {
+    settings: Settings,
+    epoch: Instant,
+    spawner: Spawner,
+    waker: Arc<dyn Fn() + Send + Sync>,
+    /// The common encoding.
+    pub main: Arc<Task<Output>>,
+    main_single: bool,
+    catch_up: Option<(Arc<Task<Output>>, Instant)>,
+    encore: Option<Instant>,
+}
+
+/// Who reads what of one channel, counted by the room.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Users {
+    /// Follow the common encoding.
+    pub main: usize,
+    /// Follow or wait for the catch-up encoding.
+    pub catch_up: usize,
+}
+
+impl Channel {
+    /// A channel whose encoder starts with the first composed picture.
+    pub fn new(
+        settings: Settings,
+        single: bool,
+        epoch: Instant,
+        spawner: &Spawner,
+        waker: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let output = Output::new(settings.clone(), single, epoch, waker.clone());
+        let main = Task::new(spawner, output);
+        Self {
+            settings,
+            epoch,
+            spawner: spawner.clone(),
+            waker,
+            main,
+            main_single: single,
+            catch_up: None,
+            encore: None,
+        }
+    }
+
+    /// The encoders that run.
+    pub fn outputs(&self) -> impl Iterator<Item = &Arc<Task<Output>>> {
+        std::iter::once(&self.main).chain(self.catch_up.as_ref().map(|(output, _)| output))
+    }
+
+    /// Runs a catch-up encoder?
+    pub fn is_catching_up(&self) -> bool {
+        self.catch_up.is_some()
+    }
+
+    /// A receiver comes from elsewhere; `users` does not count it.
+    pub fn join(&mut self, now: Instant, watch: &mut Watch, users: Users, canvas: &Composing) {
+        let fits = self.main_single || !watch.single();
+        if watch.single() {
+            self.need_single();
+        }
+        let bytes = usize::try_from(u64::from(self.main.kbps()) * REPLAY_LINE.as_millis() as u64 / 8);
+        if fits && let Some(cursor) = self.main.ring.last_key(now, REPLAY_AGE, bytes.unwrap_or(usize::MAX)) {
+            watch.change_to(Feed { output: self.main.clone(), cursor, then: None });
+            self.encore = Some(now + ENCORE);
+        } else if users.main == 0 {
+            self.main.request_key();
+            watch.change_to(Feed::at_end(&self.main, None));
+            self.encore = Some(now + ENCORE);
+        } else {
+            self.serve_apart(now, watch, canvas);
+        }
+    }
+
+    /// A receiver of this channel needs a key frame; `users` does not count it.
+    pub fn refresh(&mut self, now: Instant, watch: &mut Watch, users: Users, canvas: &Composing) {
+        if let Some((output, _)) = &self.catch_up {
+            if watch.follows(output) {
+                output.request_key();
+                return;
+            }
+            if watch.awaits(output) {
+                return;
+            }
+        }
+        if users.main > 0 {
+            self.serve_apart(now, watch, canvas);
+            return;
+        }
+        self.main.request_key();
+        if !watch.follows(&self.main) && !watch.awaits(&self.main) {
+            watch.change_to(Feed::at_end(&self.main, None));
+        }
+    }
+
+    fn serve_apart(&mut self, now: Instant, watch: &mut Watch, canvas: &Composing) {
+        let output = match &self.catch_up {
+            Some((output, _)) => output.clone(),
+            None => {
+                let output = Output::new(self.settings.clone(), self.main_single, self.epoch, self.waker.clone());
+                let output = Task::new(&self.spawner, output);
+                self.catch_up = Some((output.clone(), now));
+                output
+            }
+        };
+        let fits = output.makes_single() || !watch.single();
+        if !fits {
+            output.request_single();
+        }
+        let then = Some(self.main.clone());
+        let feed = match output.ring.last_key(now, REPLAY_AGE, usize::MAX) {
+            Some(cursor) if fits => Feed { output: output.clone(), cursor, then },
+            _ => {
+                output.request_key();
+                Feed::at_end(&output, then)
+            }
+        };
+        let fresh = output.made() == 0;
+        watch.change_to(feed);
+        // Not even one picture's time is lost: the canvas that everybody sees now is encoded at once.
+        if fresh && let Some(picture) = canvas.latest() {
+            output.submit(Frame { picture, time: now });
+            output.schedule();
+        }
+    }
+
+    fn need_single(&mut self) {
+        if !self.main_single {
+            self.main_single = true;
+            self.main.request_single();
+            if let Some((output, _)) = &self.catch_up {
+                output.request_single();
+            }
+        }
+    }
+
+    /// Regular care. True when the set of encoders has changed.
+    pub fn handle_timeout(&mut self, now: Instant, users: Users) -> bool {
+        if self.encore.is_some_and(|at| now >= at) {
+            self.encore = None;
+            if users.main <= 1 && users.catch_up == 0 {
+                self.main.request_key();
+            }
+        }
+        let Some((_, since)) = &self.catch_up else { return false };
+        if users.catch_up == 0 {
+            self.catch_up = None;
+            return true;
+        }
+        let rested = self.main.last_key().is_none_or(|at| now.saturating_duration_since(at) >= MERGE_INTERVAL);
+        let served = now.saturating_duration_since(*since) >= CATCH_UP_LEAST;
+        // Nobody is left to be disturbed, or enough time has passed since they were.
+        if users.main == 0 || (served && rested) {
+            self.main.request_key();
+        }
+        false
+    }
+
+    /// Counts `watch` in.
+    pub fn count(&self, watch: &Watch, users: &mut Users) {
+        if watch.follows(&self.main) {
+            users.main += 1;
+        } else if let Some((output, _)) = &self.catch_up
+            && (watch.follows(output) || watch.awaits(output))
+        {
+            users.catch_up += 1;
+        }
+    }
+}

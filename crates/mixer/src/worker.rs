@@ -1,0 +1,238 @@
+//! The sans-IO core of one media thread.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use cau_codec::video::Pool;
+use cau_model::{ConferenceId, ParticipantId};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::{
+    Config, Event, Port, Spawner, Transmit,
+    command::Command,
+    conference::{Conference, Shared},
+    leg::{Leg, Switches},
+    out::Out,
+    preview::Previews,
+};
+
+/// Sound is mixed this often.
+pub const TICK: Duration = Duration::from_millis(20);
+/// Ticks caught up at most when the worker was called late; the rest is left out.
+const CATCH_UP: u32 = 5;
+/// Figures are reported this often.
+const REPORT: Duration = Duration::from_secs(1);
+/// Pictures of all views and scaled copies together hold this many bytes at most.
+const PICTURES: usize = 1 << 30;
+
+/// The core of one media thread: packets, commands and the time go in; datagrams, events and the next time-out come out.
+pub struct Worker {
+    shared: Shared,
+    wall: (Instant, SystemTime),
+    random: StdRng,
+    conferences: HashMap<ConferenceId, Conference>,
+    /// Which conference a participant is in.
+    index: HashMap<ParticipantId, ConferenceId>,
+    previews: Previews,
+    next_tick: Instant,
+    next_report: Instant,
+    out: Out,
+}
+
+impl Worker {
+    /// A worker without conferences. `wall` says what the wall clock showed at one moment (for sender reports); `seed` makes SSRCs
+    /// and the like.
+    pub fn new(config: Config, spawner: Spawner, wall: (Instant, SystemTime), seed: u64) -> Self {
+        let epoch = wall.0;
+        Self {
+            shared: Shared { config, spawner, pool: Pool::new(PICTURES), epoch },
+            wall,
+            random: StdRng::seed_from_u64(seed),
+            conferences: HashMap::new(),
+            index: HashMap::new(),
+            previews: Previews::default(),
+            next_tick: epoch,
+            next_report: epoch + REPORT,
+            out: Out::default(),
+        }
+    }
+
+    /// A datagram came to `port`.
+    pub fn handle_packet(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes) {
+        let Self { index, conferences, out, .. } = self;
+        let leg = index
+            .get(&port.participant)
+            .and_then(|c| conferences.get_mut(c))
+            .and_then(|c| c.legs.get_mut(&port.participant));
+        match leg {
+            Some(leg) => leg.handle_packet(now, port, from, data, out),
+            None => out.totals.dropped_unexpected += 1,
+        }
+    }
+
+    /// Signalling wants something.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::OpenConference { id } => {
+                self.conferences.entry(id).or_insert_with(|| Conference::new(now, id));
+            }
+            Command::CloseConference { id } => {
+                if let Some(mut conference) = self.conferences.remove(&id) {
+                    let gone: Vec<_> = conference.legs.keys().copied().collect();
+                    for participant in gone {
+                        conference.remove(now, participant, &mut self.out);
+                        self.index.remove(&participant);
+                    }
+                }
+            }
+            Command::AddLeg { conference: id, participant, leg } => {
+                if self.index.contains_key(&participant) {
+                    return;
+                }
+                let Some(conference) = self.conferences.get_mut(&id) else { return };
+                if self.index.is_empty() {
+                    // The clock of the sound stood still while there was nobody.
+                    self.next_tick = now;
+                }
+                let seed = self.random.next_u64();
+                conference.add(participant, Leg::new(now, participant, leg, &self.shared, self.wall, seed));
+                self.index.insert(participant, id);
+                conference.handle_timeout(now, &self.shared, &mut self.out);
+            }
+            Command::UpdateLeg { participant, leg } => {
+                self.with(participant, |c, shared, out| {
+                    c.update(now, participant, leg, shared);
+                    c.handle_timeout(now, shared, out);
+                });
+            }
+            Command::RemoveLeg { participant } => {
+                self.with(participant, |c, _, out| c.remove(now, participant, out));
+                self.index.remove(&participant);
+            }
+            Command::Scenes { conference, scenes } => {
+                if let Some(c) = self.conferences.get_mut(&conference) {
+                    c.set_scenes(scenes);
+                    c.handle_timeout(now, &self.shared, &mut self.out);
+                }
+            }
+            Command::Floor { conference, participant } => {
+                if let Some(c) = self.conferences.get_mut(&conference) {
+                    c.set_floor(participant);
+                }
+            }
+            Command::Sound { participant, muted, deafened, volume_db, hidden } => {
+                let switches = Switches { muted, deafened, volume_db, hidden };
+                self.with(participant, |c, _, _| c.set_switches(participant, switches));
+            }
+            Command::FastUpdate { participant } => {
+                self.with(participant, |c, _, _| {
+                    if let Some(leg) = c.legs.get_mut(&participant) {
+                        leg.fast_update(now);
+                    }
+                });
+            }
+            Command::Preview { participant, seen, reply } => {
+                let Some(conference) =
+                    self.index.get(&participant).and_then(|c| self.conferences.get_mut(c))
+                else {
+                    reply.send(None);
+                    return;
+                };
+                if seen {
+                    let picture = conference.canvas_of(participant);
+                    self.previews.answer(&self.shared.spawner, picture, reply);
+                } else {
+                    self.previews.ask(now, participant, conference.legs.get_mut(&participant), reply);
+                }
+            }
+        }
+    }
+
+    /// The time of [`Self::poll_timeout`] has come, or is near.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.tick(now);
+        for conference in self.conferences.values_mut() {
+            conference.handle_timeout(now, &self.shared, &mut self.out);
+        }
+        let (index, conferences) = (&self.index, &mut self.conferences);
+        self.previews.handle_timeout(now, &self.shared.spawner, |p| {
+            index.get(&p).and_then(|c| conferences.get(c)).and_then(|c| c.legs.get(&p))
+        });
+        if now >= self.next_report {
+            self.next_report = now + REPORT;
+            self.report(now);
+        }
+    }
+
+    /// A job has finished a picture ([`Config::waker`]).
+    pub fn wake(&mut self, now: Instant) {
+        for conference in self.conferences.values_mut() {
+            conference.drain(now, &mut self.out);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let view = self.conferences.values().filter_map(Conference::poll_timeout).min();
+        let tick = (!self.index.is_empty()).then_some(self.next_tick);
+        [view, tick, Some(self.next_report)].into_iter().flatten().min()
+    }
+
+    /// The next datagrams to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.out.transmits.pop_front()
+    }
+
+    /// The next report.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.out.events.pop_front()
+    }
+
+    fn with(&mut self, participant: ParticipantId, f: impl FnOnce(&mut Conference, &Shared, &mut Out)) {
+        if let Some(conference) = self.index.get(&participant).and_then(|c| self.conferences.get_mut(c)) {
+            f(conference, &self.shared, &mut self.out);
+        }
+    }
+
+    /// Sound goes by the clock, not by the packets that come.
+    fn tick(&mut self, now: Instant) {
+        let mut done = 0;
+        while now >= self.next_tick && !self.index.is_empty() {
+            if done == CATCH_UP {
+                let late = now.saturating_duration_since(self.next_tick).as_nanos() / TICK.as_nanos() + 1;
+                let late = u32::try_from(late).unwrap_or(u32::MAX);
+                self.out.totals.skipped_ticks += u64::from(late);
+                self.next_tick += TICK * late;
+                for conference in self.conferences.values_mut() {
+                    conference.skip_ticks(late);
+                }
+                break;
+            }
+            self.out.totals.audio_encoders = 0;
+            let at = self.next_tick;
+            for conference in self.conferences.values_mut() {
+                // Each tick at its own time, so that jitter buffers see an even clock also when the call came late.
+                conference.tick(at, &mut self.out);
+            }
+            self.next_tick += TICK;
+            done += 1;
+        }
+    }
+
+    fn report(&mut self, now: Instant) {
+        let mut totals = self.out.totals;
+        (totals.conferences, totals.legs, totals.decoders, totals.encoders, totals.catch_up) = (0, 0, 0, 0, 0);
+        for conference in self.conferences.values_mut() {
+            conference.report(now, &mut self.out);
+            conference.count(&mut totals);
+        }
+        let counters = self.out.totals;
+        totals.skipped_encode = counters.skipped_encode;
+        totals.codec_errors = counters.codec_errors;
+        self.out.events.push_back(Event::Totals(totals));
+    }
+}
