@@ -13,8 +13,20 @@ use crate::video::Planes;
 thread_local! {
     /// Errors libav logged on this thread. Our contexts run with one thread, the caller's, so the difference before and after a call is
     /// what that call complained about: the only sign it gives of some kinds of damage (a gap in frame_num, a reference that is not there).
-    static COMPLAINTS: Cell<u32> = const { Cell::new(0) };
+    static COMPLAINTS: Cell<Complaints> = const { Cell::new(Complaints { errors: 0, gaps: 0 }) };
 }
+
+/// What libav complained of on this thread so far; both wrap.
+#[derive(Clone, Copy)]
+pub(crate) struct Complaints {
+    /// Messages of the level "error".
+    pub(crate) errors: u32,
+    /// Reference pictures found missing by `frame_num` (H.264 section 7.4.3), which libavcodec calls a matter of debugging.
+    pub(crate) gaps: u32,
+}
+
+/// How that message begins (libavcodec/h264_slice.c; a test sees that it still does).
+const GAP: &CStr = c"Frame num gap";
 
 /// Hooks the log up. Called by whatever opens a codec; cheap after the first time.
 pub(crate) fn init() {
@@ -28,8 +40,8 @@ pub(crate) fn init() {
     });
 }
 
-/// Errors logged on this thread so far (wrapping).
-pub(crate) fn complaints() -> u32 {
+/// See [`Complaints`].
+pub(crate) fn complaints() -> Complaints {
     COMPLAINTS.with(Cell::get)
 }
 
@@ -44,7 +56,10 @@ unsafe extern "C" fn log(
     // The high bits are a colour.
     let level = level & 0xff;
     if level <= ffi::AV_LOG_ERROR {
-        COMPLAINTS.with(|c| c.set(c.get().wrapping_add(1)));
+        complain(|c| c.errors = c.errors.wrapping_add(1));
+    // SAFETY: `format` is a string of C; the comparison stops at its end or at that of `GAP`.
+    } else if !format.is_null() && unsafe { is_gap(format) } {
+        complain(|c| c.gaps = c.gaps.wrapping_add(1));
     }
     if level > ffi::AV_LOG_INFO || !tracing::enabled!(target: "libav", tracing::Level::DEBUG) {
         return;
@@ -65,6 +80,24 @@ unsafe extern "C" fn log(
         CStr::from_ptr(line.as_ptr())
     };
     tracing::debug!(target: "libav", level, "{}", text.to_string_lossy().trim_end());
+}
+
+fn complain(f: impl FnOnce(&mut Complaints)) {
+    COMPLAINTS.with(|c| {
+        let mut complaints = c.get();
+        f(&mut complaints);
+        c.set(complaints);
+    });
+}
+
+/// Does a message begin with [`GAP`]?
+///
+/// # Safety
+/// `format` must be a string ended by a zero.
+unsafe fn is_gap(format: *const c_char) -> bool {
+    let gap = GAP.to_bytes();
+    // SAFETY: a byte is read only when those before it were equal, so never behind the end.
+    gap.iter().enumerate().all(|(i, &wanted)| unsafe { *format.add(i) } as u8 == wanted)
 }
 
 /// libav's word for an error code.

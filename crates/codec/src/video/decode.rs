@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use ffmpeg_next::ffi;
 
+use super::gaps;
 use super::nal;
 use super::picture::{Canvas, Picture};
 use crate::libav::{self, Context, Frame, Packet};
@@ -124,7 +125,11 @@ pub struct Decoder {
     refused: Box<AtomicBool>,
     limits: Limits,
     buffer: Vec<u8>,
+    /// The stream leaves reference pictures out on purpose.
+    gaps_allowed: bool,
     chain: Chain,
+    /// An IDR picture went in; with B pictures it comes out later.
+    key_taken: bool,
 }
 
 /// What the pictures before mean for the next one.
@@ -142,7 +147,16 @@ impl Decoder {
         let refused = Box::new(AtomicBool::new(false));
         let context = open(&refused, &limits)?;
         let packet = Packet::new().ok_or_else(|| Error::Setup("out of memory".into()))?;
-        Ok(Self { context, packet, refused, limits, buffer: Vec::new(), chain: Chain::NoKey })
+        Ok(Self {
+            context,
+            packet,
+            refused,
+            limits,
+            buffer: Vec::new(),
+            gaps_allowed: false,
+            chain: Chain::NoKey,
+            key_taken: false,
+        })
     }
 
     fn send(&mut self, timestamp: i64) -> c_int {
@@ -199,6 +213,11 @@ impl Decoder {
         Ok(Decoded { picture, timestamp, key, damage })
     }
 
+    fn complaints(&self) -> (u32, u32) {
+        let complaints = libav::complaints();
+        (complaints.errors, if self.gaps_allowed { 0 } else { complaints.gaps })
+    }
+
     fn size_error(&self, width: u32, height: u32) -> Error {
         Error::Size { width, height, max_width: self.limits.max_width, max_height: self.limits.max_height }
     }
@@ -215,7 +234,9 @@ impl Decoder {
         let (width, height) =
             unsafe { ((*self.context.as_ptr()).coded_width, (*self.context.as_ptr()).coded_height) };
         let (width, height) = (width.max(0) as u32, height.max(0) as u32);
-        if !self.limits.allows(width, height) {
+        if u64::from(width) * u64::from(height)
+            > u64::from(self.limits.max_width) * u64::from(self.limits.max_height)
+        {
             return self.size_error(width, height);
         }
         Error::Damaged(libav::error_text(code))
@@ -236,7 +257,10 @@ impl Decode for Decoder {
         if self.buffer.is_empty() {
             return Ok(None);
         }
-        let before = libav::complaints();
+        for sps in nals.iter().filter(|n| nal::kind(n) == nal::SPS) {
+            self.gaps_allowed = gaps::allowed(sps).unwrap_or(self.gaps_allowed);
+        }
+        let before = self.complaints();
         let code = self.send(timestamp);
         if code < 0 && !libav::is_again(code) {
             return Err(self.failure(code));
@@ -249,7 +273,8 @@ impl Decode for Decoder {
                 Err(code) => return Err(self.failure(code)),
             }
         }
-        let complained = libav::complaints() != before;
+        let complained = self.complaints() != before;
+        self.key_taken |= nals.iter().any(|n| nal::kind(n) == nal::IDR);
         match latest {
             Some(frame) => self.finish(frame, complained).map(Some),
             None => {
@@ -257,7 +282,11 @@ impl Decode for Decoder {
                     self.chain = Chain::Broken; // told with the next picture that comes out
                 }
                 let slices = nals.iter().any(|n| (1..=5).contains(&nal::kind(n)));
-                if self.chain == Chain::NoKey && slices { Err(Error::NoKey) } else { Ok(None) }
+                if !self.key_taken && self.chain == Chain::NoKey && slices {
+                    Err(Error::NoKey)
+                } else {
+                    Ok(None)
+                }
             }
         }
     }
@@ -275,10 +304,19 @@ impl Decode for Decoder {
 
     fn reset(&mut self) {
         self.chain = Chain::NoKey;
+        self.key_taken = false;
         self.refused.store(false, Ordering::Relaxed);
         // SAFETY: an open context of ours.
         unsafe { ffi::avcodec_flush_buffers(self.context.as_ptr()) };
     }
+}
+
+/// Rows of libavcodec's frames are multiples of this.
+const ALIGNED: u32 = 64;
+
+fn aligned_pixels(limits: &Limits) -> u64 {
+    let whole = |n: u32| u64::from(n.next_multiple_of(ALIGNED));
+    whole(limits.max_width) * whole(limits.max_height)
 }
 
 fn open(refused: &AtomicBool, limits: &Limits) -> Result<Context, Error> {
@@ -293,7 +331,8 @@ fn open(refused: &AtomicBool, limits: &Limits) -> Result<Context, Error> {
     // SAFETY: fields of a context not yet opened; `refused` is boxed by the owner of the context and outlives it.
     let code = unsafe {
         (*raw).flags |= ffi::AV_CODEC_FLAG_LOW_DELAY as c_int;
-        (*raw).max_pixels = i64::from(limits.max_width) * i64::from(limits.max_height);
+        // Compared with the size before cropping, and with rows as long as SIMD wants them; `finish` looks at what is left.
+        (*raw).max_pixels = aligned_pixels(limits) as i64;
         // Conceal rather than stop: whether a damaged picture is shown is the caller's choice, see `Damage`.
         (*raw).error_concealment = ffi::FF_EC_GUESS_MVS | ffi::FF_EC_DEBLOCK;
         (*raw).err_recognition = ffi::AV_EF_BITSTREAM | ffi::AV_EF_BUFFER;

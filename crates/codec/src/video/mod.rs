@@ -3,6 +3,7 @@
 mod colour;
 pub mod decode;
 pub mod encode;
+mod gaps;
 mod nal;
 mod picture;
 mod pool;

@@ -9,6 +9,8 @@ pub(super) fn kind(nal: &[u8]) -> u8 {
 pub(super) const IDR: u8 = 5;
 /// Supplemental enhancement information.
 pub(super) const SEI: u8 = 6;
+/// Sequence parameter set.
+pub(super) const SPS: u8 = 7;
 /// Access unit delimiter.
 pub(super) const DELIMITER: u8 = 9;
 

@@ -78,7 +78,7 @@ pub struct Settings {
     pub fps: u32,
     /// Target in kbit/s, 16–50,000.
     pub kbps: u32,
-    /// Longest NAL unit in bytes (packetization mode 0: one NAL unit is one packet), at least 200; None: one slice per picture.
+    /// Longest NAL unit in bytes (packetization mode 0: one NAL unit is one packet), at least 500; None: one slice per picture.
     pub max_nal_bytes: Option<usize>,
     /// Pictures from key frame to key frame; None: only when asked, which is how conferences go.
     pub key_interval: Option<u32>,
@@ -124,7 +124,8 @@ impl Settings {
 }
 
 const RATES: std::ops::RangeInclusive<u32> = 16..=50_000;
-const MIN_NAL: usize = 200;
+/// What OpenH264 takes at least.
+const MIN_NAL: usize = 500;
 
 /// Why there is no encoder, or no bits.
 #[derive(Debug, thiserror::Error)]
