@@ -3,12 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    dialog::Dialog,
-    end::EndCause,
-    event::CallId,
-    message::Request,
-    timer::Alarm,
-    transaction::TxId,
+    dialog::Dialog, end::EndCause, event::CallId, message::Request, timer::Alarm, transaction::TxId,
     wire::Flow,
 };
 
@@ -66,16 +61,9 @@ pub(crate) enum Reinvite {
     /// None.
     Idle,
     /// Theirs, the owner decides.
-    In {
-        tx: TxId,
-        cseq: u32,
-        offered: bool,
-    },
+    In { tx: TxId, cseq: u32, offered: bool },
     /// Ours.
-    Out {
-        tx: TxId,
-        sdp: Option<Bytes>,
-    },
+    Out { tx: TxId, sdp: Option<Bytes> },
     /// Ours had no offer, theirs came in the 2xx: the owner owes the answer.
     AnswerDue(AnswerDue),
 }

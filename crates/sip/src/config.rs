@@ -23,11 +23,7 @@ pub struct Timers {
 
 impl Default for Timers {
     fn default() -> Self {
-        Self {
-            t1: Duration::from_millis(500),
-            t2: Duration::from_secs(4),
-            t4: Duration::from_secs(5),
-        }
+        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) }
     }
 }
 
@@ -116,10 +112,10 @@ impl Config {
             Protocol::Udp => &self.udp,
             Protocol::Tcp => &self.tcp,
         };
-        let family = |a: &&SocketAddr| {
-            a.is_ipv4() == remote.is_ipv4() || (a.ip().is_unspecified() && a.is_ipv6())
-        };
-        let usable = |a: &&SocketAddr| !a.ip().is_unspecified() && a.ip().is_loopback() == remote.ip().is_loopback();
+        let family =
+            |a: &&SocketAddr| a.is_ipv4() == remote.is_ipv4() || (a.ip().is_unspecified() && a.is_ipv6());
+        let usable =
+            |a: &&SocketAddr| !a.ip().is_unspecified() && a.ip().is_loopback() == remote.ip().is_loopback();
         let candidates = || listening.iter().filter(family);
         let found = candidates()
             .find(usable)

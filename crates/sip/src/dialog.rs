@@ -101,7 +101,8 @@ impl Dialog {
             return self.flow;
         }
         let hop = first.as_ref().map_or(&self.target, |route| &route.uri);
-        let Some(address) = hop.socket_addr().filter(|a| !a.ip().is_unspecified() && !a.ip().is_multicast()) else {
+        let Some(address) = hop.socket_addr().filter(|a| !a.ip().is_unspecified() && !a.ip().is_multicast())
+        else {
             return self.flow;
         };
         let protocol = match hop.param("transport") {
@@ -113,7 +114,8 @@ impl Dialog {
             // No way from this socket to there.
             return self.flow;
         }
-        let conn = self.flow.conn.filter(|_| protocol == Protocol::Tcp && self.flow.protocol == Protocol::Tcp);
+        let conn =
+            self.flow.conn.filter(|_| protocol == Protocol::Tcp && self.flow.protocol == Protocol::Tcp);
         Flow { protocol, conn, local: self.flow.local, remote: address }
     }
 
@@ -155,7 +157,8 @@ pub(crate) fn tag_of(value: &[u8]) -> Bytes {
 pub(crate) fn hidden(named: SocketAddr, seen: SocketAddr) -> bool {
     let private = |ip: IpAddr| match ip.to_canonical() {
         IpAddr::V4(v4) => {
-            let shared = v4.octets().first() == Some(&100) && v4.octets().get(1).is_some_and(|b| b & 0xc0 == 64);
+            let shared =
+                v4.octets().first() == Some(&100) && v4.octets().get(1).is_some_and(|b| b & 0xc0 == 64);
             v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared
         }
         IpAddr::V6(v6) => {
@@ -181,7 +184,12 @@ mod tests {
             remote_cseq: None,
             target: "sip:b@192.0.2.9:5070".parse().unwrap(),
             routes: routes.iter().map(|r| Bytes::copy_from_slice(r.as_bytes())).collect(),
-            flow: Flow { protocol: Protocol::Udp, conn: None, local: at("192.0.2.1:5060"), remote: at("192.0.2.2:5060") },
+            flow: Flow {
+                protocol: Protocol::Udp,
+                conn: None,
+                local: at("192.0.2.1:5060"),
+                remote: at("192.0.2.2:5060"),
+            },
             behind_nat: false,
             contact: "<sip:a@192.0.2.1>".into(),
             ours: true,

@@ -170,7 +170,15 @@ pub struct Target {
 impl Target {
     /// Calls `uri`, everything else by default.
     pub fn new(uri: Uri) -> Self {
-        Self { uri, from: None, display: None, protocol: None, remote: None, local: None, headers: Vec::new() }
+        Self {
+            uri,
+            from: None,
+            display: None,
+            protocol: None,
+            remote: None,
+            local: None,
+            headers: Vec::new(),
+        }
     }
 }
 

@@ -88,7 +88,13 @@ impl Wire {
     }
 
     /// Sends over `flow`, opening a connection when there is none; `client` fails when that fails.
-    pub(crate) fn send(&mut self, flow: &Flow, bytes: Bytes, client: Option<TxId>, counters: &mut Counters) -> Sent {
+    pub(crate) fn send(
+        &mut self,
+        flow: &Flow,
+        bytes: Bytes,
+        client: Option<TxId>,
+        counters: &mut Counters,
+    ) -> Sent {
         let remote = flow.remote;
         if flow.protocol == Protocol::Udp {
             counters.sent += 1;
@@ -125,7 +131,13 @@ impl Wire {
     }
 
     /// Notes a connection, and sends what waited for it. False when there are too many; it is closed then.
-    pub(crate) fn open(&mut self, id: ConnId, remote: SocketAddr, limits: Limits, counters: &mut Counters) -> bool {
+    pub(crate) fn open(
+        &mut self,
+        id: ConnId,
+        remote: SocketAddr,
+        limits: Limits,
+        counters: &mut Counters,
+    ) -> bool {
         if self.conns.contains_key(&id) {
             return true;
         }
@@ -182,7 +194,8 @@ impl Wire {
         if flow.protocol == Protocol::Udp {
             return;
         }
-        let id = flow.conn.filter(|id| self.conns.contains_key(id)).or(self.by_remote.get(&flow.remote).copied());
+        let id =
+            flow.conn.filter(|id| self.conns.contains_key(id)).or(self.by_remote.get(&flow.remote).copied());
         if let Some(conn) = id.and_then(|id| self.conns.get_mut(&id)) {
             conn.clients.remove(&client);
         }

@@ -51,7 +51,8 @@ fn calls_survive_loss_duplication_and_reordering() {
         let _ = pair.a().endpoint.hangup(now, call, None);
         assert_clean(&mut pair);
         for side in &pair.sides {
-            let ends = side.events.iter().filter(|e| matches!(e, Event::Ended { .. } | Event::Rejected { .. }));
+            let ends =
+                side.events.iter().filter(|e| matches!(e, Event::Ended { .. } | Event::Rejected { .. }));
             assert_eq!(ends.count(), 1, "exactly one end (seed {seed}): {:?}", side.story());
         }
         clean += 1;
@@ -176,7 +177,12 @@ fn cancel_races_end_cleanly_in_a_storm() {
         assert_clean(&mut pair);
         let ends = |side: &common::Side| side.story().iter().filter(|s| s.starts_with("ended")).count();
         assert_eq!(ends(&pair.sides[0]), 1, "seed {seed}: {:?}", pair.a().story());
-        assert_eq!(ends(&pair.sides[1]), pair.sides[1].told("incoming"), "seed {seed}: {:?}", pair.b().story());
+        assert_eq!(
+            ends(&pair.sides[1]),
+            pair.sides[1].told("incoming"),
+            "seed {seed}: {:?}",
+            pair.b().story()
+        );
     }
 }
 
@@ -203,13 +209,16 @@ fn a_redirection_names_where_to_go() {
     pair.dial(Protocol::Udp, Some(OFFER));
     pair.run(Duration::from_millis(50));
     let (now, call) = (pair.now, pair.b().call());
-    pair.b().endpoint.reject(now, call, 302, &[("Contact", "<sip:9000@192.0.2.7>, <sip:9001@192.0.2.8>")]).unwrap();
+    pair.b()
+        .endpoint
+        .reject(now, call, 302, &[("Contact", "<sip:9000@192.0.2.7>, <sip:9001@192.0.2.8>")])
+        .unwrap();
     pair.run(SECOND);
     let Some(Event::Rejected { status: 302, contacts, .. }) = pair.a().events.last() else { panic!() };
-    assert_eq!(contacts.iter().map(|c| c.to_string()).collect::<Vec<_>>(), [
-        "sip:9000@192.0.2.7",
-        "sip:9001@192.0.2.8"
-    ]);
+    assert_eq!(
+        contacts.iter().map(|c| c.to_string()).collect::<Vec<_>>(),
+        ["sip:9000@192.0.2.7", "sip:9001@192.0.2.8"]
+    );
 }
 
 #[test]
@@ -297,7 +306,8 @@ fn large_requests_go_over_tcp_only_when_told() {
 
 #[test]
 fn large_requests_come_back_to_udp_when_nobody_listens_on_tcp() {
-    let mut pair = Pair::with(1, FAIR, Config { tcp_for_large: true, ..Config::default() }, Config::default());
+    let mut pair =
+        Pair::with(1, FAIR, Config { tcp_for_large: true, ..Config::default() }, Config::default());
     let target = Target { remote: Some(at("192.0.2.99:5060")), ..Target::new("sip:x@h".parse().unwrap()) };
     let now = pair.now;
     pair.a().endpoint.call(now, target, Some(Bytes::from(vec![b'v'; 2000]))).unwrap();
@@ -313,7 +323,10 @@ fn info_asks_for_a_key_frame() {
     let now = pair.now;
     pair.a().endpoint.fast_update(now, a).unwrap();
     pair.b().endpoint.fast_update(now, b).unwrap();
-    pair.a().endpoint.info(now, a, "application/dtmf-relay", Bytes::from("Signal=#\r\nDuration=120\r\n")).unwrap();
+    pair.a()
+        .endpoint
+        .info(now, a, "application/dtmf-relay", Bytes::from("Signal=#\r\nDuration=120\r\n"))
+        .unwrap();
     pair.run(SECOND);
     assert_eq!(pair.b().story()[2..], ["info FastUpdate", "info Dtmf { digit: '#', duration_ms: 120 }"]);
     assert_eq!(pair.a().story().last().unwrap(), "info FastUpdate");

@@ -47,7 +47,8 @@ fn typed(value: &[u8], body: &Bytes) -> Result<Option<Bytes>, Foreign> {
     let boundary = params.as_ref().and_then(|p| p.value("boundary"));
     match boundary {
         Some(boundary) if kind.get(..10).is_some_and(|k| k.eq_ignore_ascii_case("multipart/")) => {
-            let boundary = boundary.strip_prefix(b"\"").and_then(|b| b.strip_suffix(b"\"")).unwrap_or(boundary);
+            let boundary =
+                boundary.strip_prefix(b"\"").and_then(|b| b.strip_suffix(b"\"")).unwrap_or(boundary);
             part(boundary, body).map(Some).ok_or(Foreign::Type)
         }
         _ => Err(Foreign::Type),

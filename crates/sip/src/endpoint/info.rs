@@ -49,7 +49,13 @@ impl Endpoint {
     /// Sends an INFO within the call.
     ///
     /// Errors when the call does not stand, or too many INFOs of ours wait for their response.
-    pub fn info(&mut self, now: Instant, call: CallId, content_type: &str, body: Bytes) -> Result<(), Refused> {
+    pub fn info(
+        &mut self,
+        now: Instant,
+        call: CallId,
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<(), Refused> {
         let id = call;
         let room = self.has_room();
         let call = self.calls.get_mut(&id).filter(|c| !c.ended).ok_or(Refused::NoSuchCall)?;

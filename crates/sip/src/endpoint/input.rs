@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::Endpoint;
 use crate::{
     call::Checked,
-    message::{Core, Framed, Malformed, Message, Method, Name, Problem, Request, Response, Via, max_forwards, parse},
+    message::{
+        Core, Framed, Malformed, Message, Method, Name, Problem, Request, Response, Via, max_forwards, parse,
+    },
     transaction::{Repeat, ServerKey},
     transport::{ConnId, Input, Protocol, Transport},
     wire::Flow,
@@ -136,8 +138,8 @@ impl Endpoint {
             Err(problem) => return self.refuse_unread(request, source, problem),
         };
         let key = ServerKey::of(&request, &core.via, &request.method);
-        let cancels = (request.method == Method::Cancel)
-            .then(|| ServerKey::of(&request, &core.via, &Method::Invite));
+        let cancels =
+            (request.method == Method::Cancel).then(|| ServerKey::of(&request, &core.via, &Method::Invite));
         let reply = note_source(&mut request, core.via.clone(), &source);
         if let Some(id) = self.tx.server_keys.get(&key).copied() {
             let is_ack = request.method == Method::Ack;

@@ -168,7 +168,15 @@ impl Endpoint {
     }
 
     /// Sends a 2xx to an INVITE and repeats it until its ACK comes (13.3.1.4).
-    pub(super) fn send_2xx(&mut self, now: Instant, id: CallId, tx: TxId, cseq: u32, sdp: Bytes, offered: bool) {
+    pub(super) fn send_2xx(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        tx: TxId,
+        cseq: u32,
+        sdp: Bytes,
+        offered: bool,
+    ) {
         let Some(call) = self.calls.get(&id) else { return };
         let (tag, contact) = (call.dialog.local_tag.clone(), text(&call.dialog.contact));
         let Some(flow) = self.tx.servers.get(&tx).map(|s| s.flow) else { return };

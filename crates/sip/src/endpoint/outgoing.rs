@@ -52,7 +52,8 @@ impl Endpoint {
             _ => Protocol::Udp,
         });
         let chosen = target.local.filter(|l| !l.ip().is_unspecified());
-        let local = chosen.or_else(|| self.config.local_for(protocol, remote)).ok_or(Refused::NoLocalAddress)?;
+        let local =
+            chosen.or_else(|| self.config.local_for(protocol, remote)).ok_or(Refused::NoLocalAddress)?;
         Ok(Flow { protocol, conn: None, local, remote })
     }
 
@@ -107,7 +108,15 @@ impl Endpoint {
     }
 
     /// A response to the INVITE that opens a call.
-    pub(super) fn invite_heard(&mut self, now: Instant, id: CallId, tx: TxId, response: Response, core: &Core, source: Flow) {
+    pub(super) fn invite_heard(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        tx: TxId,
+        response: Response,
+        core: &Core,
+        source: Flow,
+    ) {
         match response.status {
             100..200 => self.progress(now, id, tx, &response),
             200..300 => self.invite_accepted(now, id, tx, response, core, source),
@@ -143,8 +152,18 @@ impl Endpoint {
         self.events.push_back(Event::Progress { call: id, status: response.status, sdp });
     }
 
-    fn invite_accepted(&mut self, now: Instant, id: CallId, tx: TxId, response: Response, core: &Core, source: Flow) {
-        let Some(call) = self.calls.get_mut(&id) else { return self.decline_fork(now, tx, &response, source) };
+    fn invite_accepted(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        tx: TxId,
+        response: Response,
+        core: &Core,
+        source: Flow,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else {
+            return self.decline_fork(now, tx, &response, source);
+        };
         let Phase::Calling { offered, early, .. } = &mut call.phase else {
             let ours = call.dialog.remote_tag == core.to.tag().unwrap_or_default();
             // The first 2xx again, while the owner's answer is due; or another fork.
@@ -169,7 +188,9 @@ impl Endpoint {
                 self.acknowledge(id, tx, invite_cseq, None);
                 match sdp.or(early) {
                     Some(sdp) => self.events.push_back(Event::Answer { call: id, sdp }),
-                    None => return self.end_call(now, id, Ending { cause: EndCause::NoDescription, bye: true }),
+                    None => {
+                        return self.end_call(now, id, Ending { cause: EndCause::NoDescription, bye: true });
+                    }
                 }
                 self.confirm(id);
                 self.next_reinvite(now, id);
@@ -193,9 +214,10 @@ impl Endpoint {
         let headers = &client.request.headers;
         let value = |name: &Name| headers.value(name).cloned().unwrap_or_default();
         let (local, call_id) = (value(&Name::From), value(&Name::CallId));
-        let Some(number) = headers.value(&Name::CSeq).and_then(|c| {
-            crate::message::scan::number::<u32>(crate::message::scan::split_word(c).0)
-        }) else {
+        let Some(number) = headers
+            .value(&Name::CSeq)
+            .and_then(|c| crate::message::scan::number::<u32>(crate::message::scan::split_word(c).0))
+        else {
             return;
         };
         let mut dialog = Dialog {

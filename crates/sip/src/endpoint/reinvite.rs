@@ -145,7 +145,15 @@ impl Endpoint {
         }
     }
 
-    fn reinvite_accepted(&mut self, now: Instant, id: CallId, tx: TxId, response: Response, cseq: u32, offered: bool) {
+    fn reinvite_accepted(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        tx: TxId,
+        response: Response,
+        cseq: u32,
+        offered: bool,
+    ) {
         let sdp = body::description(&response.headers, &response.body).ok().flatten();
         match (offered, sdp) {
             (true, Some(sdp)) => {

@@ -109,7 +109,13 @@ impl Endpoint {
     pub(super) fn cancel(&mut self, now: Instant, checked: Checked, invite: Option<ServerKey>) {
         if !self.has_room() {
             self.counters.overload += 1;
-            return self.respond_stateless(&checked.request, &checked.reply, 503, "", &[(Name::RetryAfter, "5")]);
+            return self.respond_stateless(
+                &checked.request,
+                &checked.reply,
+                503,
+                "",
+                &[(Name::RetryAfter, "5")],
+            );
         }
         let Some(tx) = invite.and_then(|key| self.tx.server_keys.get(&key).copied()) else {
             return self.respond_final(now, checked, 481, &[]);
@@ -145,8 +151,9 @@ impl Endpoint {
 /// Words of a Reason header (RFC 3326): its text, else what it says.
 fn reason_text(request: &Request) -> Option<String> {
     let value = request.headers.value(&Name::Reason)?;
-    let text = crate::message::scan::split_list(value, b';')
-        .find_map(|p| p.strip_prefix(b"text=").map(|t| crate::message::scan::quoted(t).map(|(t, _)| t.into_owned())));
+    let text = crate::message::scan::split_list(value, b';').find_map(|p| {
+        p.strip_prefix(b"text=").map(|t| crate::message::scan::quoted(t).map(|(t, _)| t.into_owned()))
+    });
     let bytes = text.flatten().unwrap_or_else(|| value.to_vec());
     Some(String::from_utf8_lossy(&bytes).chars().filter(|c| !c.is_control()).take(200).collect())
 }

@@ -15,7 +15,8 @@ use crate::{
 /// Methods that are understood.
 pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
 /// Bodies that are understood.
-pub(super) const ACCEPT: &str = "application/sdp, application/media_control+xml, application/dtmf-relay, application/dtmf";
+pub(super) const ACCEPT: &str =
+    "application/sdp, application/media_control+xml, application/dtmf-relay, application/dtmf";
 
 /// A header of a response: name and value.
 pub(super) type Extra<'a> = (Name, &'a str);

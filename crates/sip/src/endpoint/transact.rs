@@ -18,7 +18,13 @@ const LARGE: usize = 1300;
 
 impl Endpoint {
     /// Sends a request in a new client transaction. `None` when it cannot be sent at all.
-    pub(super) fn start_client(&mut self, now: Instant, mut request: Request, flow: Flow, user: User) -> Option<TxId> {
+    pub(super) fn start_client(
+        &mut self,
+        now: Instant,
+        mut request: Request,
+        flow: Flow,
+        user: User,
+    ) -> Option<TxId> {
         let mut flow = flow;
         let branch = format!("z9hG4bK{}", self.token());
         self.put_via(&mut request, &flow, &branch);
@@ -70,7 +76,14 @@ impl Endpoint {
         }
     }
 
-    fn add_client(&mut self, now: Instant, key: ClientKey, request: Request, flow: Flow, user: User) -> Option<TxId> {
+    fn add_client(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        request: Request,
+        flow: Flow,
+        user: User,
+    ) -> Option<TxId> {
         let id = self.tx.new_id();
         let mut client = Client::new(key, user, flow, request, &self.config.timers);
         let sent = self.wire.send(&flow, client.bytes.clone(), Some(id), &mut self.counters);

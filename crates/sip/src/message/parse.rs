@@ -250,7 +250,8 @@ fn read_headers(head: &Bytes, mut lines: Lines<'_>, limits: &Limits) -> (Headers
         }
         let whole = folded.as_deref().unwrap_or(line);
         let parts = scan::split_once(whole, b':');
-        let Some((Some(name), value)) = parts.map(|(n, v)| (Name::parse(scan::trim(n)), scan::trim(v))) else {
+        let Some((Some(name), value)) = parts.map(|(n, v)| (Name::parse(scan::trim(n)), scan::trim(v)))
+        else {
             problem = problem.or(Some(Problem::HeaderLine));
             continue;
         };
@@ -314,7 +315,9 @@ mod tests {
 
     #[test]
     fn folded_compact_and_non_utf8_headers() {
-        let text = b"OPTIONS sip:h SIP/2.0\r\nTO :\r\n sip:a@b ;\r\n\ttag = 1\r\nf: \xff\xfe <sip:x@y>\r\n\r\nbody".to_vec();
+        let text =
+            b"OPTIONS sip:h SIP/2.0\r\nTO :\r\n sip:a@b ;\r\n\ttag = 1\r\nf: \xff\xfe <sip:x@y>\r\n\r\nbody"
+                .to_vec();
         let Message::Request(it) = parse(&text.into(), &Limits::default()).unwrap() else { panic!() };
         assert_eq!(&it.headers.value(&Name::To).unwrap()[..], b"sip:a@b ; tag = 1");
         assert_eq!(&it.headers.value(&Name::From).unwrap()[..], b"\xff\xfe <sip:x@y>");

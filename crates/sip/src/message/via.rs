@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn blanks_everywhere() {
-        let it = Via::parse(b"SIP  / 2.0  / TCP     spindle.example.com   ;\r\n  branch  =   z9hG4bK9ikj8").unwrap();
+        let it = Via::parse(b"SIP  / 2.0  / TCP     spindle.example.com   ;\r\n  branch  =   z9hG4bK9ikj8")
+            .unwrap();
         assert_eq!((it.transport.as_str(), it.branch()), ("TCP", Some(&b"z9hG4bK9ikj8"[..])));
         assert!(it.is_rfc3261());
         assert!(Via::parse(b"SIP/2.0/UDP 192.0.2.15;;").is_err());

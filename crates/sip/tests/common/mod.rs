@@ -113,10 +113,18 @@ impl Side {
 pub fn name(event: &Event) -> String {
     match event {
         Event::Incoming { request, .. } => {
-            if request.offer.is_some() { "incoming".into() } else { "incoming without offer".into() }
+            if request.offer.is_some() {
+                "incoming".into()
+            } else {
+                "incoming without offer".into()
+            }
         }
         Event::Reoffer { offer, .. } => {
-            if offer.is_some() { "reoffer".into() } else { "reoffer without offer".into() }
+            if offer.is_some() {
+                "reoffer".into()
+            } else {
+                "reoffer without offer".into()
+            }
         }
         Event::ReofferCancelled { .. } => "reoffer cancelled".into(),
         Event::Answer { .. } => "answer".into(),
@@ -182,7 +190,8 @@ impl Pair {
 
     /// Side 0 calls side 1.
     pub fn dial(&mut self, protocol: Protocol, offer: Option<&'static [u8]>) -> CallId {
-        let target = Target { protocol: Some(protocol), ..Target::new(Uri::sip("8000", self.sides[1].address)) };
+        let target =
+            Target { protocol: Some(protocol), ..Target::new(Uri::sip("8000", self.sides[1].address)) };
         let now = self.now;
         let call = self.sides[0].endpoint.call(now, target, offer.map(Bytes::from_static)).unwrap();
         self.settle();
@@ -287,9 +296,10 @@ impl Pair {
         let first = transmit.bytes.split(|b| *b == b'\r').next().unwrap_or_default();
         let first = String::from_utf8_lossy(first).into_owned();
         self.sides[from].sent.push(first.clone());
-        let swallowed = self.swallow.iter_mut().find(|(side, start, left)| {
-            *side == from && *left > 0 && first.starts_with(start)
-        });
+        let swallowed = self
+            .swallow
+            .iter_mut()
+            .find(|(side, start, left)| *side == from && *left > 0 && first.starts_with(start));
         if let Some((_, _, left)) = swallowed {
             *left -= 1;
             return;
@@ -443,7 +453,11 @@ pub fn to_tag(response: &Response) -> String {
 
 /// A request outside of dialogs; `extra` are whole lines.
 pub fn request(method: &str, branch: &str, extra: &str, body: &str) -> String {
-    let kind = if body.is_empty() || extra.contains("Content-Type") { "" } else { "Content-Type: application/sdp\n" };
+    let kind = if body.is_empty() || extra.contains("Content-Type") {
+        ""
+    } else {
+        "Content-Type: application/sdp\n"
+    };
     format!(
         "{method} sip:8000@192.0.2.2 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{branch};rport\nMax-Forwards: 70\n\
          From: \"Xã Hòa Phú\" <sip:site@192.0.2.1>;tag=theirs\nTo: <sip:8000@192.0.2.2>\nCall-ID: bench\nCSeq: 1 {method}\n\
