@@ -1,0 +1,73 @@
+//! Judged clips, made at first use and shared.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use cau_rtp::h264::Mode;
+
+use super::{Error, Pattern, Shape, Sound, Video};
+use crate::{
+    Codec, Reel,
+    pattern::IDENTITIES,
+    persona::{KeyFrames, Modes, Persona},
+};
+
+/// Clips that were made already; the same identity, size and codec is encoded once.
+#[derive(Default)]
+pub struct Library {
+    videos: Mutex<HashMap<(u8, Shape), Arc<Video>>>,
+    sounds: Mutex<HashMap<(u8, Codec), Arc<Sound>>>,
+}
+
+impl Library {
+    /// The judged pictures of an identity for a persona, of the given shape but for mode and key frames.
+    ///
+    /// # Errors
+    /// When the encoder refuses.
+    pub fn reel(&self, id: u8, persona: &Persona, shape: Shape) -> Result<Reel, Error> {
+        let key_interval = match persona.key_frames {
+            KeyFrames::Regular => shape.key_interval,
+            // Half a minute without a key frame; then the loop begins again.
+            _ => None,
+        };
+        let frames = if key_interval.is_none() { 900 } else { shape.frames };
+        let video = |mode| self.video(id, Shape { mode, key_interval, frames, ..shape });
+        Ok(match persona.modes {
+            Modes::Zero => Reel { single: Some(video(Mode::SingleNal)?), fragmented: None },
+            Modes::One => Reel { single: None, fragmented: Some(video(Mode::NonInterleaved)?) },
+            Modes::Both => {
+                Reel { single: Some(video(Mode::SingleNal)?), fragmented: Some(video(Mode::NonInterleaved)?) }
+            }
+        })
+    }
+
+    /// The judged pictures of an identity in one mode.
+    ///
+    /// # Errors
+    /// When the encoder refuses.
+    pub fn video(&self, id: u8, shape: Shape) -> Result<Arc<Video>, Error> {
+        let key = (id % IDENTITIES, shape);
+        if let Some(video) = self.videos.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(video.clone());
+        }
+        let video = Arc::new(Video::judged(key.0, shape, &Pattern::Flat)?);
+        self.videos.lock().unwrap_or_else(PoisonError::into_inner).insert(key, video.clone());
+        Ok(video)
+    }
+
+    /// The judged sound of an identity.
+    ///
+    /// # Errors
+    /// When the codec refuses.
+    pub fn sound(&self, id: u8, codec: Codec) -> Result<Arc<Sound>, Error> {
+        let key = (id % IDENTITIES, codec);
+        if let Some(sound) = self.sounds.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(sound.clone());
+        }
+        let sound = Arc::new(Sound::judged(key.0, codec)?);
+        self.sounds.lock().unwrap_or_else(PoisonError::into_inner).insert(key, sound.clone());
+        Ok(sound)
+    }
+}

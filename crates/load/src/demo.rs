@@ -1,0 +1,146 @@
+//! Six simulated sites for `cau demo`: real pictures and voices, one talks after the other.
+
+use std::{future::Future, sync::Arc};
+
+use bytes::Bytes;
+use cau_codec::audio::RATE;
+use cau_rtp::h264::Mode;
+use cau_sip::{Uri, sdp::h264::Receive};
+
+use crate::{
+    Codec, Fleet, Options, Persona, Plan, Reel,
+    clip::{self, Sound, Video},
+    fleet,
+};
+
+/// How long one site talks before the next one does; what it says is shorter, so there is a pause between two.
+const TURN_SECONDS: usize = 8;
+
+struct Site {
+    user: &'static str,
+    name: &'static str,
+    picture: &'static [u8],
+    voice: &'static [u8],
+}
+
+macro_rules! site {
+    ($file:literal, $name:literal) => {
+        Site {
+            user: $file,
+            name: $name,
+            picture: include_bytes!(concat!("../../../assets/demo/", $file, ".h264")),
+            voice: include_bytes!(concat!("../../../assets/demo/", $file, ".wav")),
+        }
+    };
+}
+
+/// Sources and licences: `assets/demo/NOTICE.md`.
+static SITES: [Site; 6] = [
+    site!("ha-noi", "Điểm cầu Hà Nội"),
+    site!("dak-lak", "Tỉnh Đắk Lắk"),
+    site!("buon-ma-thuot", "Thành phố Buôn Ma Thuột"),
+    site!("hoa-phu", "Xã Hòa Phú"),
+    site!("o-cho-dua", "Phường Ô Chợ Dừa"),
+    site!("ly-son", "Huyện đảo Lý Sơn"),
+];
+
+/// Why the demo cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address to call is none.
+    #[error("{0} is no SIP address")]
+    Target(String),
+    /// A clip cannot be read.
+    #[error(transparent)]
+    Clip(#[from] clip::Error),
+    /// The phones cannot start.
+    #[error(transparent)]
+    Fleet(#[from] fleet::Error),
+    /// The thread that prepares the clips died.
+    #[error("preparing the clips failed")]
+    Prepare,
+}
+
+/// Six sites dial `target` (`sip:8000@127.0.0.1:5060`), talk in turn, and call again when they are dropped, until `stop` is ready. Then they
+/// hang up. To be awaited within a tokio runtime.
+///
+/// # Errors
+/// When the target is no address, or sockets and threads are refused.
+pub async fn run(target: &str, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let uri = Uri::parse(target.as_bytes()).map_err(|_| Error::Target(target.to_owned()))?;
+    // Encoding the voices takes a moment of work.
+    let plans = tokio::task::spawn_blocking(move || plans(&uri)).await.map_err(|_| Error::Prepare)??;
+    let mut fleet = Fleet::start(&Options { ports: 45_000..=45_999, ..Options::default() })?;
+    for plan in plans {
+        fleet.call(plan);
+    }
+    stop.await;
+    let _ = tokio::task::spawn_blocking(move || fleet.stop()).await;
+    Ok(())
+}
+
+fn plans(target: &Uri) -> Result<Vec<Plan>, Error> {
+    SITES
+        .iter()
+        .enumerate()
+        .map(|(turn, site)| {
+            let picture = Bytes::from_static(site.picture);
+            let video = |mode| Video::from_annex_b(&picture, 30, (1280, 720), mode).map(Arc::new);
+            Ok(Plan {
+                target: target.clone(),
+                remote: None,
+                user: site.user.to_owned(),
+                name: Some(site.name.to_owned()),
+                id: turn as u8,
+                sound: vec![(Codec::Opus, Arc::new(Sound::encode(&cycle(site.voice, turn)?, Codec::Opus)?))],
+                reel: Some(Reel {
+                    single: Some(video(Mode::SingleNal)?),
+                    fragmented: Some(video(Mode::NonInterleaved)?),
+                }),
+                receive: Receive::HD720,
+                max_kbps: 2_000,
+                persona: Persona::default(),
+                decodes: false,
+                redials: true,
+            })
+        })
+        .collect()
+}
+
+/// One round of the table: silence but for this site's turn.
+fn cycle(voice: &[u8], turn: usize) -> Result<Vec<i16>, clip::Error> {
+    let length = TURN_SECONDS * RATE as usize;
+    let mut round = vec![0; SITES.len() * length];
+    let said = clip::read_wav(voice)?;
+    for (place, sample) in round.iter_mut().skip(turn * length).zip(said.into_iter().take(length)) {
+        *place = sample;
+    }
+    Ok(round)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_site_has_pictures_in_both_modes_and_a_turn_of_its_own() {
+        let target = Uri::parse(b"sip:8000@127.0.0.1:5060").unwrap();
+        let plans = plans(&target).unwrap();
+        assert_eq!(plans.len(), 6);
+        for plan in &plans {
+            let reel = plan.reel.as_ref().unwrap();
+            assert!(reel.of(Mode::SingleNal).unwrap().units.len() > 200, "{}", plan.user);
+            assert_eq!(plan.sound[0].1.frames.len(), 6 * TURN_SECONDS * 50);
+        }
+        for (turn, site) in SITES.iter().enumerate() {
+            let round = cycle(site.voice, turn).unwrap();
+            let loud: Vec<usize> = round
+                .chunks(TURN_SECONDS * RATE as usize)
+                .enumerate()
+                .filter(|(_, part)| part.iter().any(|s| s.abs() > 2_000))
+                .map(|(k, _)| k)
+                .collect();
+            assert_eq!(loud, [turn], "{}", site.name);
+        }
+    }
+}

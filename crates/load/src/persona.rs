@@ -1,0 +1,78 @@
+//! Habits of real hardware, played by the phone.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// When the phone sends a key frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyFrames {
+    /// Every second, and at once when asked by PLI, FIR or INFO.
+    #[default]
+    Regular,
+    /// One at the start, then only when asked by PLI, FIR or INFO.
+    Asked,
+    /// One at the start, then only when asked by INFO; RTCP requests are not understood.
+    InfoOnly,
+    /// When asked, but only after [`Persona::key_frame_delay`].
+    Late,
+    /// One at the start, then never again.
+    Never,
+}
+
+/// Which packetization modes of RFC 6184 the phone offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Modes {
+    /// Mode 1 first, then mode 0.
+    #[default]
+    Both,
+    /// Only single NAL units (old hardware).
+    Zero,
+    /// Only mode 1.
+    One,
+}
+
+/// What one simulated endpoint does differently from a well-behaved one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Persona {
+    /// Packetization modes offered.
+    pub modes: Modes,
+    /// Key frame habit.
+    pub key_frames: KeyFrames,
+    /// Delay of [`KeyFrames::Late`].
+    pub key_frame_delay: Duration,
+    /// Sends sender reports.
+    pub sender_reports: bool,
+    /// Changes the video SSRC this long after the call stands.
+    pub ssrc_change_after: Option<Duration>,
+    /// Changes the picture size (its clip's second half) this long after the call stands.
+    pub size_change_after: Option<Duration>,
+    /// Sends a re-INVITE this long after the call stands; zero: at once after the ACK.
+    pub reinvite_after: Option<Duration>,
+    /// Pads the INVITE to at least this many bytes with headers and SDP attributes nobody knows.
+    pub invite_bytes: usize,
+    /// Asks for a key frame when its picture is hurt or does not come.
+    pub asks_key_frames: bool,
+    /// Offers without SDP in the INVITE (late offer).
+    pub late_offer: bool,
+}
+
+impl Default for Persona {
+    fn default() -> Self {
+        Self {
+            modes: Modes::Both,
+            key_frames: KeyFrames::Regular,
+            key_frame_delay: Duration::from_millis(1500),
+            sender_reports: true,
+            ssrc_change_after: None,
+            size_change_after: None,
+            reinvite_after: None,
+            invite_bytes: 0,
+            asks_key_frames: true,
+            late_offer: false,
+        }
+    }
+}

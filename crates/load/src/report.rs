@@ -1,0 +1,320 @@
+//! What a load run found, as JSON, as words and as a page.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    plan::PhoneId,
+    record::{Record, Records, State},
+    studio::Stats,
+};
+
+/// The whole report.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whom the phones called.
+    pub target: String,
+    /// Seconds since 1970.
+    pub started: u64,
+    /// Phones.
+    pub endpoints: u32,
+    /// Calls begun per second.
+    pub rate: f64,
+    /// Seconds from the first call to the end.
+    pub seconds: f64,
+    /// The figures that matter.
+    pub summary: Summary,
+    /// The target's CPU and memory, once a second.
+    pub process: Vec<Sample>,
+    /// One row per phone.
+    pub phones: Vec<Phone>,
+}
+
+/// One second of the target.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Sample {
+    /// Seconds since the first call.
+    pub t: f64,
+    /// Calls standing.
+    pub connected: usize,
+    /// Cores the target used in this second.
+    pub cpu: Option<f64>,
+    /// Its memory, MB.
+    pub rss_mb: Option<f64>,
+    /// Cores the phones used.
+    pub own_cpu: f64,
+}
+
+/// Over all phones.
+#[derive(Debug, Default, Serialize)]
+pub struct Summary {
+    /// Phones whose call stood to the end.
+    pub well: u32,
+    /// Phones whose call was refused, dropped or never answered.
+    pub failed: u32,
+    /// Why, and how often.
+    pub failures: BTreeMap<String, u32>,
+    /// INVITE → 180, ms.
+    pub ringing_ms: Spread,
+    /// INVITE → 200, ms.
+    pub answered_ms: Spread,
+    /// INVITE → first packet of sound, ms.
+    pub first_sound_ms: Spread,
+    /// INVITE → first decodable picture, ms.
+    pub first_picture_ms: Spread,
+    /// Pictures per second received.
+    pub fps: Spread,
+    /// Longest stretch without a new picture, ms.
+    pub longest_gap_ms: Spread,
+    /// Stretches of more than 500 ms without a new picture, after the first one.
+    pub freezes: u64,
+    /// Pictures with parts missing.
+    pub damaged: u64,
+    /// Longest stretch without sound, ms.
+    pub longest_sound_gap_ms: Spread,
+    /// Stretches of more than 60 ms without sound.
+    pub sound_gaps: u64,
+    /// Packets lost on the way to the phones, and packets received.
+    pub lost: i64,
+    /// Packets received.
+    pub packets: u64,
+    /// Pictures decoded and judged.
+    pub judged: u64,
+    /// Tiles seen in them, and those whose bar could not be read.
+    pub tiles: (u64, u64),
+    /// The target's CPU, cores, and memory, MB.
+    pub cpu: Spread,
+    /// The target's memory, MB.
+    pub rss_mb: Spread,
+}
+
+/// How values spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Spread {
+    /// How many.
+    pub n: usize,
+    /// Smallest.
+    pub min: f64,
+    /// Median.
+    pub p50: f64,
+    /// 95 of 100 are below.
+    pub p95: f64,
+    /// 99 of 100 are below.
+    pub p99: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of these values; all zero when there are none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let Some(last) = sorted.len().checked_sub(1) else { return Self::default() };
+        let at = |part: f64| round(sorted[(part * last as f64).round() as usize]);
+        Self { n: sorted.len(), min: at(0.0), p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1.0) }
+    }
+}
+
+fn round(v: f64) -> f64 {
+    (v * 100.0).round() / 100.0
+}
+
+/// One phone.
+#[derive(Debug, Serialize)]
+pub struct Phone {
+    /// Which.
+    pub phone: PhoneId,
+    /// How its call stands.
+    pub state: State,
+    /// INVITE → 200, ms.
+    pub answered_ms: Option<f64>,
+    /// INVITE → first decodable picture, ms.
+    pub first_picture_ms: Option<f64>,
+    /// Its figures.
+    #[serde(flatten)]
+    pub stats: Stats,
+}
+
+impl Summary {
+    /// Of these phones; `video`: pictures were agreed on.
+    pub fn of(records: &Records, process: &[Sample]) -> Self {
+        let all = || records.values();
+        let times = |then: &dyn Fn(&Record) -> Option<std::time::Instant>| Spread::of(all().filter_map(|r| r.since_invite(then(r))));
+        let mut failures = BTreeMap::new();
+        for record in all() {
+            if let Some(why) = failure(&record.state) {
+                *failures.entry(why).or_insert(0) += 1;
+            }
+        }
+        let failed = failures.values().sum();
+        let seen = || all().filter(|r| r.stats.pictures > 0);
+        let heard = || all().filter(|r| r.stats.audio.packets > 0);
+        Self {
+            well: records.len() as u32 - failed,
+            failed,
+            failures,
+            ringing_ms: times(&|r| r.ringing),
+            answered_ms: times(&|r| r.answered),
+            first_sound_ms: times(&|r| r.stats.audio.first_packet),
+            first_picture_ms: times(&|r| r.stats.first_decodable),
+            fps: Spread::of(seen().map(|r| r.stats.fps)),
+            longest_gap_ms: Spread::of(seen().map(|r| r.stats.longest_gap_ms)),
+            freezes: all().map(|r| r.stats.freezes).sum(),
+            damaged: all().map(|r| r.stats.damaged).sum(),
+            longest_sound_gap_ms: Spread::of(heard().map(|r| r.stats.longest_sound_gap_ms)),
+            sound_gaps: all().map(|r| r.stats.sound_gaps).sum(),
+            lost: all().map(|r| r.stats.audio.lost + r.stats.video.lost).sum(),
+            packets: all().map(|r| r.stats.audio.packets + r.stats.video.packets).sum(),
+            judged: all().map(|r| r.sight.pictures).sum(),
+            tiles: all().fold((0, 0), |(a, b), r| (a + r.sight.tiles.0, b + r.sight.tiles.1)),
+            cpu: Spread::of(process.iter().filter_map(|s| s.cpu)),
+            rss_mb: Spread::of(process.iter().filter_map(|s| s.rss_mb)),
+        }
+    }
+
+    /// In words, for a terminal.
+    pub fn words(&self) -> String {
+        let mut text = format!("calls: {} well, {} failed\n", self.well, self.failed);
+        for (why, count) in &self.failures {
+            text += &format!("  {count} × {why}\n");
+        }
+        let mut line = |what: &str, s: &Spread, unit: &str| {
+            if s.n > 0 {
+                text += &format!("{what:<34} median {:>8} {unit}, 95 % {:>8}, worst {:>8}\n", s.p50, s.p95, s.max);
+            }
+        };
+        line("INVITE → 200", &self.answered_ms, "ms");
+        line("INVITE → first sound", &self.first_sound_ms, "ms");
+        line("INVITE → first decodable picture", &self.first_picture_ms, "ms");
+        line("longest gap between pictures", &self.longest_gap_ms, "ms");
+        line("longest gap of sound", &self.longest_sound_gap_ms, "ms");
+        line("CPU of the target", &self.cpu, "cores");
+        line("memory of the target", &self.rss_mb, "MB");
+        if self.fps.n > 0 {
+            text += &format!("pictures per second: median {}, slowest {}\n", self.fps.p50, self.fps.min);
+        }
+        text += &format!("freezes over 500 ms: {}, pictures with parts missing: {}\n", self.freezes, self.damaged);
+        text += &format!("sound gaps over 60 ms: {}, packets lost: {} of {}\n", self.sound_gaps, self.lost, self.packets);
+        if self.judged > 0 {
+            text += &format!("judged pictures: {}, tiles: {}, unreadable: {}\n", self.judged, self.tiles.0, self.tiles.1);
+        }
+        text
+    }
+}
+
+fn failure(state: &State) -> Option<String> {
+    match state {
+        State::Refused(status, reason) => Some(format!("refused: {status} {reason}")),
+        State::Dropped(why) => Some(format!("dropped: {why}")),
+        State::Failed(why) => Some(format!("could not call: {why}")),
+        State::Calling => Some("no answer".to_owned()),
+        State::Idle => Some("not called".to_owned()),
+        State::Connected | State::Done => None,
+    }
+}
+
+impl Report {
+    /// The rows of these phones.
+    pub fn rows(records: &Records) -> Vec<Phone> {
+        records
+            .values()
+            .map(|r| Phone {
+                phone: r.phone,
+                state: r.state.clone(),
+                answered_ms: r.since_invite(r.answered).map(round),
+                first_picture_ms: r.since_invite(r.stats.first_decodable).map(round),
+                stats: r.stats.clone(),
+            })
+            .collect()
+    }
+
+    /// A page with the course of the run, without anything from elsewhere.
+    pub fn page(&self) -> String {
+        let course = |of: &dyn Fn(&Sample) -> Option<f64>| -> Vec<(f64, f64)> {
+            self.process.iter().filter_map(|s| Some((s.t, of(s)?))).collect()
+        };
+        let times: Vec<(f64, f64)> = {
+            let mut sorted: Vec<f64> = self.phones.iter().filter_map(|p| p.first_picture_ms.or(p.answered_ms)).collect();
+            sorted.sort_by(f64::total_cmp);
+            let n = sorted.len().max(1) as f64;
+            sorted.iter().enumerate().map(|(k, ms)| ((k + 1) as f64 * 100.0 / n, *ms)).collect()
+        };
+        let plots = [
+            plot("calls standing", "s", &course(&|s| Some(s.connected as f64))),
+            plot("CPU of the target, cores", "s", &course(&|s| s.cpu)),
+            plot("memory of the target, MB", "s", &course(&|s| s.rss_mb)),
+            plot("INVITE → first decodable picture (without pictures: → 200), ms", "% of phones", &times),
+        ];
+        format!(
+            "<!doctype html><meta charset=utf-8><title>cau load</title><style>body{{font:15px sans-serif;margin:2em;max-width:60em}}\
+             svg{{width:100%;height:14em;background:#f6f6f4}}pre{{background:#f6f6f4;padding:1em}}</style>\
+             <h1>{} phones → {}</h1><pre>{}</pre>{}",
+            self.endpoints,
+            escape(&self.target),
+            escape(&self.summary.words()),
+            plots.concat()
+        )
+    }
+}
+
+fn plot(title: &str, below: &str, points: &[(f64, f64)]) -> String {
+    if points.len() < 2 {
+        return String::new();
+    }
+    let most = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).fold(0.0, f64::max).max(1e-9);
+    let (right, top) = (most(&|p| p.0), most(&|p| p.1));
+    let line: Vec<String> =
+        points.iter().map(|(x, y)| format!("{:.1},{:.1}", x / right * 1000.0, 190.0 - y / top * 170.0)).collect();
+    format!(
+        "<h3>{title}</h3><svg viewBox='0 0 1000 200' preserveAspectRatio=none><polyline fill=none stroke='#0a5' stroke-width=2 points='{}'/></svg>\
+         <small>0 … {right:.1} {below}; top {top:.2}</small>",
+        line.join(" ")
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_by_rank() {
+        let spread = Spread::of((1..=101).map(f64::from));
+        assert_eq!((spread.min, spread.p50, spread.p95, spread.p99, spread.max), (1.0, 51.0, 96.0, 100.0, 101.0));
+        assert_eq!(Spread::of([]), Spread::default());
+    }
+
+    #[test]
+    fn failures_are_counted_by_cause_and_the_page_escapes_them() {
+        let mut records = Records::new();
+        let states = [
+            State::Done,
+            State::Refused(503, "No <ports>".into()),
+            State::Refused(503, "No <ports>".into()),
+            State::Calling,
+        ];
+        for (k, state) in (1..).zip(states) {
+            let record = Record { state, ..Record::new(PhoneId(k), 0) };
+            records.insert(PhoneId(k), record);
+        }
+        let summary = Summary::of(&records, &[]);
+        assert_eq!((summary.well, summary.failed), (1, 3));
+        assert_eq!(summary.failures["refused: 503 No <ports>"], 2);
+        let report = Report {
+            target: "sip:8000@127.0.0.1".into(),
+            started: 0,
+            endpoints: 4,
+            rate: 1.0,
+            seconds: 1.0,
+            phones: Report::rows(&records),
+            summary,
+            process: Vec::new(),
+        };
+        assert!(report.page().contains("No &lt;ports&gt;"));
+    }
+}
