@@ -233,3 +233,6 @@ impl<'de> serde::Deserialize<'de> for Kind {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,3 +160,6 @@ impl Switch {
             .and_then(|(at, speech)| Some((at?, speech.participant)))
     }
 }
+
+#[cfg(test)]
+mod tests;
