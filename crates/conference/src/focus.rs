@@ -28,8 +28,8 @@ use notices::Notices;
 use registry::Registry;
 use rooms::Room;
 
-/// How long after the grace time of a drain unanswered BYEs may hold up the end.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long after the last BYE of a drain the sockets are still needed: for a repeated one.
+const LAST_WORDS: Duration = Duration::from_millis(700);
 
 /// Conferences, their rooms and the calls in them. Sans-IO: see the crate's documentation for who calls what.
 pub struct Focus {
@@ -46,6 +46,9 @@ pub struct Focus {
     totals: Totals,
     /// When the calls still there are ended.
     drain: Option<Instant>,
+    /// When the last of them has been told; `None` when nobody has to be.
+    last_words: Option<Instant>,
+    mixers: BTreeMap<usize, cau_mixer::event::Totals>,
 }
 
 /// One call that was let in.
@@ -91,6 +94,8 @@ impl Focus {
             notices: Notices::default(),
             totals: Totals::default(),
             drain: None,
+            last_words: None,
+            mixers: BTreeMap::new(),
         }
     }
 
@@ -124,14 +129,23 @@ impl Focus {
         self.pump(now);
         self.time_rooms(now);
         self.notices.handle_timeout(now, &self.rooms);
-        if self.drain.is_some_and(|at| at <= now) {
+        if self.drain.is_some_and(|at| at <= now) && !self.calls.is_empty() {
             self.hang_up_all(now);
+            self.last_words = Some(now + LAST_WORDS);
+        }
+        if self.last_words.is_some_and(|at| at <= now) {
+            self.last_words = None;
         }
     }
 
-    /// A report of a mixer.
-    pub fn handle_media(&mut self, now: Instant, event: Mixed) {
-        self.mixed(now, event);
+    /// A report of the mixer on media thread number `worker`.
+    pub fn handle_media(&mut self, now: Instant, worker: usize, event: Mixed) {
+        match event {
+            Mixed::Totals(totals) => {
+                self.mixers.insert(worker, totals);
+            }
+            event => self.mixed(now, event),
+        }
         self.pump(now);
     }
 
@@ -139,7 +153,10 @@ impl Focus {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let rooms = self.rooms.values().filter_map(|room| room.conference.poll_timeout()).min();
         let drain = self.drain.filter(|_| !self.calls.is_empty());
-        [self.sip.poll_timeout(), rooms, self.notices.poll_timeout(), drain].into_iter().flatten().min()
+        [self.sip.poll_timeout(), rooms, self.notices.poll_timeout(), drain, self.last_words]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next message to send.
@@ -159,11 +176,9 @@ impl Focus {
         }
     }
 
-    /// Whether everybody was told good-bye after [`Focus::begin_drain`], or does not answer.
-    pub fn is_drained(&self, now: Instant) -> bool {
-        self.drain.is_some_and(|at| {
-            self.calls.is_empty() && (self.sip.calls() == 0 || now >= at + LAST_WORDS)
-        })
+    /// Whether everybody was told good-bye after [`Focus::begin_drain`].
+    pub fn is_drained(&self) -> bool {
+        self.drain.is_some() && self.calls.is_empty() && self.last_words.is_none()
     }
 
     /// Counters and gauges.
@@ -175,6 +190,7 @@ impl Focus {
             lost_notices: self.notices.lost(),
             draining: self.drain.is_some(),
             sip: *self.sip.counters(),
+            mixer: self.mixers.values().copied().collect(),
             ..self.totals.clone()
         }
     }

@@ -111,7 +111,12 @@ pub enum Request {
     /// Counters and gauges for health and metrics.
     Totals(Answer<Totals>),
     /// A report of a mixer.
-    Media(cau_mixer::Event),
+    Media {
+        /// The number of its media thread.
+        worker: usize,
+        /// The report.
+        event: cau_mixer::Event,
+    },
     /// No new calls; BYE to all after the grace time.
     Drain,
 }
@@ -141,6 +146,6 @@ pub struct Totals {
     pub draining: bool,
     /// Counters of SIP.
     pub sip: cau_sip::Counters,
-    /// Sum of the figures of all workers as last reported.
+    /// The figures of every worker as last reported, in order of their numbers.
     pub mixer: Vec<cau_mixer::event::Totals>,
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use cau_codec::video::encode;
 use cau_conference::{NoPorts, Request};
 use cau_drive::{Clock, media, pool::Pool, ports::Allocator};
 use cau_mixer::{Command, Event, Job, Media, Port, Spawner, Worker};
@@ -16,7 +17,7 @@ use cau_model::{ConferenceId, ParticipantId};
 use cau_sip::sdp::Ports;
 use tokio::sync::mpsc;
 
-use crate::config::Config;
+use crate::config::{Config, Encoder};
 
 /// `mixer::Worker` as the driver wants it.
 struct Core(Worker);
@@ -84,12 +85,12 @@ impl Threads {
                 settings.max_canvas = (config.video.width, config.video.height);
                 settings.max_fps = config.video.fps;
                 settings.max_kbps = config.video.kbps;
-                settings.encoder = config.video.encoder.into();
+                settings.encoder = kind(config.video.encoder);
                 Core(Worker::new(settings, spawner, (clock.start, clock.wall), rand::random()))
             };
             let (handle, _) = media::spawn(&format!("media-{n}"), build, move |event| {
                 // Never wait here: sound would stop. When signalling is a whole queue behind, newer figures make up for this one.
-                let _ = reports.try_send(Request::Media(event));
+                let _ = reports.try_send(Request::Media { worker: n, event });
             })?;
             workers.push(handle);
         }
@@ -116,6 +117,14 @@ impl Threads {
         let home = (0..self.workers.len()).min_by_key(|n| load(*n)).unwrap_or(0);
         self.homes.insert(conference, home);
         home
+    }
+}
+
+fn kind(encoder: Encoder) -> encode::Kind {
+    match encoder {
+        Encoder::Auto => encode::Kind::default(),
+        Encoder::OpenH264 => encode::Kind::OpenH264,
+        Encoder::X264 => encode::Kind::X264,
     }
 }
 

@@ -43,6 +43,7 @@ impl Focus {
             }
             Mixed::MediaTimeout { participant } => self.silent(now, participant),
             Mixed::Statistics { participant, statistics } => self.measured(now, participant, &statistics),
+            // Kept by `handle_media`, which knows of which worker they are.
             Mixed::Totals(_) => {}
         }
     }

@@ -63,7 +63,7 @@ impl Focus {
             Request::Totals(answer) => {
                 let _ = answer.send(Ok(self.totals()));
             }
-            Request::Media(event) => self.handle_media(now, event),
+            Request::Media { worker, event } => self.handle_media(now, worker, event),
             Request::Drain => self.begin_drain(now),
         }
     }
