@@ -165,7 +165,9 @@ pub(crate) fn hidden(named: SocketAddr, seen: SocketAddr) -> bool {
             v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local()
         }
     };
-    named.ip() != seen.ip() && private(named.ip()) && (!private(seen.ip()) || named.ip().is_loopback())
+    named.ip().to_canonical() != seen.ip().to_canonical()
+        && private(named.ip())
+        && (!private(seen.ip()) || named.ip().is_loopback())
 }
 
 #[cfg(test)]

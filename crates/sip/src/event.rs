@@ -197,7 +197,7 @@ pub enum Refused {
     /// The target is not a `sip:` address, or its host is a name and no address was given.
     #[error("the target has no address to send to")]
     NoAddress,
-    /// No socket of the target's address family.
+    /// No socket of the target's address family, or one bound to all addresses and no address to show.
     #[error("no local address to call from")]
     NoLocalAddress,
 }

@@ -40,9 +40,27 @@ impl<K> Queue<K> {
     pub(crate) fn next(&self) -> Option<Instant> {
         self.alarms.first_key_value().map(|((at, _), _)| *at)
     }
+}
 
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.alarms.len()
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a clock has to begin somewhere")]
+    fn due_in_order_and_cancelled_ones_never() {
+        let now = Instant::now();
+        let mut queue = Queue::new();
+        let after = |ms| now + Duration::from_millis(ms);
+        queue.set(after(20), "late");
+        let never = queue.set(after(10), "never");
+        queue.set(after(10), "first");
+        queue.cancel(Some(never));
+        queue.cancel(Some(never));
+        assert_eq!(queue.next(), Some(after(10)));
+        assert_eq!((queue.pop(after(15)), queue.pop(after(15))), (Some("first"), None));
+        assert_eq!((queue.pop(after(20)), queue.next()), (Some("late"), None));
     }
 }

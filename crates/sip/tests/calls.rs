@@ -1,4 +1,5 @@
 //! Calls between two endpoints over good and bad networks.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Changes within a call, both ways.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What we answer to requests written by hand.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod common;
 

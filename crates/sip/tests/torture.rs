@@ -1,4 +1,5 @@
 //! The torture messages of RFC 4475 and RFC 5118, and what comes of each.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod common;
 
@@ -152,6 +153,7 @@ fn rfc_5118() {
 
 /// Messages of another project's tests: not ours to copy, so read where they lie.
 #[test]
+#[allow(clippy::disallowed_macros, reason = "a skipped test says so")]
 fn oddities_of_another_stack_are_survived() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/sip/sofia-sip");
     let Ok(files) = std::fs::read_dir(&folder) else {

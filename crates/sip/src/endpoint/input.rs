@@ -18,7 +18,11 @@ use crate::{
 impl Endpoint {
     /// A datagram, or a read from a connection.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
-        let source = Flow::of(input.transport, input.local, input.remote);
+        let mut local = input.local;
+        if local.ip().is_unspecified() {
+            local = self.config.local_for(input.transport.protocol(), input.remote).unwrap_or(local);
+        }
+        let source = Flow::of(input.transport, local, input.remote);
         match input.transport {
             Transport::Udp => self.datagram(now, input.bytes, source),
             Transport::Tcp(id) => self.stream(now, id, input.bytes, source),
@@ -193,7 +197,7 @@ fn note_source(request: &mut Request, mut via: Via, source: &Flow) -> Flow {
     let named = via.port.unwrap_or(5060);
     match source.protocol {
         Protocol::Udp => {
-            if !via.params.has("rport") && via.host.ip() == Some(source.remote.ip()) {
+            if !via.params.has("rport") && via.is_from(source.remote.ip()) {
                 reply.remote.set_port(named);
             }
         }

@@ -251,7 +251,7 @@ impl Endpoint {
 
 /// Whether the caller names an address that is not its own as we see it.
 fn behind_nat(core: &Core, source: &Flow) -> bool {
-    source.protocol == Protocol::Udp && core.via.host.ip().is_none_or(|ip| ip != source.remote.ip())
+    source.protocol == Protocol::Udp && !core.via.is_from(source.remote.ip())
 }
 
 /// The first Contact.

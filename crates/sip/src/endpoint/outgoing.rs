@@ -54,6 +54,10 @@ impl Endpoint {
         let chosen = target.local.filter(|l| !l.ip().is_unspecified());
         let local =
             chosen.or_else(|| self.config.local_for(protocol, remote)).ok_or(Refused::NoLocalAddress)?;
+        // Nobody can be told to answer to 0.0.0.0.
+        if self.config.shown(protocol, local).0.ip().is_some_and(|ip| ip.is_unspecified()) {
+            return Err(Refused::NoLocalAddress);
+        }
         Ok(Flow { protocol, conn: None, local, remote })
     }
 

@@ -1,6 +1,6 @@
 //! Via (RFC 3261 20.42, RFC 3581).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{params::Params, scan, uri::Host};
 
@@ -60,11 +60,16 @@ impl Via {
             .is_some_and(|(cookie, rest)| cookie.eq_ignore_ascii_case(COOKIE) && !rest.is_empty())
     }
 
+    /// Whether sent-by names this very address; IPv4 in IPv6 clothes is the same.
+    pub(crate) fn is_from(&self, ip: IpAddr) -> bool {
+        self.host.ip().is_some_and(|named| named.to_canonical() == ip.to_canonical())
+    }
+
     /// Notes where the request really came from (RFC 3261 18.2.1, RFC 3581 4).
     pub fn note_source(&mut self, source: SocketAddr) {
         let wants_port = self.params.has("rport");
-        if wants_port || self.host.ip() != Some(source.ip()) {
-            self.params.set("received", Some(source.ip().to_string()));
+        if wants_port || !self.is_from(source.ip()) {
+            self.params.set("received", Some(source.ip().to_canonical().to_string()));
         }
         if wants_port {
             self.params.set("rport", Some(source.port().to_string()));
