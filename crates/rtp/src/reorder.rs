@@ -127,7 +127,12 @@ impl Reorder {
             self.gap_since = None;
             return Some(Item::Packet(arrived, packet));
         }
-        let since = *self.gap_since.get_or_insert(entry.get().0);
+        let since = match self.gap_since {
+            Some(since) => since,
+            // Known since the first packet behind it came.
+            None => self.held.values().map(|h| h.0).min()?,
+        };
+        self.gap_since = Some(since);
         let patient = now.saturating_duration_since(since) < self.wait;
         if patient && self.held.len() <= self.config.max_held && self.anew.is_none() {
             return None;

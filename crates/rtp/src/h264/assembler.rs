@@ -42,6 +42,10 @@ pub(super) struct Assembler {
     fragment: Option<Fragment>,
     /// A gap came and no packet since.
     gap: bool,
+    /// The open picture had payloads that cannot be used.
+    spoilt: bool,
+    /// So much of a picture could not be used that nothing is left of it; whoever asks for key frames should know.
+    pub vanished: bool,
     /// Timestamp of the picture given out last.
     finished: Option<u32>,
     unmarked_run: u32,
@@ -60,6 +64,8 @@ impl Assembler {
             open: None,
             fragment: None,
             gap: true,
+            spoilt: false,
+            vanished: false,
             finished: None,
             unmarked_run: 0,
             distrust_marker: false,
@@ -129,6 +135,7 @@ impl Assembler {
         self.unmarked_run = 0;
         // A slice in the middle of a picture whose timestamp was closed already: this sender marks packets, not pictures.
         if !gap
+            && !self.distrust_marker
             && self.finished == Some(packet.timestamp)
             && open.nals.first().is_some_and(|n| begins_inside(n))
         {
@@ -169,14 +176,14 @@ impl Assembler {
                 self.abandon_fragment(counters);
                 self.push(payload.clone(), counters);
             }
-            _ => counters.malformed += 1,
+            _ => self.malformed(counters),
         }
     }
 
     fn aggregate(&mut self, payload: &Bytes, head: usize, skip: usize, counters: &mut Counters) {
         self.abandon_fragment(counters);
         let Some(body) = payload.get(head..).filter(|b| !b.is_empty()) else {
-            counters.malformed += 1;
+            self.malformed(counters);
             return;
         };
         for nal in aggregated(body, skip) {
@@ -197,6 +204,13 @@ impl Assembler {
         }
     }
 
+    /// A payload that cannot be used: something of the picture is missing although no packet is.
+    fn malformed(&mut self, counters: &mut Counters) {
+        counters.malformed += 1;
+        self.spoilt = true;
+        self.hurt();
+    }
+
     fn hurt(&mut self) {
         if let Some(open) = &mut self.open {
             open.damaged = true;
@@ -206,15 +220,13 @@ impl Assembler {
     /// RFC 6184 5.8. FU-B carries a decoding order number behind the FU header, of its first fragment only.
     fn fragment(&mut self, payload: &Bytes, head: usize, counters: &mut Counters) {
         let (Some(&indicator), Some(&fu)) = (payload.first(), payload.get(1)) else {
-            counters.malformed += 1;
-            self.hurt();
+            self.malformed(counters);
             return;
         };
         let (start, end, k) = (fu & 0x80 != 0, fu & 0x40 != 0, fu & 0x1f);
         let body = payload.get(if start { head } else { 2 }..).unwrap_or_default();
         if !(1..=23).contains(&k) {
-            counters.malformed += 1;
-            self.hurt();
+            self.malformed(counters);
             return;
         }
         if start {
@@ -271,10 +283,12 @@ impl Assembler {
     /// Closes the open picture. Parameter sets that came alone wait for the next one.
     pub fn finish(&mut self, counters: &mut Counters) -> Option<Unit> {
         self.abandon_fragment(counters);
+        let spoilt = std::mem::take(&mut self.spoilt);
         let mut open = self.open.take()?;
         let seen = look(&open.nals);
         if !seen.slices {
             self.gap |= open.damaged || open.after_gap;
+            self.vanished |= spoilt;
             self.alone.truncate(32);
             return None;
         }

@@ -38,7 +38,7 @@ pub enum Event {
 /// Packets that did not come in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lost {
-    /// How many; 0 when the sender began anew and nobody knows.
+    /// How many; 0 when nobody knows: the sender began anew, or all of a picture was unusable.
     pub packets: u32,
     /// When they were given up.
     pub at: Instant,
@@ -175,6 +175,9 @@ impl Depacketizer {
                 Item::Packet(arrived, packet) => {
                     for unit in self.assembler.take(arrived, &packet, &mut self.counters) {
                         self.give(unit);
+                    }
+                    if std::mem::take(&mut self.assembler.vanished) {
+                        self.event(Event::Lost(Lost { packets: 0, at: now }));
                     }
                 }
                 Item::Gap(packets) => {

@@ -142,6 +142,9 @@ pub struct Audio {
 const CONCEAL: i64 = 60_000;
 /// Play around the target within which nothing is changed, µs.
 const SLACK: i64 = 5_000;
+/// How long the delay must be too long before it is shortened in a pause, and in speech.
+const SOON: Duration = Duration::from_millis(200);
+const LATER: Duration = Duration::from_secs(1);
 /// A pause in coming after which timestamps may have made a step, and the step that counts as one.
 const PAUSE: Duration = Duration::from_millis(100);
 const STEP: i64 = 60_000;
@@ -233,17 +236,17 @@ impl Audio {
         let number = self.numbers.extend(seq);
         if self.cursor.is_some_and(|c| at + ticks.max(1) <= c) {
             self.counters.late += 1;
-            self.late_run += 1;
+            // A newer packet with an older timestamp: the sender set its clock back. Three in a row are believed.
+            self.late_run += u32::from(self.last_number.is_some_and(|l| number > l));
             if self.late_run < 3 {
                 return;
             }
-            // Not one straggler but a slower line, or timestamps set back: begin where the sender is.
             self.counters.restarts += 1;
             self.held.clear();
             self.cursor = None;
             self.playing = false;
             self.last_number = None;
-            self.estimator.rebase(now, at);
+            self.estimator = Estimator::new(self.clock_rate);
             self.estimator.observe(now, at);
         }
         self.late_run = 0;
@@ -323,6 +326,15 @@ impl Audio {
         self.estimator.wanted().max(us(self.config.min)).min(us(self.config.max))
     }
 
+    /// The delay aimed at for a packet of so many µs. One that is not a whole number of pulls is needed up to so much before it is played.
+    fn aim(&self, length: i64) -> i64 {
+        let (mut a, mut b) = (TICK_US, length.max(1));
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        self.target() + TICK_US - a
+    }
+
     fn held_us(&self) -> i64 {
         match (self.held.first_key_value(), self.held.last_key_value()) {
             (Some((first, _)), Some((last, e))) => self.us(last + e.ticks - first),
@@ -357,14 +369,16 @@ impl Audio {
                 return self.conceal(missing);
             }
             let delay = self.estimator.delay(at, ts);
-            let excess = delay - self.target() - self.us(ticks);
+            let aim = self.aim(self.us(ticks));
+            let excess = delay - aim - self.us(ticks);
             let follows = self.held.range(ts + 1..).next().is_some_and(|(next, _)| *next <= ts + ticks);
-            let concealed = self.bridged >= ticks && excess >= 0;
+            // What was bridged beyond a gap was this packet: it is only late.
+            let concealed = -missing >= ticks && excess >= 0;
             if follows && (concealed || self.too_long(at, excess)) {
                 self.held.pop_first();
                 if concealed {
                     self.counters.late += 1;
-                    self.bridged -= ticks;
+                    self.bridged = -missing - ticks;
                 } else {
                     self.counters.shortened += 1;
                 }
@@ -372,7 +386,7 @@ impl Audio {
                 self.last_number = Some(number);
                 continue;
             }
-            if self.pausing() && self.bridged == 0 && delay + SLACK < self.target() {
+            if self.pausing() && self.bridged == 0 && delay + SLACK < aim {
                 self.counters.lengthened += 1;
                 return (self.silence(need), need);
             }
@@ -380,15 +394,17 @@ impl Audio {
         }
     }
 
-    /// Whether a packet is to be left out: at once in a pause or beyond the longest delay, in speech once a second.
+    /// Whether a packet is to be left out: in a pause soon, in speech once a second, beyond the longest delay at once. A single pull that
+    /// comes late (a busy machine) is no reason.
     fn too_long(&mut self, at: Instant, excess: i64) -> bool {
         if excess < SLACK {
             self.excess_since = None;
             return false;
         }
         let since = *self.excess_since.get_or_insert(at);
-        let patient = at.saturating_duration_since(since) < Duration::from_secs(1) || excess < 3 * SLACK;
-        if !self.pausing() && patient && excess + self.target() < us(self.config.max) {
+        let lasts = at.saturating_duration_since(since);
+        let due = if self.pausing() { lasts >= SOON } else { lasts >= LATER && excess >= 3 * SLACK };
+        if !due && excess + self.target() < us(self.config.max) {
             return false;
         }
         self.excess_since = None;
@@ -407,7 +423,7 @@ impl Audio {
                 self.cursor = Some(ts);
                 continue;
             }
-            let excess = self.estimator.delay(at, ts) - self.target();
+            let excess = self.estimator.delay(at, ts) - self.aim(self.us(ticks));
             if excess < 0 {
                 break;
             }

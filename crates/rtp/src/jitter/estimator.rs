@@ -21,6 +21,7 @@ pub(super) struct Estimator {
     weights: [f32; STEPS],
     weight: f32,
     total: f32,
+    wanted: i64,
 }
 
 impl Estimator {
@@ -32,6 +33,7 @@ impl Estimator {
             weights: [0.0; STEPS],
             weight: 1.0,
             total: 0.0,
+            wanted: 0,
         }
     }
 
@@ -81,10 +83,15 @@ impl Estimator {
             self.total /= self.weight;
             self.weight = 1.0;
         }
+        self.wanted = self.quantile();
     }
 
     /// The delay that lets the wanted share of packets come in time.
     pub fn wanted(&self) -> i64 {
+        self.wanted
+    }
+
+    fn quantile(&self) -> i64 {
         let mut sum = 0.0;
         for (i, w) in self.weights.iter().enumerate() {
             sum += w;
