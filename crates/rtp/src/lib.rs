@@ -26,6 +26,7 @@ pub mod reorder;
 pub mod rtcp;
 pub mod seq;
 pub mod session;
+mod sorted;
 pub mod stream;
 
 pub use packet::Packet;

@@ -2,8 +2,7 @@
 
 use crate::packet::Packet;
 use crate::seq::{Unwrap16, diff};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use crate::sorted::Sorted;
 use std::time::{Duration, Instant};
 
 /// Bounds of a [`Reorder`].
@@ -59,7 +58,7 @@ pub struct Reorder {
     ssrc: Option<u32>,
     order: Unwrap16,
     next: Option<u64>,
-    held: BTreeMap<u64, (Instant, Packet)>,
+    held: Sorted<u64, (Instant, Packet)>,
     gap_since: Option<Instant>,
     wait: Duration,
     given_up: Option<(u64, u64, Instant)>,
@@ -76,7 +75,7 @@ impl Reorder {
             ssrc: None,
             order: Unwrap16::default(),
             next: None,
-            held: BTreeMap::new(),
+            held: Sorted::new(),
             gap_since: None,
             wait: config.wait_min.min(config.wait_max),
             given_up: None,
@@ -105,24 +104,20 @@ impl Reorder {
         self.ssrc = Some(packet.ssrc);
         let number = self.order.extend(packet.seq);
         self.next.get_or_insert(number);
-        match self.held.entry(number) {
-            Entry::Occupied(_) => self.counters.duplicate += 1,
-            Entry::Vacant(place) => {
-                place.insert((now, packet));
-            }
+        if !self.held.insert(number, (now, packet)) {
+            self.counters.duplicate += 1;
         }
     }
 
     /// The next thing in order; None when there is nothing, or a gap is still waited for.
     pub fn poll(&mut self, now: Instant) -> Option<Item> {
-        let Some(entry) = self.held.first_entry() else {
+        let Some((number, _)) = self.held.first() else {
             self.gap_since = None;
             return self.begin_anew();
         };
-        let number = *entry.key();
         let next = self.next.unwrap_or(number);
         if number <= next {
-            let (arrived, packet) = entry.remove();
+            let (_, (arrived, packet)) = self.held.pop_first()?;
             self.next = Some(number + 1);
             self.gap_since = None;
             return Some(Item::Packet(arrived, packet));

@@ -4,8 +4,8 @@ use super::estimator::Estimator;
 use crate::packet::Packet;
 use crate::payload::{ComfortNoise, Format, opus_is_dtx};
 use crate::seq::{Unwrap16, Unwrap32};
+use crate::sorted::Sorted;
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Time between two pulls.
@@ -118,7 +118,7 @@ pub struct Audio {
     timestamps: Unwrap32,
     numbers: Unwrap16,
     estimator: Estimator,
-    held: BTreeMap<i64, Entry>,
+    held: Sorted<i64, Entry>,
     /// Timestamp to be played next, once something was played.
     cursor: Option<i64>,
     playing: bool,
@@ -165,7 +165,7 @@ impl Audio {
             timestamps: Unwrap32::default(),
             numbers: Unwrap16::default(),
             estimator: Estimator::new(8_000),
-            held: BTreeMap::new(),
+            held: Sorted::new(),
             cursor: None,
             playing: false,
             bridged: 0,
@@ -250,11 +250,9 @@ impl Audio {
             self.estimator.observe(now, at);
         }
         self.late_run = 0;
-        if self.held.contains_key(&at) {
+        if !self.held.insert(at, Entry { arrived: now, number, ticks, content }) {
             self.counters.duplicate += 1;
-            return;
         }
-        self.held.insert(at, Entry { arrived: now, number, ticks, content });
         while self.held.len() > MAX_HELD || self.held_us() > us(self.config.max) + TICK_US {
             self.counters.overflow += 1;
             if let Some((ts, e)) = self.held.pop_first() {
@@ -336,7 +334,7 @@ impl Audio {
     }
 
     fn held_us(&self) -> i64 {
-        match (self.held.first_key_value(), self.held.last_key_value()) {
+        match (self.held.first(), self.held.last()) {
             (Some((first, _)), Some((last, e))) => self.us(last + e.ticks - first),
             _ => 0,
         }
@@ -349,7 +347,7 @@ impl Audio {
         }
         loop {
             let cursor = self.cursor.unwrap_or(0);
-            let Some((&ts, entry)) = self.held.first_key_value() else { return self.underrun(need) };
+            let Some((ts, entry)) = self.held.first() else { return self.underrun(need) };
             if matches!(entry.content, Content::Noise(_)) {
                 if ts > cursor + self.bridged && self.estimator.delay(at, ts) < self.target() {
                     return self.underrun(need);
@@ -371,7 +369,7 @@ impl Audio {
             let delay = self.estimator.delay(at, ts);
             let aim = self.aim(self.us(ticks));
             let excess = delay - aim - self.us(ticks);
-            let follows = self.held.range(ts + 1..).next().is_some_and(|(next, _)| *next <= ts + ticks);
+            let follows = self.held.second().is_some_and(|next| next <= ts + ticks);
             // What was bridged beyond a gap was this packet: it is only late.
             let concealed = -missing >= ticks && excess >= 0;
             if follows && (concealed || self.too_long(at, excess)) {
@@ -414,7 +412,7 @@ impl Audio {
     /// Nothing is playing: waits until the first packet has been held for the target, then begins; of a heap that came at once only the end
     /// is played.
     fn begin_spurt(&mut self, at: Instant, need: i64) -> (Pull, i64) {
-        while let Some((&ts, entry)) = self.held.first_key_value() {
+        while let Some((ts, entry)) = self.held.first() {
             let (number, ticks) = (entry.number, entry.ticks);
             if let Content::Noise(level) = entry.content {
                 self.noise = Some(level);
@@ -427,7 +425,7 @@ impl Audio {
             if excess < 0 {
                 break;
             }
-            let follows = self.held.range(ts + 1..).next().is_some();
+            let follows = self.held.second().is_some();
             if follows && excess >= self.us(ticks) + SLACK {
                 self.held.pop_first();
                 self.counters.shortened += 1;
@@ -463,8 +461,8 @@ impl Audio {
         let cursor = self.cursor.unwrap_or(0);
         self.bridged += ticks;
         self.counters.concealed += 1;
-        let next = match self.held.first_key_value() {
-            Some((&ts, Entry { content: Content::Sound(packet), .. })) if ts == cursor + self.bridged => {
+        let next = match self.held.first() {
+            Some((ts, Entry { content: Content::Sound(packet), .. })) if ts == cursor + self.bridged => {
                 Some(packet.clone())
             }
             _ => None,
@@ -493,6 +491,10 @@ impl Audio {
     }
 }
 
-fn us(d: Duration) -> i64 {
-    i64::try_from(d.as_micros()).unwrap_or(i64::MAX / 4)
+/// Whole microseconds, without the 128-bit division of `as_micros`.
+pub(super) fn us(d: Duration) -> i64 {
+    i64::try_from(d.as_secs())
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(d.subsec_micros()))
 }

@@ -1,7 +1,7 @@
 //! How much later than the fastest packets the others come.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Width of a step of the histogram and number of steps: 0–500 ms.
 const STEP: i64 = 5_000;
@@ -39,7 +39,7 @@ impl Estimator {
 
     /// Time from `b` to `a` in µs.
     fn span(a: Instant, b: Instant) -> i64 {
-        let us = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX / 4);
+        let us = super::audio::us;
         if a >= b { us(a - b) } else { -us(b - a) }
     }
 
