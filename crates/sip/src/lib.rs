@@ -11,6 +11,18 @@
 //! ```
 //!
 //! After every input and command: drain `poll_event`, then `poll_transmit`, then ask `poll_timeout`.
+//!
+//! | in here | where |
+//! |---|---|
+//! | messages, limits, stream framing (RFC 3261 7, 18.3, 25; 4475, 5118, 5626 keep-alives) | [`message`] |
+//! | connections, where bytes go (RFC 3261 18, 3581) | `wire` |
+//! | the four transactions (RFC 3261 17, 6026) | `transaction` |
+//! | dialogs, route sets (RFC 3261 12, 16.12.1.2) | `dialog` |
+//! | INVITE sessions both ways, CANCEL, BYE, re-INVITE, glare, INFO (RFC 3261 9, 13–15, 6337, 6086, 5168) | `endpoint` |
+//! | session descriptions (RFC 8866, 3264) | [`sdp`] |
+//!
+//! Deliberately not here yet, and not advertised: UPDATE, PRACK, session timers, REFER, SUBSCRIBE, registrar, digest, TLS, DNS.
+//! Names are looked up by the owner (`Target::remote`); within a dialog a name is answered where it speaks from.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
