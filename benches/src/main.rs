@@ -1,0 +1,50 @@
+//! `cau-bench [NAME …]`: `grid8`, `grid16`, `setup`, `switching`; all without a name. Called by `./x bench`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark runs the world and fails by panic"
+)]
+
+mod bare;
+mod grid;
+mod phones;
+mod rows;
+mod setup;
+mod switching;
+
+use std::{path::PathBuf, process::ExitCode};
+
+/// The demo's clips: natural pictures of 1280×720 at 30 a second.
+fn clips() -> Vec<PathBuf> {
+    let dir = cau_tests::root().join("assets/demo");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
+        .expect("assets/demo")
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .filter(|p| p.extension().is_some_and(|e| e == "h264"))
+        .collect();
+    found.sort();
+    found
+}
+
+#[expect(clippy::disallowed_macros, reason = "the benchmark talks to its user")]
+fn main() -> ExitCode {
+    let all = ["setup", "switching", "grid8", "grid16"];
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let names = if asked.is_empty() { all.map(str::to_owned).to_vec() } else { asked };
+    for name in names {
+        let rows = match name.as_str() {
+            "setup" => setup::run(),
+            "switching" => switching::run(),
+            _ => match name.strip_prefix("grid").and_then(|n| n.parse().ok()).filter(|n| (2..=64).contains(n)) {
+                Some(callers) => grid::run(callers),
+                None => {
+                    eprintln!("there is no benchmark {name}; there are {}, and gridN for N from 2 to 64", all.join(", "));
+                    return ExitCode::from(2);
+                }
+            },
+        };
+        rows::publish(&name, &rows);
+    }
+    ExitCode::SUCCESS
+}
