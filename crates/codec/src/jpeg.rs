@@ -1,5 +1,7 @@
 //! A picture as JPEG, for previews.
 
+use std::sync::LazyLock;
+
 use jpeg_encoder::{ImageBuffer, JpegColorType, SamplingFactor};
 
 use crate::video::{Image, Planes};
@@ -22,29 +24,14 @@ pub fn encode(picture: &dyn Image, quality: u8) -> Result<Vec<u8>, Error> {
 struct Rows<'a>(Planes<'a>);
 
 /// JPEG (JFIF) samples are full range, ours are 16–235 and 16–240.
-const fn stretched(span: i32, centre: i32) -> [u8; 256] {
-    let mut table = [0; 256];
-    let mut i = 0;
-    while i < 256 {
-        let value = if centre == 0 {
-            ((i as i32 - 16) * 255 + span / 2) / span
-        } else {
-            128 + ((i as i32 - 128) * 255) / span
-        };
-        table[i] = if value < 0 {
-            0
-        } else if value > 255 {
-            255
-        } else {
-            value as u8
-        };
-        i += 1;
-    }
-    table
-}
+static LUMA: LazyLock<[u8; 256]> =
+    LazyLock::new(|| std::array::from_fn(|s| spread(s as f32 - 16.0, 219.0, 0.0)));
+static CHROMA: LazyLock<[u8; 256]> =
+    LazyLock::new(|| std::array::from_fn(|s| spread(s as f32 - 128.0, 224.0, 128.0)));
 
-static LUMA: [u8; 256] = stretched(219, 0);
-static CHROMA: [u8; 256] = stretched(224, 128);
+fn spread(distance: f32, span: f32, centre: f32) -> u8 {
+    (distance * 255.0 / span + centre).round() as u8 // saturates
+}
 
 fn full(table: &[u8; 256], sample: u8) -> u8 {
     table.get(usize::from(sample)).copied().unwrap_or(0)

@@ -1,5 +1,7 @@
 //! The decoder against streams nobody here wrote, against damage and against junk.
 
+#![allow(clippy::unwrap_used, reason = "tests and their helpers")]
+
 mod common;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! Both encoders: what comes out can be decoded by everybody, holds its limits and looks like what went in.
 
+#![allow(clippy::unwrap_used, reason = "tests and their helpers")]
+
 mod common;
 
 use cau_codec::video::decode::{Damage, Limits};

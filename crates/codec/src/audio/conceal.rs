@@ -144,8 +144,8 @@ mod tests {
             let wanted = |n: usize| vowel(n, rate as f32);
             // The first 10 ms of the gap follow the vowel closely ...
             let (mut noise, mut signal) = (0.0, 0.0);
-            for n in 5 * frame..5 * frame + frame / 2 {
-                noise += (sound[n] - wanted(n)).powi(2);
+            for (n, made) in sound.iter().enumerate().skip(5 * frame).take(frame / 2) {
+                noise += (made - wanted(n)).powi(2);
                 signal += wanted(n).powi(2);
             }
             assert!(noise < signal * 0.1, "{rate}: {}", noise / signal);

@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn the_flag_is_found() {
         // Baseline, level 3: id 0, log2_max_frame_num 4, poc type 2, one reference, then the flag.
-        let sps = |flag: u8| [0x67, 66, 0xc0, 30, 0b1_1_011_010, flag << 7 | 0b100_0000];
+        let sps = |flag: u8| [0x67, 66, 0xc0, 30, 0b1101_1010, flag << 7 | 0b100_0000];
         assert_eq!(allowed(&sps(1)), Some(true));
         assert_eq!(allowed(&sps(0)), Some(false));
     }

@@ -1,5 +1,6 @@
 //! What the tests of pictures share.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test helper")]
 
 use std::path::PathBuf;
 

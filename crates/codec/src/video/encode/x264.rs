@@ -13,10 +13,11 @@ use crate::video::picture::{Image, Planes};
 
 /// Ticks of our timestamps per second.
 const CLOCK: i32 = 90_000;
-/// Length of the VBV: at its target rate a line has carried the largest key frame away after this many milliseconds.
-const BUFFER_MS: u32 = 250;
-/// The libavcodec encoder counts its VBV from the peak rate; this share of the target makes the worst second (peak + buffer) hold.
-const PEAK_PERCENT: u32 = 100;
+/// Length of the VBV at the target rate. x264 gives a key frame about half of it, so that one is carried away within 150 ms.
+const BUFFER_MS: u32 = 220;
+/// Rate by which the VBV fills, of the target. What a second can hold at most is this and the buffer; measured (docs/decisions/0001-encoder.md)
+/// it stays below 110 %.
+const PEAK_PERCENT: u32 = 97;
 
 /// x264: superfast, zerolatency, one thread.
 pub struct X264 {
