@@ -140,7 +140,7 @@ pub struct Totals {
     pub refused_full: u64,
     /// Calls refused because the program was ending.
     pub refused_draining: u64,
-    /// Notices lost because nobody took them.
+    /// Notices lost because nobody took them, or because there were too many of refused calls.
     pub lost_notices: u64,
     /// Whether the program is ending.
     pub draining: bool,

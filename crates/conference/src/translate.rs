@@ -3,9 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use cau_mixer::command::{
-    AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Stream, VideoLeg,
-};
+use cau_mixer::command::{AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Stream, VideoLeg};
 use cau_sip::sdp;
 
 /// A leg as negotiated. `peer` is where signalling comes from: media goes there where the description names no address,

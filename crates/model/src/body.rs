@@ -7,7 +7,7 @@ use crate::voice;
 /// `POST /conferences`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ConferenceDraft))]
 pub struct Draft {
     /// The number or word endpoints dial.
     pub room: String,
@@ -40,7 +40,7 @@ pub struct Draft {
 /// `PATCH /conferences/{id}`: absent fields stay as they are, `null` takes away what may be absent.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ConferencePatch))]
 pub struct Patch {
     /// See [`Draft::room`].
     pub room: Option<String>,
@@ -74,7 +74,7 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
 /// `PUT /conferences/{id}/layout`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = LayoutChange))]
 pub struct Layout {
     /// Name of a layout.
     pub layout: String,
@@ -92,7 +92,7 @@ pub struct Layout {
 /// One pinned seat of a [`Layout`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SeatChoice))]
 pub struct Seat {
     /// Seat number, from 0, the largest first.
     pub seat: u32,
@@ -103,7 +103,7 @@ pub struct Seat {
 /// `PUT /conferences/{id}/speaker`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SpeakerChange))]
 pub struct Speaker {
     /// Id of the participant who is the speaker now; null gives it back to the voice.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -113,7 +113,7 @@ pub struct Speaker {
 /// `PATCH /conferences/{id}/participants/{pid}`, and the same for all but the chair.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ParticipantPatch))]
 pub struct Participant {
     /// Nobody hears the site.
     pub audio_muted: Option<bool>,

@@ -117,7 +117,11 @@ impl TryFrom<body::Layout> for SetLayout {
 /// The participant named in the body of a request.
 pub fn participant(id: &str, field: impl FnOnce() -> String) -> Result<ParticipantId, Refusal> {
     id.parse().map_err(|_| {
-        Refusal::invalid(field(), "không phải mã điểm cầu (dạng p2a)", "not the id of a participant (such as p2a)")
+        Refusal::invalid(
+            field(),
+            "không phải mã điểm cầu (dạng p2a)",
+            "not the id of a participant (such as p2a)",
+        )
     })
 }
 

@@ -184,8 +184,36 @@ mod tests {
     #[test]
     fn names_sort_as_in_a_vietnamese_dictionary() {
         let sorted = [
-            "a", "à", "ả", "ã", "á", "ạ", "An Phú", "Anh Sơn", "ă", "ằ", "â", "ấ", "Bắc Ninh", "Cầu 2", "Cầu 10", "Cao Bằng",
-            "Dak", "Đà Nẵng", "Đắk Lắk", "e", "ê", "Hà Nội", "Huế", "o", "ô", "ơ", "Tân", "u", "ư", "Vinh",
+            "a",
+            "à",
+            "ả",
+            "ã",
+            "á",
+            "ạ",
+            "An Phú",
+            "Anh Sơn",
+            "ă",
+            "ằ",
+            "â",
+            "ấ",
+            "Bắc Ninh",
+            "Cầu 2",
+            "Cầu 10",
+            "Cao Bằng",
+            "Dak",
+            "Đà Nẵng",
+            "Đắk Lắk",
+            "e",
+            "ê",
+            "Hà Nội",
+            "Huế",
+            "o",
+            "ô",
+            "ơ",
+            "Tân",
+            "u",
+            "ư",
+            "Vinh",
         ];
         // "Cao" before "Cầu": a before â.
         let mut expected: Vec<&str> = sorted.to_vec();

@@ -188,7 +188,9 @@ impl std::str::FromStr for Names {
             "auto" => Ok(Names::Auto),
             "on" => Ok(Names::On),
             "off" => Ok(Names::Off),
-            _ => Err(Refusal::invalid("names", "tên hiển thị: auto, on hoặc off", "names is auto, on or off")),
+            _ => {
+                Err(Refusal::invalid("names", "tên hiển thị: auto, on hoặc off", "names is auto, on or off"))
+            }
         }
     }
 }
@@ -217,10 +219,16 @@ mod tests {
     #[test]
     fn only_the_room_is_needed() {
         let settings = Settings::new("8000").unwrap();
-        assert_eq!((settings.name.as_str(), settings.layout, settings.names), ("8000", Kind::Grid, Names::Auto));
+        assert_eq!(
+            (settings.name.as_str(), settings.layout, settings.names),
+            ("8000", Kind::Grid, Names::Auto)
+        );
         let stored = serde_json::to_string(&settings).unwrap();
         assert_eq!(serde_json::from_str::<Settings>(&stored).unwrap(), settings);
-        assert_eq!(serde_json::from_str::<Settings>(r#"{"room":"8000","name":"8000","new":1}"#).unwrap(), settings);
+        assert_eq!(
+            serde_json::from_str::<Settings>(r#"{"room":"8000","name":"8000","new":1}"#).unwrap(),
+            settings
+        );
     }
 
     #[test]

@@ -38,7 +38,11 @@ impl Denied {
     }
 
     fn unreadable() -> Denied {
-        Denied::new(488, "mô tả âm thanh, hình ảnh (SDP) không đọc được", "the session description cannot be read")
+        Denied::new(
+            488,
+            "mô tả âm thanh, hình ảnh (SDP) không đọc được",
+            "the session description cannot be read",
+        )
     }
 }
 
@@ -58,7 +62,8 @@ impl Focus {
             Event::Answer { call, sdp } => self.answered(now, call, &sdp),
             Event::Ended { call, cause } => self.ended(now, call, &end_words(&cause)),
             Event::Rejected { call, status, reason, .. } => {
-                let words = Words::new(format!("từ chối: {status} {reason}"), format!("refused: {status} {reason}"));
+                let words =
+                    Words::new(format!("từ chối: {status} {reason}"), format!("refused: {status} {reason}"));
                 self.ended(now, call, &words);
             }
             Event::Info { call, body } => self.informed(call, &body),
@@ -67,6 +72,8 @@ impl Focus {
                 if let Some(call) = self.calls.get_mut(&call) {
                     call.offered = None;
                 }
+                // Who refuses is there.
+                self.alive(now, call);
             }
             // We offer whenever we call, and answer a re-INVITE at once; the dialog itself needs nothing from us here.
             Event::Offer { .. }
@@ -101,7 +108,12 @@ impl Focus {
                 "no RTP ports are left: widen rtp.ports in the configuration",
             );
             self.notices.push(Some(conference), Body::Alarm { participant: None, code: "no-ports", words });
-            return Err(Denied::new(503, "MCU hết cổng âm thanh, hình ảnh", "the MCU has no media ports left").retry());
+            return Err(Denied::new(
+                503,
+                "MCU hết cổng âm thanh, hình ảnh",
+                "the MCU has no media ports left",
+            )
+            .retry());
         };
         let mut call = Call {
             conference,
@@ -219,8 +231,8 @@ impl Focus {
             headers.push(("Retry-After", &retry));
         }
         let _ = self.sip.reject(now, id, denied.status, &headers);
-        self.notices.push(
-            None,
+        self.notices.refused(
+            now,
             Body::CallRefused {
                 from: caller_uri(request),
                 to: bounded(&String::from_utf8_lossy(&request.uri.to_bytes())),
@@ -278,8 +290,7 @@ impl Focus {
 
     fn next_offer(&mut self, id: CallId) -> Option<Session> {
         let call = self.calls.get_mut(&id)?;
-        let mut offer =
-            sdp::offer(&self.config.capabilities, &call.ports, &call.origin, call.ours.as_ref());
+        let mut offer = sdp::offer(&self.config.capabilities, &call.ports, &call.origin, call.ours.as_ref());
         call.origin.revise(&mut offer, call.ours.as_ref());
         Some(offer)
     }
@@ -395,4 +406,3 @@ fn caller_uri(request: &IncomingInvite) -> String {
 fn bounded(uri: &str) -> String {
     uri.chars().filter(|c| !c.is_control()).take(MAX_URI).collect()
 }
-

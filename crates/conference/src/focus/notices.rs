@@ -14,6 +14,8 @@ const MAX: usize = 65_536;
 const LEVEL_EVERY: Duration = Duration::from_millis(500);
 /// … and what is measured of his line, when nothing else changes, so often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+/// Refused calls told per second; a scanner makes hundreds.
+const REFUSED_PER_SECOND: u32 = 20;
 /// Smaller changes of a level are not told, dB.
 const LEVEL_STEP: u8 = 3;
 
@@ -21,6 +23,8 @@ const LEVEL_STEP: u8 = 3;
 pub(super) struct Notices {
     queue: VecDeque<Notice>,
     lost: u64,
+    /// Refused calls told since then.
+    refused: Option<(Instant, u32)>,
     /// What was told of a participant's level, and when.
     told: HashMap<ParticipantId, Told>,
     /// What is to be told later.
@@ -43,6 +47,21 @@ impl Notices {
             return;
         }
         self.queue.push_back(Notice { conference, body });
+    }
+
+    /// A call was refused: told, unless there are too many of them; then lost and counted.
+    pub(super) fn refused(&mut self, now: Instant, body: Body) {
+        let second = Duration::from_secs(1);
+        let (since, count) = self
+            .refused
+            .filter(|(since, _)| now.saturating_duration_since(*since) < second)
+            .unwrap_or((now, 0));
+        self.refused = Some((since, count + 1));
+        if count < REFUSED_PER_SECOND {
+            self.push(None, body);
+        } else {
+            self.lost += 1;
+        }
     }
 
     pub(super) fn poll(&mut self) -> Option<Notice> {

@@ -38,7 +38,12 @@ impl Registry {
             return None;
         }
         let first = (key.clone(), ConferenceId(0));
-        self.names.range(first..).next().map(|((name, id), ())| (name, *id)).filter(|(name, _)| **name == key).map(|(_, id)| id)
+        self.names
+            .range(first..)
+            .next()
+            .map(|((name, id), ())| (name, *id))
+            .filter(|(name, _)| **name == key)
+            .map(|(_, id)| id)
     }
 }
 

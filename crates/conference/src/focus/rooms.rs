@@ -24,7 +24,10 @@ pub(super) struct Room {
 impl Focus {
     pub(super) fn room(&self, id: ConferenceId) -> Result<&Room, Refusal> {
         self.rooms.get(&id).ok_or_else(|| {
-            Refusal::NotFound(Words::new(format!("không có phiên họp {id}"), format!("there is no conference {id}")))
+            Refusal::NotFound(Words::new(
+                format!("không có phiên họp {id}"),
+                format!("there is no conference {id}"),
+            ))
         })
     }
 
@@ -126,8 +129,7 @@ impl Focus {
     /// A call was negotiated anew.
     pub(super) fn update(&mut self, now: Instant, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return };
-        let leg =
-            translate::leg(call.negotiated.as_ref(), call.name.as_str().into(), &call.cname, call.peer);
+        let leg = translate::leg(call.negotiated.as_ref(), call.name.as_str().into(), &call.cname, call.peer);
         self.media.command(call.conference, Mix::UpdateLeg { participant: call.participant, leg });
         self.tell_media(now, id);
     }
@@ -190,7 +192,8 @@ impl Focus {
                     self.notices.push(Some(id), Body::Conference(Box::new(room.conference.snapshot())));
                 }
                 Event::Participant(who) => {
-                    let change = special.filter(|(other, _)| *other == who).map_or(Change::Changed, |(_, c)| c);
+                    let change =
+                        special.filter(|(other, _)| *other == who).map_or(Change::Changed, |(_, c)| c);
                     self.notices.participant(now, room, who, change);
                 }
                 Event::Level(who) => self.notices.level(now, room, who),

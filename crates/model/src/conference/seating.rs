@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn a_named_speaker_is_seen_even_where_seats_are_few() {
         let choice = Choice { kind: "2x1".parse().unwrap(), pins: vec![], names: Names::Auto };
-        let floor = Floor { joined: &ids(&[1, 2, 3]), gallery: &[], history: &[], named: Some(ParticipantId(3)) };
+        let floor =
+            Floor { joined: &ids(&[1, 2, 3]), gallery: &[], history: &[], named: Some(ParticipantId(3)) };
         assert_eq!(row(&seats(&choice, &floor).general), [1, 3]);
     }
 

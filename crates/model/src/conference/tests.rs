@@ -61,7 +61,12 @@ impl Meeting {
         self.apply(command).unwrap()
     }
 
-    fn layout(&mut self, kind: &str, seats: &[(u16, u64)], viewers: Option<&[u64]>) -> Result<Vec<Event>, Refusal> {
+    fn layout(
+        &mut self,
+        kind: &str,
+        seats: &[(u16, u64)],
+        viewers: Option<&[u64]>,
+    ) -> Result<Vec<Event>, Refusal> {
         self.apply(Command::SetLayout(SetLayout {
             kind: kind.parse().unwrap(),
             seats: seats.iter().map(|(seat, who)| (*seat, p(*who))).collect(),
@@ -73,7 +78,11 @@ impl Meeting {
     /// Site `n` alone speaks for three seconds.
     fn speaks(&mut self, n: u64) -> Vec<Event> {
         let say = |speaking| {
-            Command::Voice(vec![Level { participant: p(n), level_dbov: if speaking { -20 } else { -127 }, speaking }])
+            Command::Voice(vec![Level {
+                participant: p(n),
+                level_dbov: if speaking { -20 } else { -127 },
+                speaking,
+            }])
         };
         let mut events = self.done(say(true));
         let end = self.now + Duration::from_secs(3);
@@ -269,7 +278,12 @@ fn names_are_written_as_asked() {
     meeting.speaks(1);
     let mut set = |kind: &str, names| {
         let kind = kind.parse().unwrap();
-        meeting.done(Command::SetLayout(SetLayout { kind, seats: vec![], names: Some(names), viewers: None }));
+        meeting.done(Command::SetLayout(SetLayout {
+            kind,
+            seats: vec![],
+            names: Some(names),
+            viewers: None,
+        }));
         let tile = meeting.scene_of(2).tiles[0].clone();
         (tile.name.is_some(), tile.site.is_some())
     };
@@ -302,7 +316,9 @@ fn seats_that_make_no_sense_are_refused_and_change_nothing() {
     let mut meeting = Meeting::new("grid", 3);
     meeting.leave(3);
     let before = meeting.conference.snapshot();
-    let mut refused = |kind: &str, seats: &[(u16, u64)], viewers: Option<&[u64]>| match meeting.layout(kind, seats, viewers) {
+    let mut refused = |kind: &str, seats: &[(u16, u64)], viewers: Option<&[u64]>| match meeting
+        .layout(kind, seats, viewers)
+    {
         Err(Refusal::Invalid { field, .. }) => field,
         other => panic!("{other:?}"),
     };
@@ -377,7 +393,10 @@ fn the_api_shows_the_shapes_that_hold_still() {
     assert_eq!(site["id"], "p1");
     assert_eq!(site["state"], "connected");
     assert_eq!(site["direction"], "in");
-    assert_eq!(site["audio"], serde_json::json!({"muted":false,"codec":null,"level_dbov":-127,"speaking":false}));
+    assert_eq!(
+        site["audio"],
+        serde_json::json!({"muted":false,"codec":null,"level_dbov":-127,"speaking":false})
+    );
     assert_eq!(site["send"], serde_json::json!({"video":"none","width":0,"height":0,"fps":0.0}));
     assert_eq!(site["quality"]["rtt_ms"], serde_json::Value::Null);
     meeting.layout("1+5", &[(0, 1)], None).unwrap();

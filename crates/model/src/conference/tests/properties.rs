@@ -22,7 +22,8 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     let who = 1..8u64;
-    let kinds = prop::sample::select(vec!["full", "grid", "2x1", "2x2", "1+5", "2+8", "side-by-side", "1+12"]);
+    let kinds =
+        prop::sample::select(vec!["full", "grid", "2x1", "2x2", "1+5", "2+8", "side-by-side", "1+12"]);
     let pins = prop::collection::vec((0..7u16, 1..8u64), 0..4);
     let viewers = prop::option::of(prop::collection::vec(1..8u64, 0..3));
     prop_oneof![
@@ -109,7 +110,8 @@ fn check(meeting: &Meeting) {
         assert!(scene.tiles.iter().filter(|tile| tile.border).count() <= 1);
         // With others there, nobody looks at an empty picture or, unless pinned there, at himself alone.
         let choice = conference.snapshot();
-        let pinned = choice.seats.iter().chain(choice.layouts.iter().flat_map(|scope| &scope.seats)).count() > 0;
+        let pinned =
+            choice.seats.iter().chain(choice.layouts.iter().flat_map(|scope| &scope.seats)).count() > 0;
         if scene.kind == crate::layout::Kind::Full && !pinned {
             let own = scene.tiles[0].participant;
             assert!(group.iter().all(|viewer| Some(*viewer) != own), "{viewers:?} see themselves");
@@ -123,7 +125,8 @@ fn check(meeting: &Meeting) {
         assert!(conference.present().contains(&speaker));
         assert!(!conference.rights(speaker).unwrap().video_hidden);
     }
-    let names: Vec<_> = conference.participants().into_iter().filter(|s| s.state.present()).map(|s| s.name).collect();
+    let names: Vec<_> =
+        conference.participants().into_iter().filter(|s| s.state.present()).map(|s| s.name).collect();
     assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "a name twice: {names:?}");
 }
 
