@@ -150,7 +150,7 @@ thread_local! {
     static HALFWAY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// libyuv has fast ways to a half and a quarter; its general box filter costs five times as much as one of them and a bilinear step for the rest, which
+/// libyuv has fast ways to a half and a quarter; its general box filter costs twice as much as one of them and a bilinear step for the rest, which
 /// look the same.
 fn shrink_or_stretch(from: &Area<&[u8]>, to: &mut Area<&mut [u8]>) {
     let smaller = to.columns <= from.columns && to.rows <= from.rows;
