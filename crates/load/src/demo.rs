@@ -68,9 +68,12 @@ pub enum Error {
 /// When the target is no address, or sockets and threads are refused.
 pub async fn run(target: &str, stop: impl Future<Output = ()>) -> Result<(), Error> {
     let uri = Uri::parse(target.as_bytes()).map_err(|_| Error::Target(target.to_owned()))?;
+    let here = uri.socket_addr().map(|a| a.ip());
     // Encoding the voices takes a moment of work.
     let plans = tokio::task::spawn_blocking(move || plans(&uri)).await.map_err(|_| Error::Prepare)??;
-    let mut fleet = Fleet::start(&Options { ports: 45_000..=45_999, ..Options::default() })?;
+    // The MCU is on this machine: its address is one of ours.
+    let ip = here.unwrap_or(Options::default().ip);
+    let mut fleet = Fleet::start(&Options { ip, ports: 45_000..=45_999, ..Options::default() })?;
     for plan in plans {
         fleet.call(plan);
     }

@@ -20,6 +20,9 @@ use crate::{
 /// How long a phone that was dropped or refused waits before it calls again.
 const REDIAL: Duration = Duration::from_secs(2);
 
+/// How long the other side has to answer the last BYEs.
+const FAREWELL: Duration = Duration::from_secs(3);
+
 /// What the desk is asked.
 #[derive(Debug)]
 pub enum Request {
@@ -84,6 +87,8 @@ pub struct Desk<L> {
     waiting: HashMap<PhoneId, Later>,
     next_origin: u64,
     stopping: bool,
+    /// When stopping ends, answered or not.
+    leave_at: Option<Instant>,
 }
 
 enum Later {
@@ -110,6 +115,7 @@ impl<L: Lines> Desk<L> {
             waiting: HashMap::new(),
             next_origin: seed,
             stopping: false,
+            leave_at: None,
         }
     }
 
@@ -361,6 +367,7 @@ impl<L: Lines> signal::Core for Desk<L> {
             }
             Request::Stop => {
                 self.stopping = true;
+                self.leave_at = Some(now + FAREWELL);
                 self.later.clear();
                 self.waiting.clear();
                 let phones: Vec<PhoneId> = self.calls.keys().copied().collect();
@@ -373,6 +380,9 @@ impl<L: Lines> signal::Core for Desk<L> {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        if self.leave_at.is_some_and(|at| at <= now) {
+            self.leave_at = None;
+        }
         while let Some((at, phone)) = self.later.first().copied().filter(|(at, _)| *at <= now) {
             self.later.remove(&(at, phone));
             match self.waiting.remove(&phone) {
@@ -387,7 +397,7 @@ impl<L: Lines> signal::Core for Desk<L> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let ours = self.later.first().map(|(at, _)| *at);
-        [ours, self.endpoint.poll_timeout()].into_iter().flatten().min()
+        [ours, self.leave_at, self.endpoint.poll_timeout()].into_iter().flatten().min()
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -395,6 +405,6 @@ impl<L: Lines> signal::Core for Desk<L> {
     }
 
     fn is_finished(&self) -> bool {
-        self.stopping && self.calls.is_empty() && self.endpoint.calls() == 0
+        self.stopping && (self.leave_at.is_none() || (self.calls.is_empty() && self.endpoint.calls() == 0))
     }
 }

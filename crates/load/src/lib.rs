@@ -19,7 +19,7 @@ pub mod hear;
 pub mod pattern;
 mod persona;
 mod plan;
-mod process;
+pub mod process;
 mod record;
 pub mod report;
 mod studio;

@@ -41,7 +41,7 @@ pub fn tiles(picture: &impl Image) -> Vec<Tile> {
         }
         let scale = 2 * STEP;
         let (x0, y0, x1, y1) = (left * scale, top * scale, right * scale, bottom * scale);
-        let part = |v: usize, of: usize| v as f32 / (of * scale) as f32;
+        let part = |v: usize, of: usize| v as f32 / of as f32;
         found.push(Tile {
             colour,
             bar: read_bar(&planes, [x0, y0, x1, y1]),
@@ -191,7 +191,7 @@ mod tests {
         paint(&mut canvas, 2, 5);
         let stride = canvas.planes_mut().stride[0];
         for y in 150..210 {
-            canvas.planes_mut().data[0][y * stride + 200..y * stride + 330].fill(120);
+            canvas.planes_mut().data[0][y * stride + 200..y * stride + 330].fill(160);
         }
         assert_eq!(tiles(&canvas)[0].bar, None);
     }
