@@ -118,8 +118,9 @@ impl Conference {
     }
 
     /// A participant's decoder needs a key frame.
-    pub fn refresh(&mut self, now: Instant, participant: ParticipantId) {
-        let Some(place) = self.legs.get(&participant).and_then(|l| l.video.as_ref()).and_then(|v| v.place) else {
+    fn refresh(&mut self, now: Instant, participant: ParticipantId) {
+        let Some(place) = self.legs.get(&participant).and_then(|l| l.video.as_ref()).and_then(|v| v.place)
+        else {
             return;
         };
         self.with_channel(now, participant, place, |channel, now, watch, users, canvas| {
@@ -127,27 +128,32 @@ impl Conference {
         });
     }
 
-    /// Work that is due. The sound tick is called apart ([`Self::tick`]).
+    /// The pictures that are due.
     pub fn handle_timeout(&mut self, now: Instant, shared: &Shared, out: &mut Out) {
-        for leg in self.legs.values_mut() {
-            leg.handle_timeout(now, &shared.config, out);
-            self.stale |= leg.take_changed();
-        }
-        let asking: Vec<_> =
-            self.legs.iter_mut().filter_map(|(p, l)| l.take_asked_for_key().then_some(*p)).collect();
-        for participant in asking {
-            self.refresh(now, participant);
-        }
         if mem::take(&mut self.stale) {
             self.bring_in_line(now, shared);
         }
-        self.drain(now, out);
-        self.care(now);
         for view in self.views.values_mut() {
             if !view.handle_timeout(now) {
                 out.totals.skipped_compose += 1;
             }
         }
+    }
+
+    /// Timers of the legs, and what follows from them; every 20 ms.
+    fn attend(&mut self, now: Instant, shared: &Shared, out: &mut Out) {
+        let mut asking: SmallVec<[ParticipantId; 8]> = SmallVec::new();
+        for (participant, leg) in &mut self.legs {
+            leg.handle_timeout(now, &shared.config, out);
+            self.stale |= leg.take_changed();
+            if leg.take_asked_for_key() {
+                asking.push(*participant);
+            }
+        }
+        for participant in asking {
+            self.refresh(now, participant);
+        }
+        self.care(now);
     }
 
     /// When a view wants its next picture.
@@ -177,8 +183,9 @@ impl Conference {
         }
     }
 
-    /// Mixes and sends 20 ms of sound.
-    pub fn tick(&mut self, now: Instant, out: &mut Out) {
+    /// Sees to the legs, mixes and sends 20 ms of sound.
+    pub fn tick(&mut self, now: Instant, shared: &Shared, out: &mut Out) {
+        self.attend(now, shared, out);
         for audio in self.legs.values_mut().filter_map(|l| l.audio.as_mut()) {
             audio.pull(now);
         }
@@ -196,7 +203,9 @@ impl Conference {
         let heard: SmallVec<[(ParticipantId, u32); 16]> = self
             .legs
             .iter()
-            .filter_map(|(p, l)| l.audio.as_ref().filter(|a| a.site.is_heard()).and_then(|a| Some((*p, a.ssrc_in()?))))
+            .filter_map(|(p, l)| {
+                l.audio.as_ref().filter(|a| a.site.is_heard()).and_then(|a| Some((*p, a.ssrc_in()?)))
+            })
             .collect();
         let with_sound = self.legs.iter_mut().filter_map(|(p, l)| l.audio.as_mut().map(|a| (*p, a)));
         for ((participant, audio), frame) in with_sound.zip(encoded) {
@@ -204,8 +213,12 @@ impl Conference {
                 audio.skip();
                 continue;
             };
-            let csrc: SmallVec<[u32; view::MAX_CSRC]> =
-                heard.iter().filter(|(p, _)| *p != participant).map(|(_, s)| *s).take(view::MAX_CSRC).collect();
+            let csrc: SmallVec<[u32; view::MAX_CSRC]> = heard
+                .iter()
+                .filter(|(p, _)| *p != participant)
+                .map(|(_, s)| *s)
+                .take(view::MAX_CSRC)
+                .collect();
             let csrc = if audio.site.deafened { &[][..] } else { csrc.as_slice() };
             audio.send(now, participant, &frame, csrc, out);
         }

@@ -76,7 +76,9 @@ struct Still(Mutex<Option<(Picture, Reply)>>);
 
 impl Job for Still {
     fn run(&self, _: Instant) {
-        let Some((picture, reply)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some((picture, reply)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
         reply.send(jpeg::encode(&picture, QUALITY).ok());
     }
 }

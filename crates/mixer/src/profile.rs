@@ -40,7 +40,9 @@ impl Profile {
     /// The best that the receiver's decoder and line and our own settings allow. Something is always chosen: a receiver
     /// whose limits fit nothing gets the smallest.
     pub fn choose(leg: &VideoLeg, config: &Config) -> Self {
-        let line = leg.max_kbps.map_or(u32::MAX, |k| u32::try_from(u64::from(k) * u64::from(PAYLOAD_PERCENT) / 100).unwrap_or(u32::MAX));
+        let line = leg.max_kbps.map_or(u32::MAX, |k| {
+            u32::try_from(u64::from(k) * u64::from(PAYLOAD_PERCENT) / 100).unwrap_or(u32::MAX)
+        });
         let kbps = config.max_kbps.min(leg.limits.max_kbps).min(line);
         let kbps = STEPS.iter().rev().copied().find(|s| *s <= kbps).unwrap_or(STEPS[0]);
         let fits = |fps: u32| {
@@ -58,9 +60,12 @@ impl Profile {
             let fps = fps.min(config.max_fps.max(1));
             fits(fps).map(|(width, height, _)| Self { width, height, fps, kbps })
         };
-        [30, 25].into_iter().filter_map(of).max_by_key(|p| (p.width, p.fps)).or_else(|| of(15)).unwrap_or(
-            Self { width: 160, height: 90, fps: 15.min(config.max_fps.max(1)), kbps }
-        )
+        [30, 25]
+            .into_iter()
+            .filter_map(of)
+            .max_by_key(|p| (p.width, p.fps))
+            .or_else(|| of(15))
+            .unwrap_or(Self { width: 160, height: 90, fps: 15.min(config.max_fps.max(1)), kbps })
     }
 }
 

@@ -77,7 +77,10 @@ impl<T: Item> Ring<T> {
         inner.items.push_back(item);
         while inner.items.len() > 1
             && (inner.bytes > self.bounds.bytes
-                || inner.items.front().is_some_and(|i| newest.saturating_duration_since(i.time()) > self.bounds.time))
+                || inner
+                    .items
+                    .front()
+                    .is_some_and(|i| newest.saturating_duration_since(i.time()) > self.bounds.time))
         {
             if let Some(old) = inner.items.pop_front() {
                 inner.bytes -= old.size();

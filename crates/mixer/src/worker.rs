@@ -136,8 +136,7 @@ impl Worker {
                 });
             }
             Command::Preview { participant, seen, reply } => {
-                let Some(conference) =
-                    self.index.get(&participant).and_then(|c| self.conferences.get_mut(c))
+                let Some(conference) = self.index.get(&participant).and_then(|c| self.conferences.get_mut(c))
                 else {
                     reply.send(None);
                     return;
@@ -216,7 +215,7 @@ impl Worker {
             let at = self.next_tick;
             for conference in self.conferences.values_mut() {
                 // Each tick at its own time, so that jitter buffers see an even clock also when the call came late.
-                conference.tick(at, &mut self.out);
+                conference.tick(at, &self.shared, &mut self.out);
             }
             self.next_tick += TICK;
             done += 1;
@@ -225,7 +224,8 @@ impl Worker {
 
     fn report(&mut self, now: Instant) {
         let mut totals = self.out.totals;
-        (totals.conferences, totals.legs, totals.decoders, totals.encoders, totals.catch_up) = (0, 0, 0, 0, 0);
+        (totals.conferences, totals.legs, totals.decoders, totals.encoders, totals.catch_up) =
+            (0, 0, 0, 0, 0);
         for conference in self.conferences.values_mut() {
             conference.report(now, &mut self.out);
             conference.count(&mut totals);

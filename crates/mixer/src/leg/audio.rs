@@ -80,7 +80,9 @@ impl Audio {
 
     /// Payload types that may come in.
     pub fn knows(config: &AudioLeg, pt: u8) -> bool {
-        config.pt_recv.iter().any(|(p, _)| *p == pt) || config.dtmf == Some(pt) || config.comfort_noise == Some(pt)
+        config.pt_recv.iter().any(|(p, _)| *p == pt)
+            || config.dtmf == Some(pt)
+            || config.comfort_noise == Some(pt)
     }
 
     /// What was negotiated.
@@ -135,7 +137,14 @@ impl Audio {
     }
 
     /// Sends 20 ms.
-    pub fn send(&mut self, now: Instant, participant: ParticipantId, payload: &Bytes, csrc: &[u32], out: &mut Out) {
+    pub fn send(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        payload: &Bytes,
+        csrc: &[u32],
+        out: &mut Out,
+    ) {
         let outgoing = Outgoing {
             pt: self.config.pt_send,
             marker: std::mem::take(&mut self.pause),

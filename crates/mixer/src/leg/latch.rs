@@ -39,11 +39,18 @@ impl Latch {
         match self.seen {
             Some((seen, _)) if seen == from => {}
             // A stranger may speak only when the known one is silent; what the SDP names always may.
-            Some((_, at)) if now.saturating_duration_since(at) < QUIET && from != self.signalled => return false,
+            Some((_, at)) if now.saturating_duration_since(at) < QUIET && from != self.signalled => {
+                return false;
+            }
             _ => {}
         }
-        self.seen = Some((from, now));
+        self.take(now, from);
         true
+    }
+
+    /// Latches on to that address, whatever was before.
+    pub fn take(&mut self, now: Instant, from: SocketAddr) {
+        self.seen = Some((from, now));
     }
 
     /// Where to send.

@@ -10,6 +10,7 @@ use cau_model::ParticipantId;
 use cau_rtp::{
     Packet, Session,
     packet::{self, Class},
+    rtcp,
     session::{self, Notice},
     stream::Outgoing,
 };
@@ -53,7 +54,14 @@ pub struct Line {
 
 impl Line {
     /// A line as negotiated; `clock_rate` of its time stamps, Hz; `kbps`: what RTCP takes its 5 % of.
-    pub fn new(now: Instant, media: Media, stream: &Stream, clock_rate: u32, kbps: u32, origin: Origin) -> Self {
+    pub fn new(
+        now: Instant,
+        media: Media,
+        stream: &Stream,
+        clock_rate: u32,
+        kbps: u32,
+        origin: Origin,
+    ) -> Self {
         let config = session::Config {
             clock_rate,
             cname: origin.cname,
@@ -141,13 +149,30 @@ impl Line {
         &mut self,
         now: Instant,
         from: SocketAddr,
-        rtcp: bool,
+        on_rtcp: bool,
         data: &[u8],
         out: &mut Out,
     ) -> Option<Input> {
-        // On the RTP port it comes from the address of the media, negotiated or not.
-        let latch = if rtcp { &mut self.rtcp } else { &mut self.rtp };
-        if !latch.accept(now, from) {
+        let compound = rtcp::parse(data);
+        if compound.items.is_empty() {
+            out.totals.dropped_malformed += 1;
+            return None;
+        }
+        // Reports are too rare to tell by their silence that a sender has gone: what counts is that they come from where the
+        // media comes from.
+        let known = self.rtp.source();
+        let neighbour = known.is_some_and(|rtp| rtp.ip() == from.ip());
+        let taken = if on_rtcp {
+            let named = neighbour || from == self.stream.remote_rtcp;
+            if named {
+                self.rtcp.take(now, from);
+            }
+            named || known.is_none() && self.rtcp.accept(now, from)
+        } else {
+            // On the RTP port, negotiated or not.
+            neighbour || known.is_none() && self.rtp.accept(now, from)
+        };
+        if !taken {
             out.totals.dropped_source += 1;
             return None;
         }
@@ -242,7 +267,10 @@ const SEGMENTS: usize = 64;
 impl Batch {
     fn takes(&self, size: usize) -> bool {
         self.count == 0
-            || (!self.closed && size <= self.segment && self.count < SEGMENTS && self.data.len() + size <= 60_000)
+            || (!self.closed
+                && size <= self.segment
+                && self.count < SEGMENTS
+                && self.data.len() + size <= 60_000)
     }
 
     fn added(&mut self, size: usize) {
@@ -300,8 +328,7 @@ impl Loss {
         if self.ssrc != ssrc {
             *self = Self { ssrc, expected: 0, lost: 0 };
         }
-        let result =
-            (expected.saturating_sub(self.expected), u64::try_from(lost - self.lost).unwrap_or(0));
+        let result = (expected.saturating_sub(self.expected), u64::try_from(lost - self.lost).unwrap_or(0));
         (self.expected, self.lost) = (expected, lost);
         result
     }

@@ -290,7 +290,8 @@ impl Leg {
             let fps = video.source.take_units() as f32 / seconds;
             if video.source.is_live() {
                 let (width, height) = video.source.size().unwrap_or((0, 0));
-                s.video = Some(VideoIn { codec: "H264", width, height, fps, visible: video.source.is_visible() });
+                s.video =
+                    Some(VideoIn { codec: "H264", width, height, fps, visible: video.source.is_visible() });
             }
             let sent = video.take_sent();
             if let Some((width, height)) = size.filter(|_| video.can_send() && video.watch.is_started()) {

@@ -47,11 +47,6 @@ impl Playout {
         }
     }
 
-    /// Is this one of ours?
-    pub fn takes(&self, pt: u8) -> bool {
-        self.formats.iter().any(|(p, _)| *p == pt)
-    }
-
     /// Takes a packet.
     pub fn insert(&mut self, now: Instant, packet: Packet) {
         self.buffer.insert(now, packet);

@@ -147,7 +147,8 @@ impl Video {
                 if let Some(rtt) = self.line.session.sender.rtt() {
                     self.responder.set_rtt(rtt);
                 }
-                let rested = self.loss_answered.is_none_or(|at| now.saturating_duration_since(at) >= MUTE_LOSS);
+                let rested =
+                    self.loss_answered.is_none_or(|at| now.saturating_duration_since(at) >= MUTE_LOSS);
                 if lost && !self.has_asked && rested {
                     self.loss_answered = Some(now);
                     self.asked_for_key = true;
@@ -222,7 +223,14 @@ impl Video {
     }
 
     /// Sends a picture.
-    pub fn send(&mut self, now: Instant, participant: ParticipantId, unit: &Encoded, csrc: &[u32], out: &mut Out) {
+    pub fn send(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        unit: &Encoded,
+        csrc: &[u32],
+        out: &mut Out,
+    ) {
         if !self.line.can_send() {
             return;
         }

@@ -74,7 +74,9 @@ mod tests {
     use super::*;
 
     fn tone(hz: f32, level: f32, n: usize) -> Frame {
-        std::array::from_fn(|i| level * (std::f32::consts::TAU * hz * (n * FRAME + i) as f32 / 48_000.0).sin())
+        std::array::from_fn(|i| {
+            level * (std::f32::consts::TAU * hz * (n * FRAME + i) as f32 / 48_000.0).sin()
+        })
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    mem,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -23,7 +22,7 @@ const BEHIND: usize = 6;
 /// Access units decoded in one run, so that one source that catches up does not hold a thread.
 const RUN: usize = 8;
 /// A hurt picture is held back this long, waiting for the key frame, before it is shown as it is.
-pub const HOLD: Duration = Duration::from_millis(300);
+const HOLD: Duration = Duration::from_millis(300);
 
 /// What the decoder tells the media thread.
 #[derive(Debug, Default)]
@@ -31,7 +30,6 @@ pub struct Signals {
     wants_key: AtomicBool,
     dropped: AtomicU64,
     errors: AtomicU64,
-    pictures: AtomicU64,
 }
 
 impl Signals {
@@ -48,11 +46,6 @@ impl Signals {
     /// Errors of the decoder since the last call.
     pub fn take_errors(&self) -> u64 {
         self.errors.swap(0, Ordering::AcqRel)
-    }
-
-    /// Pictures decoded so far.
-    pub fn pictures(&self) -> u64 {
-        self.pictures.load(Ordering::Acquire)
     }
 }
 
@@ -141,13 +134,13 @@ impl Decoding {
         }
         match decoder.decode(&unit.nals, i64::from(unit.timestamp)) {
             Ok(Some(decoded)) => {
-                self.signals.pictures.fetch_add(1, Ordering::AcqRel);
                 if decoded.key && decoded.damage == decode::Damage::None && !unit.damaged {
                     state.hurt = None;
                 } else if decoded.damage != decode::Damage::None {
                     state.hurt.get_or_insert(unit.arrived);
                 }
-                let held = state.hurt.is_some_and(|since| unit.arrived.saturating_duration_since(since) < HOLD);
+                let held =
+                    state.hurt.is_some_and(|since| unit.arrived.saturating_duration_since(since) < HOLD);
                 if state.hurt.is_some() {
                     self.signals.wants_key.store(true, Ordering::Release);
                 }
@@ -165,15 +158,6 @@ impl Decoding {
                 }
             }
         }
-    }
-
-    /// Forgets what waits and what was decoded: another stream begins.
-    pub fn reset(&self) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = mem::take(&mut queue.units);
-        queue.to_key = true;
-        drop(queue);
-        drop(old);
     }
 
     /// Nothing waits to be decoded.

@@ -14,7 +14,6 @@ use cau_rtp::{
     h264::{self, Depacketizer, Unit},
 };
 
-pub use decoding::HOLD;
 pub use shown::Shown;
 
 use crate::{

@@ -127,7 +127,8 @@ impl Channel {
         let output = match &self.catch_up {
             Some((output, _)) => output.clone(),
             None => {
-                let output = Output::new(self.settings.clone(), self.main_single, self.epoch, self.waker.clone());
+                let output =
+                    Output::new(self.settings.clone(), self.main_single, self.epoch, self.waker.clone());
                 let output = Task::new(&self.spawner, output);
                 self.catch_up = Some((output.clone(), now));
                 output
@@ -177,7 +178,8 @@ impl Channel {
             self.catch_up = None;
             return true;
         }
-        let rested = self.main.last_key().is_none_or(|at| now.saturating_duration_since(at) >= MERGE_INTERVAL);
+        let rested =
+            self.main.last_key().is_none_or(|at| now.saturating_duration_since(at) >= MERGE_INTERVAL);
         let served = now.saturating_duration_since(*since) >= CATCH_UP_LEAST;
         // Nobody is left to be disturbed, or enough time has passed since they were.
         if users.main == 0 || (served && rested) {

@@ -115,12 +115,7 @@ struct State {
 
 impl Output {
     /// An encoder that begins with a key frame. `epoch` is the zero of its time stamps; `single`: NAL units of one packet each.
-    pub fn new(
-        settings: Settings,
-        single: bool,
-        epoch: Instant,
-        waker: Arc<dyn Fn() + Send + Sync>,
-    ) -> Self {
+    pub fn new(settings: Settings, single: bool, epoch: Instant, waker: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self {
             settings,
             epoch,
@@ -191,9 +186,8 @@ impl Output {
         if state.last_time.is_some_and(|last| frame.time <= last) {
             return Ok(());
         }
-        let due = state
-            .last_key
-            .is_none_or(|last| frame.time.saturating_duration_since(last) >= KEY_INTERVAL);
+        let due =
+            state.last_key.is_none_or(|last| frame.time.saturating_duration_since(last) >= KEY_INTERVAL);
         let force = due && self.wants_key.swap(false, Ordering::AcqRel);
         let single = self.wants_single.load(Ordering::Acquire);
         if force && single != state.single {
@@ -208,7 +202,8 @@ impl Output {
         }
         let Some(encoder) = state.encoder.as_mut() else { return Ok(()) };
         state.last_time = Some(frame.time);
-        let ticks = frame.time.saturating_duration_since(self.epoch).as_nanos() * u128::from(CLOCK) / 1_000_000_000;
+        let ticks =
+            frame.time.saturating_duration_since(self.epoch).as_nanos() * u128::from(CLOCK) / 1_000_000_000;
         let encoded = encoder.encode(&frame.picture, i64::try_from(ticks).unwrap_or(i64::MAX), force)?;
         if encoded.is_empty() {
             if force {

@@ -113,7 +113,8 @@ impl Watch {
         if let Some(key) = key {
             units.push(key);
             self.current = self.next.take();
-            self.next = self.current.as_ref().and_then(|f| f.then.as_ref()).map(|main| Feed::at_end(main, None));
+            self.next =
+                self.current.as_ref().and_then(|f| f.then.as_ref()).map(|main| Feed::at_end(main, None));
             pulled.switched = true;
             pulled.lagged = false;
             // Everything that is there already, when a past second is replayed.

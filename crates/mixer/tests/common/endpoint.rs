@@ -1,0 +1,491 @@
+//! One endpoint: sends a colour and a tone, decodes what it gets and checks that it is one unbroken stream.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use cau_codec::{
+    audio::{self, Codec, OpusSettings},
+    video::{Canvas, Colour, Decode, Decoder, Encode, Image, Picture, decode, encode},
+};
+use cau_mixer::{
+    LegConfig, Media, Port,
+    command::{AudioCodec, AudioLeg, Mode, VideoLeg},
+};
+use cau_model::ParticipantId;
+use cau_rtp::{
+    Packet, Session,
+    h264::{self, Depacketizer, Packetizer},
+    session::{self, Notice},
+    stream::Outgoing,
+};
+
+use super::{audio_leg, leg, ms, p, video_leg};
+
+/// Colours that stay apart after scaling and coding.
+pub const COLOURS: [(u8, u8, u8); 6] =
+    [(200, 30, 30), (30, 160, 30), (40, 60, 210), (210, 200, 40), (190, 50, 200), (40, 190, 200)];
+
+pub struct Endpoint {
+    pub participant: ParticipantId,
+    pub audio: Option<AudioLeg>,
+    pub video: Option<VideoLeg>,
+    /// Sends its picture.
+    pub camera: bool,
+    /// Answers key-frame requests.
+    pub obeys: bool,
+    /// Sends sound of this frequency; `None`: silence.
+    pub tone: Option<f32>,
+    /// Sends no packets of sound at all.
+    pub mute_line: bool,
+    /// Every n-th video packet out is lost on the way.
+    pub lose_every: Option<u64>,
+    /// Counts packets and looks no further.
+    pub blind: bool,
+    pub size: (u32, u32),
+    pub received: Received,
+    /// Key-frame requests that came.
+    pub asked: u64,
+    pub bye: u32,
+    pub sender_reports: u32,
+    pub extra: Vec<(Media, bool, Bytes)>,
+    colour: Colour,
+    sound: Out,
+    picture: Out,
+    sound_encoder: Option<Box<dyn audio::Encode>>,
+    encoder: Option<Box<dyn Encode>>,
+    force_key: bool,
+    samples: u64,
+    next_sound: Option<Instant>,
+    next_picture: Option<Instant>,
+    started: Option<Instant>,
+    sent_video: u64,
+}
+
+struct Out {
+    session: Option<Session>,
+    source: SocketAddr,
+    clock: u32,
+    seed: u64,
+}
+
+/// What came, decoded.
+pub struct Received {
+    pub audio_packets: u64,
+    pub video_packets: u64,
+    /// Largest RTP packet of video.
+    pub largest: usize,
+    /// FU-A packets of video.
+    pub fragments: u64,
+    pub keys: Vec<Instant>,
+    pub pictures: Vec<(Instant, Picture)>,
+    /// Pictures that could not be decoded, or not without flaw.
+    pub broken: u64,
+    pub ssrcs: Vec<u32>,
+    /// Gaps in the sequence of either medium.
+    pub gaps: u64,
+    /// Time stamps of video that did not grow from picture to picture.
+    pub back: u64,
+    /// Time stamps of sound that did not step by 20 ms.
+    pub odd: u64,
+    pub csrc: Vec<u32>,
+    pub audio_csrc: Vec<u32>,
+    pub pcm: Vec<i16>,
+    pub to: Vec<SocketAddr>,
+    keep: bool,
+    last: [Option<(u16, u32)>; 2],
+    depacketizer: Depacketizer,
+    decoder: Decoder,
+    sound: Option<Box<dyn audio::Decode>>,
+}
+
+impl Endpoint {
+    pub fn new(n: u64) -> Self {
+        let (r, g, b) = COLOURS[(n as usize + COLOURS.len() - 1) % COLOURS.len()];
+        let audio = audio_leg(n, AudioCodec::Pcma, 8);
+        let video = video_leg(n, Mode::NonInterleaved);
+        Self {
+            participant: p(n),
+            sound: Out { session: None, source: audio.stream.remote, clock: 8000, seed: n },
+            picture: Out { session: None, source: video.stream.remote, clock: 90_000, seed: n + 1000 },
+            audio: Some(audio),
+            video: Some(video),
+            camera: true,
+            obeys: true,
+            tone: None,
+            mute_line: false,
+            lose_every: None,
+            blind: false,
+            size: (320, 180),
+            received: Received::new(),
+            asked: 0,
+            bye: 0,
+            sender_reports: 0,
+            extra: Vec::new(),
+            colour: Colour::rgb(r, g, b),
+            sound_encoder: None,
+            encoder: None,
+            force_key: false,
+            samples: 0,
+            next_sound: None,
+            next_picture: None,
+            started: None,
+            sent_video: 0,
+        }
+    }
+
+    pub fn tone(mut self, hz: f32) -> Self {
+        self.tone = Some(hz);
+        self
+    }
+
+    pub fn codec(mut self, codec: AudioCodec, pt: u8) -> Self {
+        let n = self.participant.0;
+        self.audio = Some(audio_leg(n, codec, pt));
+        self.sound.clock = codec.clock_rate();
+        self
+    }
+
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.video = Some(video_leg(self.participant.0, mode));
+        self
+    }
+
+    pub fn no_camera(mut self) -> Self {
+        self.camera = false;
+        self
+    }
+
+    pub fn sound_only(mut self) -> Self {
+        self.video = None;
+        self.camera = false;
+        self
+    }
+
+    pub fn leg(&self) -> LegConfig {
+        leg(self.audio.clone(), self.video.clone())
+    }
+
+    pub fn colour(&self) -> Colour {
+        self.colour
+    }
+
+    pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        (self.sound.source, self.picture.source)
+    }
+
+    pub fn move_to(&mut self, audio: SocketAddr, video: SocketAddr) {
+        self.sound.source = audio;
+        self.picture.source = video;
+    }
+
+    /// A new SSRC, as devices do after a re-INVITE.
+    pub fn change_ssrc(&mut self) {
+        self.picture.session = None;
+        self.picture.seed += 77_777;
+        self.force_key = true;
+    }
+
+    pub fn change_size(&mut self, size: (u32, u32)) {
+        self.size = size;
+        self.encoder = None;
+    }
+
+    /// Says it needs a key frame.
+    pub fn pli(&mut self) {
+        let ssrc = self.received.ssrcs.last().copied().unwrap_or(0);
+        let mut w = cau_rtp::rtcp::Writer::new();
+        w.receiver_report(99, &[]);
+        w.pli(99, ssrc);
+        self.extra.push((Media::Video, true, w.finish().into()));
+    }
+
+    /// Datagrams due by `now`.
+    pub fn send(&mut self, now: Instant) -> Vec<(Media, bool, Bytes)> {
+        self.started.get_or_insert(now);
+        let mut out = std::mem::take(&mut self.extra);
+        if self.audio.as_ref().is_some_and(|a| a.stream.recv) && !self.mute_line {
+            let next = *self.next_sound.get_or_insert(now);
+            if now >= next {
+                self.next_sound = Some(next + ms(20));
+                out.push((Media::Audio, false, self.frame(now)));
+            }
+        }
+        if self.camera && self.video.as_ref().is_some_and(|v| v.stream.recv) {
+            let next = *self.next_picture.get_or_insert(now);
+            if now >= next {
+                self.next_picture = Some(next + ms(40));
+                self.shoot(now, &mut out);
+            }
+        }
+        for (media, o) in [(Media::Audio, &mut self.sound), (Media::Video, &mut self.picture)] {
+            if let Some(session) = &mut o.session
+                && let Some(data) = session.poll_rtcp(now)
+            {
+                out.push((media, true, data.into()));
+            }
+        }
+        out
+    }
+
+    fn frame(&mut self, now: Instant) -> Bytes {
+        let config = self.audio.as_ref().unwrap();
+        let codec = codec(config.codec);
+        let encoder = self
+            .sound_encoder
+            .get_or_insert_with(|| audio::encoder(codec, &OpusSettings::default()).unwrap());
+        let start = self.samples;
+        let tone = self.tone;
+        let frame: audio::Frame = std::array::from_fn(|i| {
+            let t = (start + i as u64) as f32 / 48_000.0;
+            tone.map_or(0, |hz| (6000.0 * (std::f32::consts::TAU * hz * t).sin()) as i16)
+        });
+        self.samples += 960;
+        let mut payload = Vec::new();
+        encoder.encode(&frame, &mut payload).unwrap();
+        let timestamp = (start * u64::from(self.sound.clock) / 48_000) as u32;
+        let packet = self.sound.send(now, config.pt_send, false, timestamp, payload.into());
+        bytes_of(&packet)
+    }
+
+    /// Packets of sound for that many ticks.
+    pub fn record(&mut self, ticks: u64) -> Vec<Bytes> {
+        let now = super::origin();
+        (0..ticks).map(|n| self.frame(now + ms(20) * n as u32)).collect()
+    }
+
+    fn shoot(&mut self, now: Instant, out: &mut Vec<(Media, bool, Bytes)>) {
+        let config = self.video.as_ref().unwrap();
+        let (pt, mode) = (config.pt_send, config.mode);
+        let (w, h) = self.size;
+        let encoder = self.encoder.get_or_insert_with(|| {
+            let mut s = encode::Settings::new(w, h, 25, 256);
+            s.max_nal_bytes = (mode == Mode::Single).then_some(1100);
+            encode::new(encode::Kind::OpenH264, s).unwrap()
+        });
+        let mut canvas = Canvas::new(w, h).unwrap();
+        canvas.fill(self.colour);
+        let since = now.saturating_duration_since(self.started.unwrap());
+        let ticks = (since.as_micros() * 90 / 1000) as u32;
+        let encoded = encoder.encode(&canvas, i64::from(ticks), std::mem::take(&mut self.force_key)).unwrap();
+        let mode = if mode == Mode::Single { h264::Mode::SingleNal } else { h264::Mode::NonInterleaved };
+        for payload in Packetizer::new(mode, 1100).packetize(&encoded.nals).payloads {
+            let packet = self.picture.send(now, pt, payload.marker, ticks, payload.bytes);
+            self.sent_video += 1;
+            if self.lose_every.is_none_or(|n| !self.sent_video.is_multiple_of(n)) {
+                out.push((Media::Video, false, bytes_of(&packet)));
+            }
+        }
+    }
+
+    pub fn receive(&mut self, now: Instant, port: Port, to: SocketAddr, data: Bytes) {
+        if !self.received.to.contains(&to) {
+            self.received.to.push(to);
+        }
+        if port.rtcp {
+            for item in cau_rtp::rtcp::parse(&data).items {
+                match item {
+                    cau_rtp::rtcp::Item::Bye(_) => self.bye += 1,
+                    cau_rtp::rtcp::Item::SenderReport { .. } => self.sender_reports += 1,
+                    _ => {}
+                }
+            }
+            let o = if port.media == Media::Audio { &mut self.sound } else { &mut self.picture };
+            let notices = o.session.as_mut().map(|s| s.handle_rtcp(now, &data)).unwrap_or_default();
+            if notices.iter().any(|n| matches!(n, Notice::KeyFrame(_))) {
+                self.asked += 1;
+                self.force_key |= self.obeys;
+            }
+            return;
+        }
+        if self.blind {
+            self.received.audio_packets += u64::from(port.media == Media::Audio);
+            self.received.video_packets += u64::from(port.media == Media::Video);
+            return;
+        }
+        let packet = Packet::parse(data.clone()).unwrap();
+        match port.media {
+            Media::Audio => {
+                self.sound.session(now).receive(now, packet.clone());
+                let kind = codec(self.audio.as_ref().unwrap().codec);
+                self.received.sound(packet, kind, self.sound.clock);
+            }
+            Media::Video => {
+                self.picture.session(now).receive(now, packet.clone());
+                self.received.video(now, packet, data.len());
+            }
+        }
+    }
+
+    /// The last picture's colour at a point, Y, U, V.
+    pub fn seen(&self, x: u32, y: u32) -> Option<(u8, u8, u8)> {
+        self.received.pictures.last().map(|(_, picture)| at(picture, x, y))
+    }
+}
+
+/// Colour of a picture at a point.
+pub fn at(picture: &Picture, x: u32, y: u32) -> (u8, u8, u8) {
+    let planes = picture.planes();
+    let (cx, cy) = (x as usize / 2, y as usize / 2);
+    (planes.row(0, y as usize)[x as usize], planes.row(1, cy)[cx], planes.row(2, cy)[cx])
+}
+
+/// Near enough after coding.
+pub fn is(seen: (u8, u8, u8), colour: Colour) -> bool {
+    seen.0.abs_diff(colour.y) < 12 && seen.1.abs_diff(colour.u) < 12 && seen.2.abs_diff(colour.v) < 12
+}
+
+impl Out {
+    fn session(&mut self, now: Instant) -> &mut Session {
+        let (clock_rate, seed) = (self.clock, self.seed);
+        self.session.get_or_insert_with(|| {
+            Session::new(
+                now,
+                session::Config {
+                    clock_rate,
+                    cname: format!("site{seed}"),
+                    name: None,
+                    kbps: 500,
+                    reduced_size: false,
+                    wall: (now, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
+                    seed,
+                },
+            )
+        })
+    }
+
+    fn send(&mut self, now: Instant, pt: u8, marker: bool, timestamp: u32, payload: Bytes) -> Packet {
+        self.session(now)
+            .send(now, Outgoing { pt, marker, source: 0, timestamp, csrc: &[], payload, origin: 0 })
+    }
+
+    pub fn ssrc(&self) -> Option<u32> {
+        self.session.as_ref().map(|s| s.sender.ssrc())
+    }
+}
+
+impl Endpoint {
+    pub fn video_ssrc(&self) -> Option<u32> {
+        self.picture.ssrc()
+    }
+
+    pub fn audio_ssrc(&self) -> Option<u32> {
+        self.sound.ssrc()
+    }
+}
+
+fn codec(codec: AudioCodec) -> Codec {
+    match codec {
+        AudioCodec::Opus { .. } => Codec::Opus,
+        AudioCodec::G722 => Codec::G722,
+        AudioCodec::Pcma => Codec::Pcma,
+        AudioCodec::Pcmu => Codec::Pcmu,
+    }
+}
+
+fn bytes_of(packet: &Packet) -> Bytes {
+    let mut out = Vec::new();
+    packet.write(&mut out);
+    out.into()
+}
+
+impl Received {
+    fn new() -> Self {
+        Self {
+            audio_packets: 0,
+            video_packets: 0,
+            largest: 0,
+            fragments: 0,
+            keys: Vec::new(),
+            pictures: Vec::new(),
+            broken: 0,
+            ssrcs: Vec::new(),
+            gaps: 0,
+            back: 0,
+            odd: 0,
+            csrc: Vec::new(),
+            audio_csrc: Vec::new(),
+            pcm: Vec::new(),
+            to: Vec::new(),
+            keep: false,
+            last: [None; 2],
+            depacketizer: Depacketizer::default(),
+            decoder: Decoder::new(decode::Limits::default()).unwrap(),
+            sound: None,
+        }
+    }
+
+    /// Keeps every picture from now on, not only the last.
+    pub fn keep_all(&mut self) {
+        self.keep = true;
+    }
+
+    fn sound(&mut self, packet: Packet, kind: Codec, clock: u32) {
+        self.audio_packets += 1;
+        if let Some((seq, ts)) = self.last[0] {
+            self.gaps += u64::from(packet.seq != seq.wrapping_add(1));
+            self.odd += u64::from(packet.timestamp != ts.wrapping_add(clock / 50));
+        }
+        self.last[0] = Some((packet.seq, packet.timestamp));
+        self.audio_csrc = packet.csrc.to_vec();
+        let decoder = self.sound.get_or_insert_with(|| audio::decoder(kind).unwrap());
+        decoder.decode(&packet.payload, &mut self.pcm).unwrap();
+    }
+
+    fn video(&mut self, now: Instant, packet: Packet, size: usize) {
+        self.video_packets += 1;
+        self.largest = self.largest.max(size);
+        self.fragments += u64::from(packet.payload[0] & 0x1f == 28);
+        if !self.ssrcs.contains(&packet.ssrc) {
+            self.ssrcs.push(packet.ssrc);
+        }
+        if let Some((seq, ts)) = self.last[1] {
+            self.gaps += u64::from(packet.seq != seq.wrapping_add(1));
+            self.back += u64::from(packet.timestamp != ts && packet.timestamp.wrapping_sub(ts) > 1 << 31);
+        }
+        self.last[1] = Some((packet.seq, packet.timestamp));
+        self.csrc = packet.csrc.to_vec();
+        self.depacketizer.insert(now, packet);
+        let mut units = VecDeque::new();
+        while let Some(event) = self.depacketizer.poll_event() {
+            match event {
+                h264::Event::Unit(unit) => units.push_back(unit),
+                h264::Event::Lost(_) => self.broken += 1,
+            }
+        }
+        for unit in units {
+            if unit.key {
+                self.keys.push(now);
+            }
+            match self.decoder.decode(&unit.nals, 0) {
+                Ok(Some(d)) => {
+                    self.broken += u64::from(d.damage != decode::Damage::None);
+                    if !self.keep {
+                        self.pictures.clear();
+                    }
+                    self.pictures.push((now, d.picture));
+                }
+                Ok(None) => {}
+                Err(_) => self.broken += 1,
+            }
+        }
+    }
+
+    /// Level of a tone in the last second received, dB of full scale.
+    pub fn level_of(&self, hz: f32) -> f32 {
+        let last = &self.pcm[self.pcm.len().saturating_sub(48_000)..];
+        let (mut re, mut im) = (0.0f64, 0.0f64);
+        for (i, s) in last.iter().enumerate() {
+            let phase = std::f64::consts::TAU * f64::from(hz) * i as f64 / 48_000.0;
+            // Hann window, so that neighbours do not leak in.
+            let w = 1.0 - (std::f64::consts::TAU * i as f64 / last.len() as f64).cos();
+            re += f64::from(*s) / 32768.0 * w * phase.cos();
+            im += f64::from(*s) / 32768.0 * w * phase.sin();
+        }
+        let amplitude = 2.0 * (re * re + im * im).sqrt() / last.len() as f64;
+        (20.0 * amplitude.max(1e-9).log10()) as f32
+    }
+}

@@ -1,0 +1,289 @@
+//! Synthetic endpoints around a worker with a virtual clock; jobs run inline, or when the test says.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod endpoint;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use cau_mixer::{
+    Command, Config, Event, Job, LegConfig, Media, Port, Spawner, Worker,
+    command::{AudioCodec, AudioLeg, Feedback, Limits, Mode, Stream, VideoLeg},
+    event::{Statistics, Totals},
+};
+use cau_model::{
+    ConferenceId, ParticipantId,
+    layout::Kind,
+    scene::{Card, Scene, SceneId, Tile},
+};
+
+pub use endpoint::Endpoint;
+
+pub const ROOM: ConferenceId = ConferenceId(1);
+pub const CANVAS: (u32, u32) = (640, 360);
+
+pub fn p(n: u64) -> ParticipantId {
+    ParticipantId(n)
+}
+
+pub fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[expect(clippy::disallowed_methods, reason = "an arbitrary origin of virtual time")]
+pub fn origin() -> Instant {
+    Instant::now()
+}
+
+/// Jobs waiting for [`World::run_jobs`].
+pub type Queue = Arc<Mutex<Vec<Arc<dyn Job>>>>;
+
+pub struct World {
+    pub worker: Worker,
+    pub start: Instant,
+    pub now: Instant,
+    pub endpoints: BTreeMap<ParticipantId, Endpoint>,
+    pub events: Vec<(Instant, Event)>,
+    pub statistics: BTreeMap<ParticipantId, Statistics>,
+    pub totals: Totals,
+    /// With `Some`, jobs wait until the test runs them.
+    pub queue: Option<Queue>,
+    pub transmits: u64,
+    woken: Arc<AtomicBool>,
+    version: u64,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(false, CANVAS, 768)
+    }
+
+    pub fn sized(canvas: (u32, u32), kbps: u32) -> Self {
+        Self::with(false, canvas, kbps)
+    }
+
+    /// Jobs are run by the test, not at once.
+    pub fn deferred() -> Self {
+        Self::with(true, CANVAS, 768)
+    }
+
+    fn with(deferred: bool, canvas: (u32, u32), kbps: u32) -> Self {
+        let start = origin();
+        let woken = Arc::new(AtomicBool::new(false));
+        let waker = {
+            let woken = woken.clone();
+            Arc::new(move || woken.store(true, Ordering::SeqCst))
+        };
+        let queue: Queue = Arc::default();
+        let clock = Arc::new(Mutex::new(start));
+        let spawner: Spawner = if deferred {
+            let queue = queue.clone();
+            Arc::new(move |job| queue.lock().unwrap().push(job))
+        } else {
+            let clock = clock.clone();
+            Arc::new(move |job: Arc<dyn Job>| {
+                let now = *clock.lock().unwrap();
+                job.run(now);
+            })
+        };
+        let mut config = Config::new(waker);
+        config.max_canvas = canvas;
+        config.max_kbps = kbps;
+        let wall = (start, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+        let mut worker = Worker::new(config, spawner, wall, 7);
+        worker.handle_command(start, Command::OpenConference { id: ROOM });
+        Self {
+            worker,
+            start,
+            now: start,
+            endpoints: BTreeMap::new(),
+            events: Vec::new(),
+            statistics: BTreeMap::new(),
+            totals: Totals::default(),
+            queue: deferred.then_some(queue),
+            transmits: 0,
+            woken,
+            version: 0,
+        }
+    }
+
+    /// A site dials in.
+    pub fn join(&mut self, endpoint: Endpoint) {
+        let participant = endpoint.participant;
+        let leg = endpoint.leg();
+        self.endpoints.insert(participant, endpoint);
+        self.command(Command::AddLeg { conference: ROOM, participant, leg });
+    }
+
+    pub fn leave(&mut self, participant: ParticipantId) {
+        self.endpoints.remove(&participant);
+        self.command(Command::RemoveLeg { participant });
+    }
+
+    /// A re-INVITE with what the endpoint now says.
+    pub fn reinvite(&mut self, participant: ParticipantId) {
+        let leg = self.endpoints[&participant].leg();
+        self.command(Command::UpdateLeg { participant, leg });
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.worker.handle_command(self.now, command);
+        self.collect();
+    }
+
+    /// One scene for all.
+    pub fn show(&mut self, kind: Kind, sites: &[u64]) {
+        let viewers: Vec<_> = self.endpoints.keys().copied().collect();
+        self.show_to(vec![(1, kind, sites.to_vec(), viewers)]);
+    }
+
+    /// Scenes: id, layout, who is in it, who sees it.
+    pub fn show_to(&mut self, scenes: Vec<(u64, Kind, Vec<u64>, Vec<ParticipantId>)>) {
+        self.version += 1;
+        let scenes = scenes
+            .into_iter()
+            .map(|(id, kind, sites, viewers)| {
+                let tiles = sites
+                    .iter()
+                    .enumerate()
+                    .map(|(seat, site)| Tile {
+                        seat: seat as u16,
+                        participant: Some(p(*site)),
+                        name: None,
+                        site: Some(format!("Site {site}").into()),
+                        border: false,
+                        card: Card::Picture,
+                    })
+                    .collect();
+                (Arc::new(Scene { id: SceneId(id), version: self.version, kind, tiles }), viewers)
+            })
+            .collect();
+        self.command(Command::Scenes { conference: ROOM, scenes });
+    }
+
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.step();
+        }
+    }
+
+    /// Runs until `done`, at most `time`; whether it came.
+    pub fn run_until(&mut self, time: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now + time;
+        while self.now < end {
+            if done(self) {
+                return true;
+            }
+            self.step();
+        }
+        done(self)
+    }
+
+    /// 10 ms.
+    pub fn step(&mut self) {
+        self.now += ms(10);
+        let participants: Vec<_> = self.endpoints.keys().copied().collect();
+        for participant in participants {
+            let endpoint = self.endpoints.get_mut(&participant).unwrap();
+            let from = endpoint.addresses();
+            for (media, rtcp, data) in endpoint.send(self.now) {
+                let port = Port { participant, media, rtcp };
+                let source = if media == Media::Audio { from.0 } else { from.1 };
+                let source = if rtcp { SocketAddr::new(source.ip(), source.port() + 1) } else { source };
+                self.worker.handle_packet(self.now, port, source, data);
+            }
+        }
+        if self.worker.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.worker.handle_timeout(self.now);
+        }
+        self.collect();
+    }
+
+    /// Runs what waits; how many jobs.
+    pub fn run_jobs(&mut self) -> usize {
+        let Some(queue) = &self.queue else { return 0 };
+        let jobs = std::mem::take(&mut *queue.lock().unwrap());
+        let count = jobs.len();
+        jobs.iter().for_each(|j| j.run(self.now));
+        self.collect();
+        count
+    }
+
+    pub fn collect(&mut self) {
+        if self.woken.swap(false, Ordering::SeqCst) {
+            self.worker.wake(self.now);
+        }
+        while let Some(t) = self.worker.poll_transmit() {
+            self.transmits += 1;
+            let Some(endpoint) = self.endpoints.get_mut(&t.port.participant) else { continue };
+            let segment = t.segment.unwrap_or(t.data.len());
+            for start in (0..t.data.len()).step_by(segment) {
+                let datagram = t.data.slice(start..(start + segment).min(t.data.len()));
+                endpoint.receive(self.now, t.port, t.to, datagram);
+            }
+        }
+        while let Some(event) = self.worker.poll_event() {
+            match event {
+                Event::Statistics { participant, statistics } => {
+                    self.statistics.insert(participant, *statistics);
+                }
+                Event::Totals(totals) => self.totals = totals,
+                event => self.events.push((self.now, event)),
+            }
+        }
+    }
+
+    pub fn at(&self, n: u64) -> &Endpoint {
+        &self.endpoints[&p(n)]
+    }
+
+    pub fn at_mut(&mut self, n: u64) -> &mut Endpoint {
+        self.endpoints.get_mut(&p(n)).unwrap()
+    }
+}
+
+pub fn stream(port: u16) -> Stream {
+    Stream {
+        remote: SocketAddr::from(([127, 0, 0, 1], port)),
+        remote_rtcp: SocketAddr::from(([127, 0, 0, 1], port + 1)),
+        rtcp_mux: false,
+        send: true,
+        recv: true,
+    }
+}
+
+pub fn audio_leg(n: u64, codec: AudioCodec, pt: u8) -> AudioLeg {
+    AudioLeg {
+        stream: stream(10_000 + 10 * n as u16),
+        codec,
+        pt_send: pt,
+        pt_recv: vec![(pt, codec)],
+        dtmf: Some(101),
+        comfort_noise: Some(13),
+        max_kbps: None,
+    }
+}
+
+pub fn video_leg(n: u64, mode: Mode) -> VideoLeg {
+    VideoLeg {
+        stream: stream(10_004 + 10 * n as u16),
+        pt_send: 96,
+        mode,
+        limits: Limits { max_fs: 3600, max_mbps: 108_000, max_kbps: 14_000 },
+        pt_recv: vec![(96, mode)],
+        feedback: Feedback { pli: true, fir: true },
+        max_kbps: None,
+    }
+}
+
+pub fn leg(audio: Option<AudioLeg>, video: Option<VideoLeg>) -> LegConfig {
+    LegConfig { name: "site".into(), cname: None, audio, video }
+}
