@@ -7,12 +7,12 @@ mod seating;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::command::Event;
-use crate::id::{ConferenceId, ParticipantId};
+use crate::id::{ConferenceId, Map, ParticipantId, Set};
 use crate::name;
 use crate::participant::{Participant, Rights, State};
 use crate::scene::Scene;
@@ -35,7 +35,13 @@ pub struct Conference {
     chair: Option<ParticipantId>,
     /// Everybody, those who left included, in order of first appearance.
     participants: Vec<Participant>,
-    index: HashMap<ParticipantId, usize>,
+    index: Map<ParticipantId, usize>,
+    /// Names of those who have not left.
+    names: HashSet<Arc<str>>,
+    /// Those present whose picture the operator hid.
+    hidden: Set<ParticipantId>,
+    /// Those whose picture somebody sees.
+    visible: Set<ParticipantId>,
     /// Those present, in order of joining.
     seated: Vec<ParticipantId>,
     base: Choice,
@@ -53,7 +59,10 @@ impl Conference {
             settings,
             chair: None,
             participants: Vec::new(),
-            index: HashMap::new(),
+            index: Map::default(),
+            names: HashSet::new(),
+            hidden: Set::default(),
+            visible: Set::default(),
             seated: Vec::new(),
             base,
             scopes: Vec::new(),
@@ -95,6 +104,12 @@ impl Conference {
     /// The chair, when present: the first who answers to what `chair` of the settings says.
     pub fn chair(&self) -> Option<ParticipantId> {
         self.chair
+    }
+
+    /// Whether the settings mean this site by `chair`.
+    fn is_wanted_chair(&self, id: ParticipantId) -> bool {
+        let wanted = self.settings.chair.as_deref().map(Wanted::new);
+        wanted.zip(self.find(id)).is_some_and(|(wanted, site)| wanted.is(site))
     }
 
     /// Looks for the chair anew: after somebody came, went or was renamed, and after new settings.
@@ -165,10 +180,6 @@ impl Conference {
 
     fn find_mut(&mut self, id: ParticipantId) -> Option<&mut Participant> {
         self.index.get(&id).and_then(|at| self.participants.get_mut(*at))
-    }
-
-    fn is_hidden(&self, id: ParticipantId) -> bool {
-        self.find(id).is_none_or(|site| site.rights.video_hidden)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Identities: opaque to everybody outside, `c1f` and `p2a` on the wire.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -62,6 +64,36 @@ id!(
     /// One participant: one call. Who hangs up and dials again is a new participant.
     ParticipantId, 'p'
 );
+
+/// A map by one of our own ids. They are numbers of our making, so that a plain multiplication is hash enough: with
+/// thousands of viewers the usual one is what a join costs most.
+pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+/// The same for sets.
+pub(crate) type Set<K> = HashSet<K, BuildHasherDefault<Spread>>;
+
+/// Spreads one number over 64 bits.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.write_u64(n as u64);
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 = (self.0 ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -147,7 +147,7 @@ impl Focus {
                 offer
             }
         };
-        let sdp = ours.to_bytes().into();
+        let sdp = ours.to_bytes();
         call.ours = Some(ours);
         Ok(Opening { call, sdp })
     }
@@ -264,7 +264,7 @@ impl Focus {
         };
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.origin.revise(&mut answer, call.ours.as_ref());
-        let sdp = answer.to_bytes().into();
+        let sdp = answer.to_bytes();
         if self.sip.answer_reoffer(now, id, sdp).is_err() {
             return;
         }
@@ -275,7 +275,7 @@ impl Focus {
     /// A re-INVITE without an offer: we offer everything we have, the answer comes with the ACK.
     fn asked_for_offer(&mut self, now: Instant, id: CallId) {
         let Some(offer) = self.next_offer(id) else { return };
-        if self.sip.answer_reoffer(now, id, offer.to_bytes().into()).is_ok() {
+        if self.sip.answer_reoffer(now, id, offer.to_bytes()).is_ok() {
             self.note_offer(id, offer);
         }
     }
@@ -283,7 +283,7 @@ impl Focus {
     /// Asks the other side whether it is still there, with a re-INVITE that changes nothing.
     pub(super) fn probe(&mut self, now: Instant, id: CallId) {
         let Some(offer) = self.next_offer(id) else { return };
-        if self.sip.reoffer(now, id, Some(offer.to_bytes().into())).is_ok() {
+        if self.sip.reoffer(now, id, Some(offer.to_bytes())).is_ok() {
             self.note_offer(id, offer);
         }
     }

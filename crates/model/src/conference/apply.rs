@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use super::scenes::Scope;
 use super::seating::Choice;
-use super::{Conference, LEFT_FOR, LEFT_MAX, Wanted};
+use super::{Conference, LEFT_FOR, LEFT_MAX};
 use crate::command::{Command, Event, Join, Patch, SetLayout, Who, no_participant};
-use crate::id::ParticipantId;
+use crate::id::{ParticipantId, Set};
 use crate::layout::Kind;
 use crate::name;
 use crate::participant::{Participant, Rights, State};
@@ -77,21 +77,22 @@ impl Conference {
         events
     }
 
+    /// Notes whose picture somebody sees.
     fn see(&mut self, events: &mut Vec<Event>) {
-        let mut visible = HashSet::new();
+        let mut visible = Set::default();
         for (scene, viewers) in &self.stage.scenes {
             for tile in scene.tiles.iter().filter(|tile| tile.card == Card::Picture) {
                 // Who sees only himself is seen by nobody.
-                if let Some(who) = tile.participant.filter(|who| viewers.iter().any(|viewer| viewer != who)) {
-                    visible.insert(who);
-                }
+                visible.extend(tile.participant.filter(|who| viewers.iter().any(|viewer| viewer != who)));
             }
         }
-        for site in &mut self.participants {
-            let now_visible = visible.contains(&site.id);
-            if site.video.visible != now_visible {
-                site.video.visible = now_visible;
-                events.push(Event::Participant(site.id));
+        let before = std::mem::replace(&mut self.visible, visible);
+        let changed: Vec<ParticipantId> = self.visible.symmetric_difference(&before).copied().collect();
+        for id in changed {
+            let seen = self.visible.contains(&id);
+            if let Some(site) = self.find_mut(id) {
+                site.video.visible = seen;
+                events.push(Event::Participant(id));
             }
         }
     }
@@ -111,8 +112,9 @@ impl Conference {
         if name.is_empty() {
             name = user_part(&join.uri);
         }
-        let name = self.distinct(&name, None);
-        let mut site = Participant {
+        let name = self.distinct(&name);
+        self.names.insert(name.clone());
+        let site = Participant {
             id,
             key: name::slug(&name),
             name,
@@ -128,10 +130,12 @@ impl Conference {
             send: snapshot::Send::default(),
             left_at: None,
         };
-        let is_chair = self.settings.chair.as_deref().is_some_and(|wanted| Wanted::new(wanted).is(&site));
-        site.rights.audio_muted = self.settings.join_muted && !is_chair;
         self.index.insert(id, self.participants.len());
         self.participants.push(site);
+        let muted = self.settings.join_muted && !self.is_wanted_chair(id);
+        if let Some(site) = self.find_mut(id) {
+            site.rights.audio_muted = muted;
+        }
         events.push(Event::Participant(id));
         self.state(id, join.state, events)
     }
@@ -148,8 +152,8 @@ impl Conference {
         if state.present() && !self.seated.contains(&id) {
             self.seated.push(id);
             self.floor.join(id);
-            if self.chair.is_none() {
-                self.find_chair();
+            if self.chair.is_none() && self.is_wanted_chair(id) {
+                self.chair = Some(id);
             }
             events.extend([Event::Sound(id), Event::Conference]);
         }
@@ -166,6 +170,9 @@ impl Conference {
         site.left_at = Some(now);
         site.audio.level_dbov = voice::SILENCE_DBOV;
         site.audio.speaking = false;
+        let name = site.name.clone();
+        self.names.remove(&name);
+        self.hidden.remove(&id);
         let visible = self.visible();
         self.seated.retain(|other| *other != id);
         self.floor.leave(id, visible);
@@ -322,7 +329,7 @@ impl Conference {
 
     fn patch_one(&mut self, now: Instant, id: ParticipantId, patch: &Patch, events: &mut Vec<Event>) {
         let visible = self.visible();
-        let name = patch.name.as_deref().map(|name| self.distinct(name, Some(id)));
+        let renamed = patch.name.as_deref().and_then(|name| self.rename(id, name));
         let Some(site) = self.find_mut(id) else { return };
         let before = site.rights;
         site.rights = Rights {
@@ -335,7 +342,6 @@ impl Conference {
         if rights != before {
             events.extend([Event::Participant(id), Event::Sound(id)]);
         }
-        let renamed = name.filter(|name| *name != site.name);
         if let Some(name) = renamed {
             site.key = name::slug(&name);
             site.name = name;
@@ -345,8 +351,15 @@ impl Conference {
         if rights.audio_muted && !before.audio_muted {
             self.floor.voice.hear(now, id, false);
         }
-        if rights.video_hidden && !before.video_hidden {
-            self.floor.lose(id, visible);
+        match (before.video_hidden, rights.video_hidden) {
+            (false, true) => {
+                self.hidden.insert(id);
+                self.floor.lose(id, visible);
+            }
+            (true, false) => {
+                self.hidden.remove(&id);
+            }
+            _ => {}
         }
     }
 
@@ -396,15 +409,18 @@ impl Conference {
         }
     }
 
+    /// Takes another name, or one with a number behind it; `None` when nothing changes.
+    fn rename(&mut self, id: ParticipantId, name: &str) -> Option<Arc<str>> {
+        let old = self.find(id)?.name.clone();
+        self.names.remove(&old);
+        let new = self.distinct(name);
+        self.names.insert(new.clone());
+        (new != old).then_some(new)
+    }
+
     /// The name, or with a number behind it when somebody else present has it.
-    fn distinct(&self, name: &str, own: Option<ParticipantId>) -> Arc<str> {
-        let others: HashSet<&str> = self
-            .participants
-            .iter()
-            .filter(|site| site.state != State::Left && Some(site.id) != own)
-            .map(|site| &*site.name)
-            .collect();
-        name::distinct(name, |candidate| others.contains(candidate)).into()
+    fn distinct(&self, name: &str) -> Arc<str> {
+        name::distinct(name, |candidate| self.names.contains(candidate)).into()
     }
 }
 

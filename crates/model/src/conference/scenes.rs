@@ -1,11 +1,12 @@
 //! From seats to scenes: one per group of viewers who see the same, with ids that outlive changes of what is shown.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Conference;
 use super::seating::{self, Choice, Seats};
-use crate::id::ParticipantId;
+use crate::id::{Map, ParticipantId, Set};
 use crate::layout::Kind;
 use crate::scene::{Card, Scene, SceneId, Tile};
 use crate::settings::Names;
@@ -36,13 +37,13 @@ impl Stage {
     /// Takes over new groups; true when anything differs from before. A group keeps the id under which most of its
     /// viewers were before (and the very scene, when it shows the same), so that running encoders go on.
     fn update(&mut self, groups: Vec<Group>) -> bool {
-        let mut before: HashMap<ParticipantId, usize> = HashMap::new();
+        let mut before: Map<ParticipantId, usize> = Map::default();
         for (index, (_, viewers)) in self.scenes.iter().enumerate() {
             before.extend(viewers.iter().map(|viewer| (*viewer, index)));
         }
         let mut claims = Vec::new();
         for (new, group) in groups.iter().enumerate() {
-            let mut from: HashMap<usize, usize> = HashMap::new();
+            let mut from: Map<usize, usize> = Map::default();
             for viewer in &group.viewers {
                 if let Some(old) = before.get(viewer) {
                     *from.entry(*old).or_default() += 1;
@@ -89,20 +90,17 @@ impl Stage {
 impl Conference {
     /// Makes the scenes anew; true when they differ from before.
     pub(crate) fn restage(&mut self) -> bool {
-        let scoped: HashSet<ParticipantId> =
+        let scoped: Set<ParticipantId> =
             self.scopes.iter().flat_map(|scope| scope.viewers.iter().copied()).collect();
-        let everybody: Vec<ParticipantId> =
-            self.seated.iter().copied().filter(|who| !scoped.contains(who)).collect();
-        let shown: Vec<ParticipantId> =
-            self.seated.iter().copied().filter(|who| !self.is_hidden(*who)).collect();
-        let gallery: Vec<ParticipantId> =
-            self.floor.gallery.iter().copied().filter(|who| !self.is_hidden(*who)).collect();
-        let floor = seating::Floor {
-            joined: &shown,
-            gallery: &gallery,
-            history: &self.floor.history,
-            named: self.floor.named,
-        };
+        let mut everybody = self.seated.clone();
+        if !scoped.is_empty() {
+            everybody.retain(|who| !scoped.contains(who));
+        }
+        let joined = self.not_hidden(&self.seated);
+        let gallery = self.not_hidden(&self.floor.gallery);
+        let history = self.not_hidden(&self.floor.history);
+        let floor =
+            seating::Floor { joined: &joined, gallery: &gallery, history: &history, named: self.floor.named };
         let mut groups: Vec<Group> = Vec::new();
         self.group(&mut groups, &self.base, everybody, &floor);
         for scope in &self.scopes {
@@ -111,6 +109,14 @@ impl Conference {
             self.group(&mut groups, &scope.choice, viewers, &floor);
         }
         self.stage.update(groups)
+    }
+
+    /// Those whose picture may be shown; as a rule all of them.
+    fn not_hidden<'a>(&self, list: &'a [ParticipantId]) -> Cow<'a, [ParticipantId]> {
+        if self.hidden.is_empty() {
+            return Cow::Borrowed(list);
+        }
+        list.iter().copied().filter(|who| !self.hidden.contains(who)).collect()
     }
 
     fn group(

@@ -1,7 +1,5 @@
 //! Who sits where: the pure choice, given who is there, who speaks and what is pinned.
 
-use std::collections::HashSet;
-
 use crate::id::ParticipantId;
 use crate::layout::Kind;
 use crate::settings::Names;
@@ -31,7 +29,7 @@ pub(crate) struct Floor<'a> {
     pub joined: &'a [ParticipantId],
     /// The same ones in order of importance: who has the floor first, then stable (see [`super::floor`]).
     pub gallery: &'a [ParticipantId],
-    /// Who had the floor, the latest first.
+    /// Those of them who had the floor, the latest first.
     pub history: &'a [ParticipantId],
     /// The speaker named by the operator.
     pub named: Option<ParticipantId>,
@@ -70,13 +68,10 @@ fn equal(choice: &Choice, floor: &Floor<'_>) -> Seats {
 /// floor and who had it before; the small ones stay as they are as far as can be.
 fn by_voice(choice: &Choice, floor: &Floor<'_>) -> Seats {
     let count = choice.kind.max_seats();
-    let eligible: HashSet<ParticipantId> =
-        floor.gallery.iter().copied().filter(|who| !choice.is_pinned(*who)).collect();
-    let mut queue: Vec<ParticipantId> =
-        floor.gallery.iter().copied().filter(|who| eligible.contains(who)).collect();
-    let recent = |not: Option<ParticipantId>| {
-        floor.history.iter().copied().find(|who| eligible.contains(who) && Some(*who) != not)
-    };
+    let free = |who: &ParticipantId| !choice.is_pinned(*who);
+    let mut queue: Vec<ParticipantId> = floor.gallery.iter().copied().filter(free).collect();
+    let recent =
+        |not: Option<ParticipantId>| floor.history.iter().copied().find(|who| free(who) && Some(*who) != not);
     let bring = |queue: &mut Vec<ParticipantId>, who: Option<ParticipantId>, to: usize| {
         if let Some(from) = who.and_then(|who| queue.iter().position(|other| *other == who))
             && from > to

@@ -405,3 +405,20 @@ fn the_api_shows_the_shapes_that_hold_still() {
     assert_eq!(conference["seats"], serde_json::json!([{"seat":0,"participant":"p1"}]));
     assert_eq!((&conference["names"], &conference["encryption"]), (&"auto".into(), &"off".into()));
 }
+
+#[test]
+fn a_meeting_of_all_communes_keeps_its_order() {
+    let mut settings = Settings::new("8000").unwrap();
+    settings.chair = Some("Site 3400".to_owned());
+    let mut meeting = Meeting::with(settings, 3_400);
+    assert_eq!(meeting.scene_of(3_400).tiles.len(), crate::layout::GRID_MAX);
+    assert_eq!(meeting.conference.scenes().len(), 1);
+    let patch = Patch { audio_muted: Some(true), ..Patch::default() };
+    let events = meeting.done(Command::Patch { who: Who::AllButChair, patch });
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::Sound(_))).count(), 3_399);
+    meeting.layout("full", &[], None).unwrap();
+    meeting.speaks(3_400);
+    let scenes = meeting.conference.scenes();
+    assert_eq!(scenes.iter().map(|(_, viewers)| viewers.len()).collect::<Vec<_>>(), [3_399, 1]);
+    assert_eq!(scenes[0].0.single(), Some(p(3_400)));
+}

@@ -136,7 +136,7 @@ impl Bench {
         let phone = self.phone(n);
         let offer = sdp::offer(&phone.caps, &phone.ports, &phone.origin, None);
         phone.last = Some(offer.clone());
-        self.invite(n, room, Some(offer.to_bytes().into()));
+        self.invite(n, room, Some(offer.to_bytes()));
     }
 
     /// Phone `n` dials with that description, or asks for an offer.
@@ -161,7 +161,7 @@ impl Bench {
         let mut offer = sdp::offer(&phone.caps, &phone.ports, &phone.origin, phone.last.as_ref());
         phone.origin.revise(&mut offer, phone.last.as_ref());
         phone.last = Some(offer.clone());
-        phone.sip.reoffer(now, phone.call.unwrap(), Some(offer.to_bytes().into())).unwrap();
+        phone.sip.reoffer(now, phone.call.unwrap(), Some(offer.to_bytes())).unwrap();
         self.settle();
     }
 
@@ -295,7 +295,7 @@ impl Phone {
         let (mut answer, _) = sdp::answer(&offer, &self.caps, &self.ports, &self.origin).unwrap();
         self.origin.revise(&mut answer, self.last.as_ref());
         self.last = Some(answer.clone());
-        answer.to_bytes().into()
+        answer.to_bytes()
     }
 
     /// The status its call was refused with.

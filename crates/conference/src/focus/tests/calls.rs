@@ -323,7 +323,7 @@ fn a_caller_who_gives_up_at_once_leaves_nothing_behind() {
 
 fn offer_of(phone: &mut Phone) -> bytes::Bytes {
     let origin = Origin::new(5, phone.ports.addr);
-    cau_sip::sdp::offer(&phone.caps, &phone.ports, &origin, None).to_bytes().into()
+    cau_sip::sdp::offer(&phone.caps, &phone.ports, &origin, None).to_bytes()
 }
 
 #[test]

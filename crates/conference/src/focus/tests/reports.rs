@@ -100,7 +100,7 @@ fn figures_of_the_line_are_shown() {
         send: VideoOut { kind: VideoKind::Encoded, width: 640, height: 360, fps: 30.0 },
         loss: 0.01,
         loss_out: Some(0.02),
-        jitter_ms: 3.14,
+        jitter_ms: 3.25,
         rtt_ms: Some(40.0),
         rx_kbps: 1_200.4,
         tx_kbps: 900.0,
