@@ -78,7 +78,11 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
 }
 
 /// Middleware in front of everything that needs a sign-in.
-pub(crate) async fn require(Extracted(state): Extracted<State>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn require(
+    Extracted(state): Extracted<State>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     match check(&state, request.method(), request.headers()).await {
         Ok(signed_in) => {
             request.extensions_mut().insert(signed_in);

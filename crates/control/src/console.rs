@@ -20,7 +20,8 @@ pub(crate) async fn serve(uri: Uri, headers: HeaderMap) -> Response {
         path => path.trim_start_matches('/'),
     };
     let Some(file) = Assets::get(path) else {
-        return Problem::missing("Không có địa chỉ này trên máy chủ.", "There is nothing at this address.").into_response();
+        return Problem::missing("Không có địa chỉ này trên máy chủ.", "There is nothing at this address.")
+            .into_response();
     };
     let tag = etag(&file.metadata.sha256_hash());
     let mut response = if headers.get(header::IF_NONE_MATCH).is_some_and(|v| v.as_bytes() == tag.as_bytes()) {

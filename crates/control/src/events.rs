@@ -62,9 +62,7 @@ pub(crate) enum Read {
     /// The next events, oldest first; empty: nothing new.
     Events(Vec<Event>),
     /// The place is no longer (or not at all) in the ring: go on from the newest.
-    Gone {
-        newest: u64,
-    },
+    Gone { newest: u64 },
 }
 
 impl Events {
@@ -86,7 +84,12 @@ impl Events {
     }
 
     /// Tells everybody. `data` is serialised once.
-    pub fn publish(&self, kind: &'static str, conference: Option<ConferenceId>, data: &impl serde::Serialize) {
+    pub fn publish(
+        &self,
+        kind: &'static str,
+        conference: Option<ConferenceId>,
+        data: &impl serde::Serialize,
+    ) {
         let data = match serde_json::to_string(data) {
             Ok(text) => text.into(),
             Err(e) => return tracing::error!(error = %e, kind, "an event could not be written as JSON"),

@@ -17,13 +17,19 @@ pub(crate) async fn healthz() -> &'static str {
 pub(crate) async fn readyz(Extracted(state): Extracted<State>) -> Result<&'static str, Problem> {
     state.store.check().await?;
     if ask(state.focus.totals()).await?.draining {
-        return Err(Problem::unavailable("MCU đang dừng, không nhận cuộc gọi mới.", "The MCU is ending and takes no new calls."));
+        return Err(Problem::unavailable(
+            "MCU đang dừng, không nhận cuộc gọi mới.",
+            "The MCU is ending and takes no new calls.",
+        ));
     }
     Ok("ok\n")
 }
 
 /// Prometheus text. From this machine without sign-in; from elsewhere with a token.
-pub(crate) async fn metrics(Extracted(state): Extracted<State>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn metrics(
+    Extracted(state): Extracted<State>,
+    request: Request,
+) -> Result<Response, Problem> {
     // Without a known peer (tests, a listener without addresses) the sign-in is asked for.
     let local = auth::peer(&request).is_loopback();
     let signed_in = auth::check(&state, request.method(), request.headers());

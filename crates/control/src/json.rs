@@ -50,9 +50,8 @@ fn is_json(request: &Request) -> bool {
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.split(';').next())
         .map(|v| v.trim().to_ascii_lowercase());
-    essence.is_some_and(|e| {
-        e == "application/json" || (e.starts_with("application/") && e.ends_with("+json"))
-    })
+    essence
+        .is_some_and(|e| e == "application/json" || (e.starts_with("application/") && e.ends_with("+json")))
 }
 
 /// JSON text to a value; the problem names the field.
@@ -102,7 +101,11 @@ fn vietnamese(cause: &str) -> String {
 
 fn bad_json(what: &str, cause: &str) -> Problem {
     tracing::debug!(what, cause, "no JSON");
-    Problem::new(StatusCode::BAD_REQUEST, format!("Nội dung không phải JSON: {cause}."), format!("The body is not JSON: {cause}."))
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        format!("Nội dung không phải JSON: {cause}."),
+        format!("The body is not JSON: {cause}."),
+    )
 }
 
 /// A query string; 422 names what is wrong in it.
@@ -116,8 +119,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         AxumQuery::<T>::from_request_parts(parts, state).await.map(|q| Self(q.0)).map_err(|e| {
             let cause = e.body_text();
             let cause = cause.strip_prefix("Failed to deserialize query string: ").unwrap_or(&cause);
-            let field = cause.split(['`', ':']).nth(usize::from(cause.contains('`'))).unwrap_or("query");
-            Problem::invalid(field, format!("Tham số không hợp lệ: {cause}."), format!("Bad parameter: {cause}."))
+            let unknown = cause.split_once("unknown field `").and_then(|(_, rest)| rest.split('`').next());
+            let field = unknown.or(cause.split(':').next()).unwrap_or_default();
+            Problem::invalid(
+                field,
+                format!("Tham số không hợp lệ: {cause}."),
+                format!("Bad parameter: {cause}."),
+            )
         })
     }
 }
@@ -152,8 +160,13 @@ mod tests {
         assert!(refused(r#"{"room":1}"#).contains(r#"field: Some("room")"#));
         assert!(refused(r#"{}"#).contains(r#"field: Some("room")"#));
         assert!(refused(r#"{"room":"1","x":2}"#).contains(r#"field: Some("x")"#));
-        assert!(refused(r#"{"room":"1","seats":[{"seat":0},{"seat":-1}]}"#).contains(r#"field: Some("seats[1].seat")"#));
-        assert!(refused(r#"{"room":"1","seats":[{"seat":0,"y":1}]}"#).contains(r#"field: Some("seats[0].y")"#));
+        assert!(
+            refused(r#"{"room":"1","seats":[{"seat":0},{"seat":-1}]}"#)
+                .contains(r#"field: Some("seats[1].seat")"#)
+        );
+        assert!(
+            refused(r#"{"room":"1","seats":[{"seat":0,"y":1}]}"#).contains(r#"field: Some("seats[0].y")"#)
+        );
         assert!(refused(r#"{"room":"1","seats":[{}]}"#).contains(r#"field: Some("seats[0].seat")"#));
         for text in ["", "{", "{\"room\":\"1\"}x", "nope"] {
             assert!(refused(text).contains("400"), "{text}");

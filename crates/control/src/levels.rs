@@ -74,7 +74,8 @@ impl Levels {
             .filter(|(id, _)| only.is_none_or(|only| only == **id))
             .filter_map(|(id, of)| {
                 let new: Vec<&str> = of.values().filter(|e| e.version > *seen).map(|e| &*e.text).collect();
-                (!new.is_empty()).then(|| format!(r#"{{"conference":"{id}","participants":[{}]}}"#, new.join(",")))
+                (!new.is_empty())
+                    .then(|| format!(r#"{{"conference":"{id}","participants":[{}]}}"#, new.join(",")))
             })
             .collect();
         *seen = inner.version;

@@ -2,7 +2,10 @@
 //!
 //! [`router`] makes the whole of it out of a [`State`]; the server binds the listeners. What the focus tells comes in by
 //! [`Events::notice`]. JSON is known here and nowhere below.
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 mod api;
 pub mod auth;

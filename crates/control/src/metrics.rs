@@ -67,9 +67,16 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("full", t.refused_full),
         ("draining", t.refused_draining),
     ] {
-        out.push(Sample::new("cau_calls_refused_total", "Calls refused, by reason.", n as f64).label("reason", reason));
+        out.push(
+            Sample::new("cau_calls_refused_total", "Calls refused, by reason.", n as f64)
+                .label("reason", reason),
+        );
     }
-    out.push(Sample::new("cau_notices_lost_total", "Notices lost because nobody took them.", t.lost_notices as f64));
+    out.push(Sample::new(
+        "cau_notices_lost_total",
+        "Notices lost because nobody took them.",
+        t.lost_notices as f64,
+    ));
     let s = &t.sip;
     for (kind, n) in [
         ("request-in", s.requests),
@@ -79,7 +86,9 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("repeated-in", s.repeated),
         ("keep-alive-in", s.keep_alives),
     ] {
-        out.push(Sample::new("cau_sip_messages_total", "SIP messages, by kind.", n as f64).label("kind", kind));
+        out.push(
+            Sample::new("cau_sip_messages_total", "SIP messages, by kind.", n as f64).label("kind", kind),
+        );
     }
     for (reason, n) in [
         ("unreadable", s.unreadable),
@@ -93,8 +102,12 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("unsendable", s.unsendable),
     ] {
         out.push(
-            Sample::new("cau_sip_dropped_total", "SIP messages and connections dropped or refused, by reason.", n as f64)
-                .label("reason", reason),
+            Sample::new(
+                "cau_sip_dropped_total",
+                "SIP messages and connections dropped or refused, by reason.",
+                n as f64,
+            )
+            .label("reason", reason),
         );
     }
     let sum = |f: fn(&MixerTotals) -> u64| t.mixer.iter().map(f).sum::<u64>() as f64;
@@ -114,7 +127,10 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("unexpected", sum(|m| m.dropped_unexpected)),
         ("source", sum(|m| m.dropped_source)),
     ] {
-        out.push(Sample::new("cau_rtp_dropped_total", "RTP packets dropped, by reason.", n).label("reason", reason));
+        out.push(
+            Sample::new("cau_rtp_dropped_total", "RTP packets dropped, by reason.", n)
+                .label("reason", reason),
+        );
     }
     for (reason, n) in [
         ("decoder-behind", sum(|m| m.dropped_decode)),
@@ -124,7 +140,10 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("sound-tick", sum(|m| m.skipped_ticks)),
         ("codec-error", sum(|m| m.codec_errors)),
     ] {
-        out.push(Sample::new("cau_media_skipped_total", "Pictures and ticks left out, by reason.", n).label("reason", reason));
+        out.push(
+            Sample::new("cau_media_skipped_total", "Pictures and ticks left out, by reason.", n)
+                .label("reason", reason),
+        );
     }
     out
 }

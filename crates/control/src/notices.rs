@@ -48,7 +48,11 @@ impl Events {
                     Change::Left => "left",
                     Change::Changed | Change::Level => "changed",
                 };
-                self.publish("participant", Some(conference), &Told { conference, change: word, participant });
+                self.publish(
+                    "participant",
+                    Some(conference),
+                    &Told { conference, change: word, participant },
+                );
                 let p = participant;
                 match change {
                     Change::Joined => entry(
@@ -82,8 +86,7 @@ impl Events {
                 None
             }
             Body::Alarm { participant, code, words } => {
-                let detail =
-                    json!({ "conference": conference, "participant": participant, "code": code, "detail": words });
+                let detail = json!({ "conference": conference, "participant": participant, "code": code, "detail": words });
                 self.publish("alarm", conference, &detail);
                 entry("system", "alarm", detail)
             }

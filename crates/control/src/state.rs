@@ -1,8 +1,14 @@
 //! What the routes share.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use cau_conference::Handle;
+use cau_model::{ConferenceId, ParticipantId};
 use cau_store::{Journal, Store};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -40,21 +46,34 @@ pub struct State {
     pub(crate) figures: Figures,
     pub(crate) about: Arc<About>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) keep_alive: Duration,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) previews: Arc<Semaphore>,
+    /// Whose picture is the common one of a conference, and since when that is known; see `api::picture`.
+    pub(crate) common: Arc<std::sync::Mutex<HashMap<ConferenceId, (SystemTime, ParticipantId)>>>,
     /// One change of stored settings at a time: each is read, changed, stored and handed on as one.
     pub(crate) changing: Arc<Mutex<()>>,
 }
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("about", &self.about).field("events", &self.events).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("about", &self.about)
+            .field("events", &self.events)
+            .finish_non_exhaustive()
     }
 }
 
 impl State {
     /// The state of an API on this store, journal, focus and hub.
-    pub fn new(store: Store, journal: Journal, focus: Handle, events: Events, clock: Clock, about: About) -> Self {
+    pub fn new(
+        store: Store,
+        journal: Journal,
+        focus: Handle,
+        events: Events,
+        clock: Clock,
+        about: About,
+    ) -> Self {
         Self {
             store,
             journal,
@@ -64,8 +83,10 @@ impl State {
             figures: Arc::new(Vec::new),
             about: Arc::new(about),
             shutdown: CancellationToken::new(),
+            keep_alive: Duration::from_secs(15),
             streams: Arc::new(Semaphore::new(STREAMS)),
             previews: Arc::new(Semaphore::new(PREVIEWS)),
+            common: Arc::default(),
             changing: Arc::default(),
         }
     }
@@ -74,6 +95,13 @@ impl State {
     #[must_use]
     pub fn with_figures(mut self, figures: Figures) -> Self {
         self.figures = figures;
+        self
+    }
+
+    /// How often an event stream says that it is alive and the sign-in behind it is looked at again; 15 s by default.
+    #[must_use]
+    pub fn with_keep_alive(mut self, every: Duration) -> Self {
+        self.keep_alive = every;
         self
     }
 
@@ -87,7 +115,7 @@ impl State {
         &self,
         who: &str,
         what: &str,
-        conference: Option<cau_model::ConferenceId>,
+        conference: Option<ConferenceId>,
         detail: serde_json::Value,
     ) {
         self.journal.append(cau_store::Entry {

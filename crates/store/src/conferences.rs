@@ -41,7 +41,12 @@ impl Store {
         .await
         .map_err(|e| self.taken(e, settings))?;
         let at = time(millis(now));
-        Ok(Record { id: ConferenceId(id.cast_unsigned()), settings: settings.clone(), created_at: at, changed_at: at })
+        Ok(Record {
+            id: ConferenceId(id.cast_unsigned()),
+            settings: settings.clone(),
+            created_at: at,
+            changed_at: at,
+        })
     }
 
     /// Stores changed settings.

@@ -71,6 +71,8 @@ pub(crate) struct Inner {
     pub hasher: Hasher,
     /// Password hashing takes 20 MB and some 20 ms each: at most two at a time, so that guessing cannot take the machine.
     pub hashing: Semaphore,
+    /// Sign-ins being looked at or waiting for it.
+    pub sign_ins: Semaphore,
     pub guard: Mutex<Guard>,
     pub session_ttl: Duration,
     pub journal_keep: Duration,
@@ -94,6 +96,7 @@ impl Store {
             path,
             hasher: Hasher::default(),
             hashing: Semaphore::new(2),
+            sign_ins: Semaphore::new(64),
             guard: Mutex::new(Guard::new(options.lockout)),
             session_ttl: options.session_ttl,
             journal_keep: options.journal_keep,

@@ -95,7 +95,8 @@ impl Error {
             .and_then(|e| e.code())
             .and_then(|c| c.parse::<u32>().ok())
             .map(|c| c & 0xff);
-        let detail = || source.as_database_error().map_or_else(|| source.to_string(), |e| e.message().to_owned());
+        let detail =
+            || source.as_database_error().map_or_else(|| source.to_string(), |e| e.message().to_owned());
         match code {
             Some(CORRUPT | NOTADB) => Self::Corrupt { detail: detail(), path },
             Some(READONLY | FULL | CANTOPEN | IOERR) => Self::NotWritable { detail: detail(), path },

@@ -100,7 +100,9 @@ impl Guard {
         let forget = self.policy.forget;
         self.counts.retain(|_, c| !now.duration_since(c.last).is_ok_and(|d| d > forget));
         while self.counts.len() >= self.policy.entries.max(1) {
-            let Some(oldest) = self.counts.iter().min_by_key(|(_, c)| c.last).map(|(k, _)| k.clone()) else { return };
+            let Some(oldest) = self.counts.iter().min_by_key(|(_, c)| c.last).map(|(k, _)| k.clone()) else {
+                return;
+            };
             self.counts.remove(&oldest);
         }
     }

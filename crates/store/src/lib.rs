@@ -2,7 +2,10 @@
 //!
 //! One SQLite file, `<data dir>/cau.db`, in WAL mode. All SQL is in this crate, one file per noun, written with numbered
 //! parameters so that PostgreSQL can stand behind [`Store::open`] later. Nothing here reads the clock: callers give `now`.
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 mod conferences;
 mod db;

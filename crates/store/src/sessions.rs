@@ -49,6 +49,9 @@ pub enum SignInError {
         /// When the next try is looked at.
         until: SystemTime,
     },
+    /// More than 64 sign-ins wait to be looked at.
+    #[error("too many sign-ins at a time")]
+    Busy,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] Error),
@@ -58,7 +61,7 @@ impl Store {
     /// Checks name and password and makes a session. `from` is the address of whoever asks.
     ///
     /// # Errors
-    /// Wrong name or password, locked out, or the database fails.
+    /// Wrong name or password, locked out, too many at a time, or the database fails.
     pub async fn sign_in(
         &self,
         name: &str,
@@ -66,6 +69,7 @@ impl Store {
         from: IpAddr,
         now: SystemTime,
     ) -> Result<SignIn, SignInError> {
+        let _place = self.0.sign_ins.try_acquire().map_err(|_| SignInError::Busy)?;
         // One guess at a time is looked at per permit, and the lock is looked at behind it: parallel guesses do not slip by.
         let _permit = self.0.hashing.acquire().await;
         if let Some(until) = self.guard().locked(now, name, from) {
@@ -139,14 +143,16 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(|e| self.sql(e))?;
-        sqlx::query("INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)")
-            .bind(digest(&token))
-            .bind(user.id)
-            .bind(millis(now))
-            .bind(millis(expires_at))
-            .execute(&mut *tx)
-            .await
-            .map_err(|e| self.sql(e))?;
+        sqlx::query(
+            "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(digest(&token))
+        .bind(user.id)
+        .bind(millis(now))
+        .bind(millis(expires_at))
+        .execute(&mut *tx)
+        .await
+        .map_err(|e| self.sql(e))?;
         tx.commit().await.map_err(|e| self.sql(e))?;
         Ok(SignIn { token, session: Session { user, expires_at } })
     }

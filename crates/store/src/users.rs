@@ -85,7 +85,12 @@ impl Store {
     ///
     /// # Errors
     /// The password is weak, there is no such user, or the database fails.
-    pub async fn set_password(&self, name: &str, password: &str, now: SystemTime) -> Result<(), PasswordError> {
+    pub async fn set_password(
+        &self,
+        name: &str,
+        password: &str,
+        now: SystemTime,
+    ) -> Result<(), PasswordError> {
         let hash = self.hash(name, password).await?;
         let mut tx = self.0.pool.begin().await.map_err(|e| self.sql(e))?;
         let id: Option<i64> = sqlx::query_scalar(

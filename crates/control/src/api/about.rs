@@ -22,8 +22,11 @@ pub(crate) struct Machine {
 }
 
 /// What this machine is and how to dial in.
-#[utoipa::path(get, path = "/about", tag = "conferences", responses((status = 200, body = Machine), Unauthorized))]
-pub(crate) async fn about(Extracted(state): Extracted<State>, signed_in: SignedIn) -> Result<Answer<Machine>, Problem> {
+#[utoipa::path(get, path = "/about", operation_id = "about", tag = "conferences", responses((status = 200, body = Machine), Unauthorized))]
+pub(crate) async fn about(
+    Extracted(state): Extracted<State>,
+    signed_in: SignedIn,
+) -> Result<Answer<Machine>, Problem> {
     signed_in.may(Right::Watch)?;
     Ok(Answer(Machine { version: state.about.version.clone(), sip: state.about.sip.clone() }))
 }
@@ -57,8 +60,11 @@ pub(crate) struct Share {
 }
 
 /// The layouts there are, with the rectangles of their seats, for drawing them.
-#[utoipa::path(get, path = "/layouts", tag = "picture", params(Sites), responses((status = 200, body = Vec<Drawing>), Unauthorized, Unprocessable))]
-pub(crate) async fn layouts(signed_in: SignedIn, Query(query): Query<Sites>) -> Result<Answer<Vec<Drawing>>, Problem> {
+#[utoipa::path(get, path = "/layouts", operation_id = "layouts", tag = "picture", params(Sites), responses((status = 200, body = Vec<Drawing>), Unauthorized, Unprocessable))]
+pub(crate) async fn layouts(
+    signed_in: SignedIn,
+    Query(query): Query<Sites>,
+) -> Result<Answer<Vec<Drawing>>, Problem> {
     signed_in.may(Right::Watch)?;
     let sites = query.sites.unwrap_or(6);
     if !(1..=10_000).contains(&sites) {
@@ -69,8 +75,15 @@ pub(crate) async fn layouts(signed_in: SignedIn, Query(query): Query<Sites>) -> 
 
 /// From the fewest seats to the most, the equal ones after the others.
 fn kinds() -> impl Iterator<Item = Kind> {
-    let others =
-        [Kind::Full, Kind::Grid, Kind::SideBySide, Kind::OnePlus5, Kind::OnePlus7, Kind::TwoPlus8, Kind::OnePlus12];
+    let others = [
+        Kind::Full,
+        Kind::Grid,
+        Kind::SideBySide,
+        Kind::OnePlus5,
+        Kind::OnePlus7,
+        Kind::TwoPlus8,
+        Kind::OnePlus12,
+    ];
     let equal = (1..=5).flat_map(|rows| (1..=5).map(move |cols| Kind::Equal { cols, rows })).skip(1);
     others.into_iter().chain(equal)
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// All conferences, in order of their ids.
-#[utoipa::path(get, path = "/conferences", tag = "conferences", params(Page),
+#[utoipa::path(get, path = "/conferences", operation_id = "listConferences", tag = "conferences", params(Page),
     responses((status = 200, body = Vec<snapshot::Conference>, headers(("Link" = String, description = "The next page"))), Unauthorized, Unprocessable, Unavailable))]
 pub(crate) async fn list(
     Extracted(state): Extracted<State>,
@@ -31,7 +31,7 @@ pub(crate) async fn list(
 }
 
 /// Makes a conference; endpoints can dial its room at once.
-#[utoipa::path(post, path = "/conferences", tag = "conferences", request_body = body::Draft,
+#[utoipa::path(post, path = "/conferences", operation_id = "createConference", tag = "conferences", request_body = body::Draft,
     responses((status = 201, body = snapshot::Conference, headers(("Location" = String))), Unauthorized, Conflict, Unprocessable, Unavailable))]
 pub(crate) async fn create(
     Extracted(state): Extracted<State>,
@@ -56,12 +56,13 @@ pub(crate) async fn create(
         }
     })
     .await?;
-    let location = HeaderValue::try_from(format!("/api/v1/conferences/{}", made.id)).map_err(|e| Problem::internal(&e))?;
+    let location = HeaderValue::try_from(format!("/api/v1/conferences/{}", made.id))
+        .map_err(|e| Problem::internal(&e))?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Answer(made)).into_response())
 }
 
 /// One conference.
-#[utoipa::path(get, path = "/conferences/{id}", tag = "conferences", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/conferences/{id}", operation_id = "conference", tag = "conferences", params(("id" = String, Path)),
     responses((status = 200, body = snapshot::Conference), Unauthorized, NotFound, Unavailable))]
 pub(crate) async fn one(
     Extracted(state): Extracted<State>,
@@ -73,7 +74,7 @@ pub(crate) async fn one(
 }
 
 /// Changes settings; absent fields stay as they are, `null` takes away what may be absent.
-#[utoipa::path(patch, path = "/conferences/{id}", tag = "conferences", params(("id" = String, Path)), request_body = body::Patch,
+#[utoipa::path(patch, path = "/conferences/{id}", operation_id = "changeConference", tag = "conferences", params(("id" = String, Path)), request_body = body::Patch,
     responses((status = 200, body = snapshot::Conference), Unauthorized, NotFound, Conflict, Unprocessable, Unavailable))]
 pub(crate) async fn change(
     Extracted(state): Extracted<State>,
@@ -95,7 +96,7 @@ pub(crate) async fn change(
 }
 
 /// Ends a conference: BYE to all.
-#[utoipa::path(delete, path = "/conferences/{id}", tag = "conferences", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/conferences/{id}", operation_id = "endConference", tag = "conferences", params(("id" = String, Path)),
     responses((status = 204, description = "Ended"), Unauthorized, NotFound, Unavailable))]
 pub(crate) async fn end(
     Extracted(state): Extracted<State>,
@@ -112,7 +113,12 @@ pub(crate) async fn end(
             Err(e) => return Err(e.into()),
         }
         ask(state.focus.end(id)).await?;
-        state.note(signed_in.name(), "conference.deleted", Some(id), json!({ "room": conference.room, "name": conference.name }));
+        state.note(
+            signed_in.name(),
+            "conference.deleted",
+            Some(id),
+            json!({ "room": conference.room, "name": conference.name }),
+        );
         Ok(StatusCode::NO_CONTENT)
     })
     .await

@@ -84,7 +84,7 @@ macro_rules! problem_response {
         #[derive(utoipa::IntoResponses)]
         #[response(status = $status, description = $text, content_type = "application/problem+json")]
         #[allow(dead_code)]
-        pub(crate) struct $name(#[to_schema] Body9457);
+        pub(crate) struct $name(Body9457);
     };
 }
 problem_response!(
@@ -118,7 +118,9 @@ impl<S: Send + Sync> FromRequestParts<S> for InConference {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = axum::extract::Path::<std::collections::HashMap<String, String>>::from_request_parts(parts, state);
+        let path = axum::extract::Path::<std::collections::HashMap<String, String>>::from_request_parts(
+            parts, state,
+        );
         let path = path.await.map_err(|_| no_conference())?;
         path.get("id").and_then(|id| id.parse().ok()).map(Self).ok_or_else(no_conference)
     }
@@ -129,7 +131,9 @@ impl<S: Send + Sync> FromRequestParts<S> for OfParticipant {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let InConference(conference) = InConference::from_request_parts(parts, state).await?;
-        let path = axum::extract::Path::<std::collections::HashMap<String, String>>::from_request_parts(parts, state);
+        let path = axum::extract::Path::<std::collections::HashMap<String, String>>::from_request_parts(
+            parts, state,
+        );
         let path = path.await.map_err(|_| no_participant())?;
         let participant = path.get("pid").and_then(|id| id.parse().ok()).ok_or_else(no_participant)?;
         Ok(Self(conference, participant))

@@ -41,14 +41,21 @@ impl Page {
             return Err(Problem::invalid("limit", format!("Từ 1 đến {MOST}."), format!("1 to {MOST}.")));
         }
         let after = self.after.map(|text| text.parse::<K>()).transpose().map_err(|_| {
-            Problem::invalid("after", "Không phải mã của một mục trong danh sách.", "Not the id of an item of the list.")
+            Problem::invalid(
+                "after",
+                "Không phải mã của một mục trong danh sách.",
+                "Not the id of an item of the list.",
+            )
         })?;
         items.sort_by_key(&id);
         let start = after.map_or(0, |after| items.partition_point(|item| id(item) <= after));
         let mut items = items.split_off(start);
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|last| format!("<{path}?limit={limit}&after={}>; rel=\"next\"", id(last)));
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|last| format!("<{path}?limit={limit}&after={}>; rel=\"next\"", id(last)));
         let mut response = Answer(items).into_response();
         if let Some(link) = next.and_then(|link| HeaderValue::try_from(link).ok()) {
             response.headers_mut().insert(header::LINK, link);

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The participants of a conference, in order of joining; those who left stay for a while.
-#[utoipa::path(get, path = "/conferences/{id}/participants", tag = "participants", params(("id" = String, Path), Page),
+#[utoipa::path(get, path = "/conferences/{id}/participants", operation_id = "listParticipants", tag = "participants", params(("id" = String, Path), Page),
     responses((status = 200, body = Vec<snapshot::Participant>, headers(("Link" = String, description = "The next page"))), Unauthorized, NotFound, Unprocessable, Unavailable))]
 pub(crate) async fn list(
     Extracted(state): Extracted<State>,
@@ -34,7 +34,7 @@ pub(crate) async fn list(
 }
 
 /// One participant.
-#[utoipa::path(get, path = "/conferences/{id}/participants/{pid}", tag = "participants",
+#[utoipa::path(get, path = "/conferences/{id}/participants/{pid}", operation_id = "participant", tag = "participants",
     params(("id" = String, Path), ("pid" = String, Path)),
     responses((status = 200, body = snapshot::Participant), Unauthorized, NotFound, Unavailable))]
 pub(crate) async fn one(
@@ -47,7 +47,7 @@ pub(crate) async fn one(
 }
 
 /// Mutes, deafens, hides, renames, sets the volume of one participant.
-#[utoipa::path(patch, path = "/conferences/{id}/participants/{pid}", tag = "participants", request_body = body::Participant,
+#[utoipa::path(patch, path = "/conferences/{id}/participants/{pid}", operation_id = "patchParticipant", tag = "participants", request_body = body::Participant,
     params(("id" = String, Path), ("pid" = String, Path)),
     responses((status = 200, body = snapshot::Participant), Unauthorized, NotFound, Conflict, Unprocessable, Unavailable))]
 pub(crate) async fn patch(
@@ -70,7 +70,7 @@ pub(crate) async fn patch(
 }
 
 /// The same for all but the chair.
-#[utoipa::path(patch, path = "/conferences/{id}/participants", tag = "participants", request_body = body::Participant,
+#[utoipa::path(patch, path = "/conferences/{id}/participants", operation_id = "patchParticipants", tag = "participants", request_body = body::Participant,
     params(("id" = String, Path)),
     responses((status = 200, body = Vec<snapshot::Participant>, description = "Those it concerned"), Unauthorized, NotFound, Unprocessable, Unavailable))]
 pub(crate) async fn patch_all(
@@ -99,7 +99,7 @@ pub(crate) async fn patch_all(
 }
 
 /// Hangs up.
-#[utoipa::path(delete, path = "/conferences/{id}/participants/{pid}", tag = "participants",
+#[utoipa::path(delete, path = "/conferences/{id}/participants/{pid}", operation_id = "hangUp", tag = "participants",
     params(("id" = String, Path), ("pid" = String, Path)),
     responses((status = 204, description = "Hung up"), Unauthorized, NotFound, Conflict, Unavailable))]
 pub(crate) async fn hang_up(
@@ -110,7 +110,12 @@ pub(crate) async fn hang_up(
     signed_in.may(Right::Steer)?;
     whole(async move {
         ask(state.focus.hang_up(conference, participant)).await?;
-        state.note(signed_in.name(), "participant.hung-up", Some(conference), json!({ "participant": participant }));
+        state.note(
+            signed_in.name(),
+            "participant.hung-up",
+            Some(conference),
+            json!({ "participant": participant }),
+        );
         Ok(StatusCode::NO_CONTENT)
     })
     .await

@@ -1,5 +1,10 @@
 //! Layout, speaker and stills.
 
+use std::{
+    sync::PoisonError,
+    time::{Duration, SystemTime},
+};
+
 use axum::{
     Json as Answer,
     extract::State as Extracted,
@@ -27,7 +32,7 @@ use crate::{
 };
 
 /// Sets the layout of everybody, or, with `for`, of some. Seats not named are automatic.
-#[utoipa::path(put, path = "/conferences/{id}/layout", tag = "picture", request_body = body::Layout, params(("id" = String, Path)),
+#[utoipa::path(put, path = "/conferences/{id}/layout", operation_id = "setLayout", tag = "picture", request_body = body::Layout, params(("id" = String, Path)),
     responses((status = 200, body = snapshot::Conference), Unauthorized, NotFound, Conflict, Unprocessable, Unavailable))]
 pub(crate) async fn layout(
     Extracted(state): Extracted<State>,
@@ -47,7 +52,8 @@ pub(crate) async fn layout(
         } else {
             // The layout of everybody is a setting: it is there again after a restart.
             let old = ask(state.focus.settings(id)).await?;
-            let new = Settings { layout: wanted.kind, names: wanted.names.unwrap_or(old.names), ..old.clone() };
+            let new =
+                Settings { layout: wanted.kind, names: wanted.names.unwrap_or(old.names), ..old.clone() };
             stored(&state, id, &old, &new, told).await?
         };
         state.note(signed_in.name(), "layout.set", Some(id), note);
@@ -57,7 +63,7 @@ pub(crate) async fn layout(
 }
 
 /// Names the speaker; `null` gives it back to the voice.
-#[utoipa::path(put, path = "/conferences/{id}/speaker", tag = "picture", request_body = body::Speaker, params(("id" = String, Path)),
+#[utoipa::path(put, path = "/conferences/{id}/speaker", operation_id = "setSpeaker", tag = "picture", request_body = body::Speaker, params(("id" = String, Path)),
     responses((status = 200, body = snapshot::Conference), Unauthorized, NotFound, Conflict, Unprocessable, Unavailable))]
 pub(crate) async fn speaker(
     Extracted(state): Extracted<State>,
@@ -100,7 +106,7 @@ pub(crate) enum What {
 }
 
 /// A still, as JPEG.
-#[utoipa::path(get, path = "/conferences/{id}/preview.jpg", tag = "picture", params(("id" = String, Path), Still),
+#[utoipa::path(get, path = "/conferences/{id}/preview.jpg", operation_id = "preview", tag = "picture", params(("id" = String, Path), Still),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>, description = "The still"), Unauthorized,
         (status = 404, description = "No such conference or participant, or no picture within a second", content_type = "application/problem+json", body = crate::problem::Body9457),
         Unprocessable, Unavailable))]
@@ -125,23 +131,41 @@ pub(crate) async fn preview(
             ));
         }
     };
-    let jpeg = ask(state.focus.preview(id, whose, seen)).await?.ok_or_else(no_picture)?;
+    let jpeg = ask(state.focus.preview(id, whose, seen)).await.and_then(|still| still.ok_or_else(no_picture));
+    if jpeg.is_err() {
+        // Whoever it was has left, perhaps: look anew next time.
+        state.common.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+    let jpeg = jpeg?;
     let mut response = jpeg.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
     Ok(response)
 }
 
 /// Somebody who sees the conference's own layout; not the speaker while there is another, who may see something else.
+/// Looked up once a second for all consoles together: each of them asks for several stills a second, and the list of a
+/// large meeting is long.
 async fn common_viewer(state: &State, id: ConferenceId) -> Result<ParticipantId, Problem> {
+    const FOR: Duration = Duration::from_secs(1);
+    let now = (state.clock)();
+    let fresh = |since: SystemTime| now.duration_since(since).is_ok_and(|age| age < FOR);
+    let known = || state.common.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, viewer)) = known().get(&id).filter(|(since, _)| fresh(*since)) {
+        return Ok(*viewer);
+    }
     let conference = ask(state.focus.conference(id)).await?;
     let participants = ask(state.focus.participants(id)).await?;
     let own_layout = |p: ParticipantId| conference.layouts.iter().any(|scope| scope.viewers.contains(&p));
-    participants
+    let viewer = participants
         .iter()
         .filter(|p| p.state.present() && p.send.video != snapshot::SendVideo::None && !own_layout(p.id))
         .min_by_key(|p| (Some(p.id) == conference.speaker, p.id))
         .map(|p| p.id)
-        .ok_or_else(no_picture)
+        .ok_or_else(no_picture)?;
+    let mut known = known();
+    known.retain(|_, (since, _)| fresh(*since));
+    known.insert(id, (now, viewer));
+    Ok(viewer)
 }
 
 fn no_picture() -> Problem {

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 use utoipa::ToSchema;
 
-use super::{Unauthorized, Unprocessable};
+use super::{Unauthorized, Unavailable, Unprocessable};
 use crate::{
     Problem, State,
     auth::{Secure, SignedIn, set_cookie},
@@ -59,8 +59,8 @@ pub(crate) struct Current {
 ///
 /// Also sets the console's cookie (HttpOnly, SameSite=Strict). After five wrong passwords for a user from an address the
 /// next try is refused (429, Retry-After) for 30 s, doubled by each further one up to 15 min.
-#[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = Credentials, security(()),
-    responses((status = 201, body = Created), Unauthorized, Unprocessable,
+#[utoipa::path(post, path = "/sessions", operation_id = "signIn", tag = "sessions", request_body = Credentials, security(()),
+    responses((status = 201, body = Created), Unauthorized, Unprocessable, Unavailable,
         (status = 429, description = "Too many wrong passwords", content_type = "application/problem+json", body = crate::problem::Body9457)))]
 pub(crate) async fn sign_in(
     Extracted(state): Extracted<State>,
@@ -76,8 +76,10 @@ pub(crate) async fn sign_in(
     let signed = match state.store.sign_in(&body.username, &body.password, from, now).await {
         Ok(signed) => signed,
         Err(e) => {
-            let what = if matches!(e, SignInError::Locked { .. }) { "session.locked" } else { "session.refused" };
-            state.note(&body.username, what, None, serde_json::json!({ "from": from }));
+            // Only guesses that cost the guesser something: others could fill the journal.
+            if matches!(e, SignInError::Wrong) {
+                state.note(&body.username, "session.refused", None, serde_json::json!({ "from": from }));
+            }
             return Err(refused(e, now));
         }
     };
@@ -90,14 +92,14 @@ pub(crate) async fn sign_in(
 }
 
 /// Who is signed in, and until when.
-#[utoipa::path(get, path = "/sessions/current", tag = "sessions", responses((status = 200, body = Current), Unauthorized))]
+#[utoipa::path(get, path = "/sessions/current", operation_id = "currentSession", tag = "sessions", responses((status = 200, body = Current), Unauthorized))]
 pub(crate) async fn current(SignedIn { session, .. }: SignedIn) -> Answer<Current> {
     let Session { user, expires_at } = session;
     Answer(Current { username: user.name, expires_at: rfc3339(expires_at), role: user.role.as_str() })
 }
 
 /// Signs out: the token stops working at once, its event streams end.
-#[utoipa::path(delete, path = "/sessions/current", tag = "sessions", responses((status = 204, description = "Signed out"), Unauthorized))]
+#[utoipa::path(delete, path = "/sessions/current", operation_id = "signOut", tag = "sessions", responses((status = 204, description = "Signed out"), Unauthorized))]
 pub(crate) async fn sign_out(
     Extracted(state): Extracted<State>,
     secure: Option<Extension<Secure>>,
@@ -122,6 +124,10 @@ fn refused(e: SignInError, now: SystemTime) -> Problem {
             )
             .header(header::RETRY_AFTER, seconds)
         }
+        SignInError::Busy => Problem::unavailable(
+            "Quá nhiều người đang đăng nhập cùng lúc; hãy thử lại.",
+            "Too many sign-ins at a time; try again.",
+        ),
         SignInError::Store(e) => e.into(),
     }
 }

@@ -27,8 +27,6 @@ use crate::{
     json::Query,
 };
 
-/// How often an idle stream says that it is alive and the sign-in behind it is looked at again.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often sound levels are told.
 const LOOK: Duration = Duration::from_millis(500);
 /// Events taken out of the ring at a time.
@@ -49,7 +47,7 @@ pub(crate) struct Filter {
 /// `conference` and `participant` carry the object as the API shows it, `{"conference","id","removed":true}` when it is
 /// gone; `level` carries sound levels, up to some per second; `operation`, `alarm` as they come. `Last-Event-ID` resumes without a gap,
 /// or an event `reset` says that it was too long ago.
-#[utoipa::path(get, path = "/events", tag = "events", params(Filter, ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event seen")),
+#[utoipa::path(get, path = "/events", operation_id = "events", tag = "events", params(Filter, ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event seen")),
     responses((status = 200, description = "The stream", content_type = "text/event-stream", body = String), super::Unauthorized, super::Unprocessable, super::Unavailable))]
 pub(crate) async fn events(
     Extracted(state): Extracted<State>,
@@ -59,7 +57,11 @@ pub(crate) async fn events(
 ) -> Result<Response, Problem> {
     signed_in.may(Right::Watch)?;
     let only = filter.conference.map(|id| id.parse::<ConferenceId>()).transpose().map_err(|_| {
-        Problem::invalid("conference", "Không phải mã phiên họp (dạng c1f).", "Not the id of a conference (such as c1f).")
+        Problem::invalid(
+            "conference",
+            "Không phải mã phiên họp (dạng c1f).",
+            "Not the id of a conference (such as c1f).",
+        )
     })?;
     let permit = state.streams.clone().try_acquire_owned().map_err(|_| {
         Problem::unavailable("Đã có quá nhiều luồng sự kiện đang mở.", "Too many event streams are open.")
@@ -72,7 +74,7 @@ pub(crate) async fn events(
             _ => (state.events.newest(), true),
         },
     };
-    let mut alive = tokio::time::interval(KEEP_ALIVE);
+    let mut alive = tokio::time::interval(state.keep_alive);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     alive.reset();
     let mut look = tokio::time::interval(LOOK);
@@ -122,7 +124,8 @@ struct Reader {
 impl Reader {
     async fn next(&mut self) -> Option<Frame> {
         if let Some(reset) = self.start.take() {
-            let frame = if reset { self.reset() } else { Frame::default().id(self.state.events.id(self.after)) };
+            let frame =
+                if reset { self.reset() } else { Frame::default().id(self.state.events.id(self.after)) };
             return Some(frame.retry(Duration::from_secs(1)));
         }
         loop {
@@ -137,7 +140,8 @@ impl Reader {
                     let only = self.only;
                     let wanted = |e: &Event| only.is_none() || e.conference.is_none() || e.conference == only;
                     let hub = &self.state.events;
-                    let frame = |e: &Event| Frame::default().id(hub.id(e.number)).event(e.kind).data(&*e.data);
+                    let frame =
+                        |e: &Event| Frame::default().id(hub.id(e.number)).event(e.kind).data(&*e.data);
                     self.pending = events.iter().filter(|e| wanted(e)).map(frame).collect();
                 }
                 Read::Events(_) => {

@@ -1,0 +1,96 @@
+// Words of the console, Vietnamese first. t() looks up, numbers and times follow the language.
+
+const words = {
+  vi: {
+    tagline: "Điều khiển phiên họp trực tuyến", username: "Tên đăng nhập", password: "Mật khẩu", signIn: "Đăng nhập", signOut: "Đăng xuất",
+    language: "Ngôn ngữ", conferences: "Các phiên họp", newConference: "Tạo phiên họp", noConference: "Chưa có phiên họp nào",
+    noConferenceHint: "Tạo một phiên họp để các điểm cầu gọi vào.", room: "Phòng (số hoặc tên để gọi vào)", conferenceName: "Tên phiên họp",
+    joinMuted: "Tắt tiếng điểm cầu khi vào họp", cancel: "Hủy", create: "Tạo", endConference: "Kết thúc",
+    endTitle: "Kết thúc phiên họp?", endText: "“{name}”: mọi cuộc gọi sẽ bị ngắt và phòng không còn gọi vào được.",
+    roomChip: "Phòng {room}", connectedChip: "{n} điểm cầu", live: "Trực tiếp", offline: "Mất kết nối, đang nối lại…",
+    common: "Hình chung", commonAlt: "Hình chung của phiên họp", sentBy: "{name} gửi lên", seenBy: "{name} nhìn thấy", sent: "Gửi lên", seen: "Nhìn thấy",
+    pictureOf: "Xem hình nào", backToCommon: "Về hình chung", noPicture: "Chưa có hình", nobodyYet: "Chưa có điểm cầu nào trong phiên họp",
+    layout: "Bố cục", more: "Thêm bố cục…", fewer: "Thu gọn", speaker: "Điểm phát biểu", byVoice: "Tự động theo tiếng nói",
+    speakerNow: "Đang phát biểu: {name}", speakerNone: "Chưa ai phát biểu", speakerNamed: "Do người điều hành chọn",
+    names: "Tên trên hình", namesAuto: "Tự động", namesOn: "Hiện", namesOff: "Ẩn", namesHint: "Tự động: ẩn khi một điểm cầu chiếm cả hình.",
+    sites: "Điểm cầu", muteAll: "Tắt tiếng tất cả", unmuteAll: "Bật tiếng tất cả", find: "Tìm điểm cầu", order: "Thứ tự", orderName: "Theo tên", orderJoined: "Theo lúc vào",
+    noSites: "Chưa có điểm cầu nào. Hãy gọi vào theo địa chỉ bên dưới.", nothingFound: "Không tìm thấy điểm cầu nào.", left: "Đã rời ({n})",
+    mute: "Tắt tiếng {name}", unmute: "Bật tiếng {name}", hide: "Ẩn hình {name}", show: "Hiện hình {name}", makeSpeaker: "Chọn {name} làm điểm phát biểu",
+    releaseSpeaker: "Trả quyền chọn cho tiếng nói", hangUp: "Ngắt {name}", hangUpTitle: "Ngắt điểm cầu?", hangUpText: "“{name}” sẽ rời phiên họp. Điểm cầu có thể gọi lại.", hangUpOk: "Ngắt",
+    chair: "Chủ tọa", isSpeaker: "Phát biểu", muted: "Tắt tiếng", hidden: "Ẩn hình", lossTitle: "Tỷ lệ mất gói", loss: "mất gói {n}", soundOnly: "chỉ có tiếng", noMedia: "chưa có tiếng và hình", look: "Xem hình của {name}",
+    calling: "Đang gọi", ringing: "Đổ chuông", reconnecting: "Đang nối lại",
+    dialIn: "Gọi vào", dialHint: "Trong Linphone hoặc thiết bị hội nghị, gọi địa chỉ này bằng video.", copy: "Sao chép", copied: "Đã sao chép",
+    happened: "Diễn biến", joined: "{name} vào họp", hasLeft: "{name} rời họp", hasLeftWhy: "{name} rời họp: {why}", refused: "Từ chối cuộc gọi của {from}: {why}",
+    failed: "Không thực hiện được", unreachable: "Không liên lạc được với máy chủ.", signedOut: "Phiên đăng nhập đã hết hạn, hãy đăng nhập lại.",
+    mutedAll: "Đã tắt tiếng {n} điểm cầu", unmutedAll: "Đã bật tiếng {n} điểm cầu", created: "Đã tạo phiên họp phòng {room}", seats: "{n} ô",
+    layoutNames: { full: "Toàn hình", grid: "Lưới đều", "side-by-side": "Song song" },
+  },
+  en: {
+    tagline: "Video conference control", username: "User name", password: "Password", signIn: "Sign in", signOut: "Sign out",
+    language: "Language", conferences: "Conferences", newConference: "New conference", noConference: "No conference yet",
+    noConferenceHint: "Make a conference for sites to dial into.", room: "Room (number or word to dial)", conferenceName: "Name of the conference",
+    joinMuted: "Sites join muted", cancel: "Cancel", create: "Create", endConference: "End",
+    endTitle: "End the conference?", endText: "“{name}”: every call is hung up and the room can no longer be dialled.",
+    roomChip: "Room {room}", connectedChip: "{n} sites", live: "Live", offline: "Connection lost, reconnecting…",
+    common: "Common picture", commonAlt: "The common picture of the conference", sentBy: "Sent by {name}", seenBy: "Seen by {name}", sent: "Sends", seen: "Sees",
+    pictureOf: "Which picture", backToCommon: "Common picture", noPicture: "No picture yet", nobodyYet: "Nobody is in the conference yet",
+    layout: "Layout", more: "More layouts…", fewer: "Fewer", speaker: "Speaker", byVoice: "Automatic, by voice",
+    speakerNow: "Speaking: {name}", speakerNone: "Nobody has spoken yet", speakerNamed: "Chosen by the operator",
+    names: "Names on the picture", namesAuto: "Automatic", namesOn: "On", namesOff: "Off", namesHint: "Automatic: off while one site fills the picture.",
+    sites: "Sites", muteAll: "Mute all", unmuteAll: "Unmute all", find: "Find a site", order: "Order", orderName: "By name", orderJoined: "By arrival",
+    noSites: "No site yet. Dial in at the address below.", nothingFound: "No site found.", left: "Have left ({n})",
+    mute: "Mute {name}", unmute: "Unmute {name}", hide: "Hide the picture of {name}", show: "Show the picture of {name}", makeSpeaker: "Make {name} the speaker",
+    releaseSpeaker: "Let the voice choose again", hangUp: "Hang up {name}", hangUpTitle: "Hang up?", hangUpText: "“{name}” leaves the conference. The site may dial in again.", hangUpOk: "Hang up",
+    chair: "Chair", isSpeaker: "Speaker", muted: "Muted", hidden: "Hidden", lossTitle: "Packet loss", loss: "loss {n}", soundOnly: "sound only", noMedia: "no sound or picture yet", look: "Look at {name}",
+    calling: "Calling", ringing: "Ringing", reconnecting: "Reconnecting",
+    dialIn: "Dial in", dialHint: "In Linphone or on a conference device, call this address with video.", copy: "Copy", copied: "Copied",
+    happened: "What happened", joined: "{name} joined", hasLeft: "{name} left", hasLeftWhy: "{name} left: {why}", refused: "Call from {from} refused: {why}",
+    failed: "Not done", unreachable: "The server cannot be reached.", signedOut: "The session has expired, please sign in again.",
+    mutedAll: "{n} sites muted", unmutedAll: "{n} sites unmuted", created: "Conference of room {room} made", seats: "{n} seats",
+    layoutNames: { full: "Full screen", grid: "Grid", "side-by-side": "Side by side" },
+  },
+};
+
+const KEY = "cau.language";
+let language = read() === "en" ? "en" : "vi";
+const collator = new Intl.Collator("vi", { numeric: true, sensitivity: "base" });
+
+function read() {
+  try { return localStorage.getItem(KEY); } catch { return null; }
+}
+
+export const lang = () => language;
+
+export function setLanguage(next) {
+  language = next === "en" ? "en" : "vi";
+  try { localStorage.setItem(KEY, language); } catch { /* private window: for this visit only */ }
+  document.documentElement.lang = language;
+}
+
+/** The words of `key` with {holes} filled in. */
+export function t(key, holes = {}) {
+  const text = words[language][key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (_, hole) => holes[hole] ?? "");
+}
+
+export const layoutName = (kind) => words[language].layoutNames[kind] ?? kind.replace("x", " × ").replace("+", " + ");
+
+/** Vietnamese alphabetical order, whatever the language of the page: the names are Vietnamese. */
+export const compare = (a, b) => collator.compare(a, b);
+
+/** Text without accents and case, for finding `hoa phu` in “Hòa Phú”. */
+export const plain = (s) => s.normalize("NFD").replace(/\p{M}/gu, "").replace(/[đĐ]/g, "d").toLowerCase();
+
+export const number = (n, digits = 0) => new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(n);
+export const percent = (n) => new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: n < 0.1 ? 1 : 0 }).format(n);
+export const clock = (d) => new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }).format(d);
+
+/** Fills every element that names its words: data-t text, data-label, data-title, data-placeholder. */
+export function translate(root = document) {
+  document.documentElement.lang = language;
+  for (const e of root.querySelectorAll("[data-t]")) e.textContent = t(e.dataset.t);
+  for (const e of root.querySelectorAll("[data-label]")) e.setAttribute("aria-label", t(e.dataset.label));
+  for (const e of root.querySelectorAll("[data-title]")) e.title = t(e.dataset.title);
+  for (const e of root.querySelectorAll("[data-placeholder]")) e.placeholder = t(e.dataset.placeholder);
+  for (const e of root.querySelectorAll("[data-language]")) e.setAttribute("aria-pressed", String(e.dataset.language === language));
+}

@@ -1,0 +1,69 @@
+// Layouts as little drawings of their real rectangles.
+import { get } from "./api.js";
+import { $, h, s, text } from "./dom.js";
+import { layoutName, number, t } from "./i18n.js";
+
+/** Always in sight; the others behind “more”. */
+const FIRST = ["full", "grid", "side-by-side", "1+5", "1+7", "2+8", "1+12", "2x2", "3x3", "4x4"];
+
+let drawings = [];
+let drawnFor = 0;
+let more = false;
+let choose;
+
+export function useLayouts(chosen) {
+  choose = chosen;
+  $("more-layouts").addEventListener("click", () => { more = !more; renderLayouts(); });
+}
+
+/** Gets the drawings for that many sites (the grid depends on it) and shows which is on. */
+export async function showLayouts(conference, sites) {
+  const wanted = Math.max(1, Math.min(sites, 64));
+  if (wanted !== drawnFor) {
+    drawnFor = wanted;
+    drawings = await get(`/layouts?sites=${wanted}`);
+    $("layouts").replaceChildren();
+  }
+  renderLayouts(conference);
+}
+
+let current = null;
+function renderLayouts(conference) {
+  if (conference) current = conference.layout;
+  const button = $("more-layouts");
+  button.textContent = t(more ? "fewer" : "more");
+  button.setAttribute("aria-expanded", String(more));
+  const shown = drawings.filter((d) => more || FIRST.includes(d.layout) || d.layout === current);
+  shown.sort((a, b) => rank(a) - rank(b));
+  const box = $("layouts");
+  const key = shown.map((d) => d.layout).join();
+  if (box.dataset.key !== key || !box.children.length) {
+    box.dataset.key = key;
+    box.replaceChildren(...shown.map((d) =>
+      h("button", { type: "button", class: "layout", dataset: { layout: d.layout }, onclick: () => choose(d.layout) }, draw(d), h("span", {}))));
+  }
+  for (const e of box.children) {
+    const name = layoutName(e.dataset.layout);
+    const seats = drawings.find((d) => d.layout === e.dataset.layout)?.seats.length ?? 0;
+    text(e.lastChild, name);
+    e.title = `${name} – ${t("seats", { n: number(seats) })}`;
+    e.setAttribute("aria-pressed", String(e.dataset.layout === current));
+  }
+  text($("layout-now"), current ? layoutName(current) : "");
+}
+
+const rank = (d) => {
+  const at = FIRST.indexOf(d.layout);
+  return at < 0 ? FIRST.length + d.seats.length : at;
+};
+
+function draw({ seats }) {
+  const [w, hgt, gap] = [64, 36, seats.length > 20 ? 0.7 : 1.1];
+  const svg = s("svg", { viewBox: `0 0 ${w} ${hgt}`, "aria-hidden": "true" });
+  seats.forEach((r, i) => svg.append(s("rect", {
+    x: (r.x * w + gap / 2).toFixed(2), y: (r.y * hgt + gap / 2).toFixed(2),
+    width: Math.max(0.5, r.w * w - gap).toFixed(2), height: Math.max(0.5, r.h * hgt - gap).toFixed(2),
+    rx: 1, class: r.w > seats[seats.length - 1].w * 1.2 || (i === 0 && seats.length === 1) ? "large" : "small",
+  })));
+  return svg;
+}
