@@ -169,4 +169,58 @@ mod tests {
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job.run(now))).is_err());
         assert!(!task.is_busy());
     }
+
+    #[derive(Default)]
+    struct Alone {
+        inside: std::sync::atomic::AtomicBool,
+        wanted: AtomicUsize,
+        seen: AtomicUsize,
+    }
+
+    impl Work for Alone {
+        fn work(&self, _: Instant) -> bool {
+            assert!(!self.inside.swap(true, Ordering::SeqCst), "two threads at once");
+            self.seen.store(self.wanted.load(Ordering::SeqCst), Ordering::SeqCst);
+            self.inside.store(false, Ordering::SeqCst);
+            false
+        }
+    }
+
+    #[test]
+    fn asked_from_many_threads_it_runs_alone_and_never_misses_the_last_request() {
+        let (jobs, inbox) = crossbeam_channel::unbounded::<Arc<dyn Job>>();
+        let spawner: Spawner = Arc::new(move |job| jobs.send(job).unwrap());
+        let task = Task::new(&spawner, Alone::default());
+        drop(spawner);
+        #[expect(clippy::disallowed_methods, reason = "any time will do")]
+        let now = Instant::now();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::SeqCst) || !inbox.is_empty() {
+                        if let Ok(job) = inbox.try_recv() {
+                            job.run(now);
+                        }
+                    }
+                });
+            }
+            let askers: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        for _ in 0..20_000 {
+                            task.wanted.fetch_add(1, Ordering::SeqCst);
+                            task.schedule();
+                        }
+                    })
+                })
+                .collect();
+            askers.into_iter().for_each(|a| a.join().unwrap());
+            while task.is_busy() {
+                std::hint::spin_loop();
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        assert_eq!(task.seen.load(Ordering::SeqCst), 60_000);
+    }
 }

@@ -1,6 +1,6 @@
 //! What a leg hears itself say: jitter buffer, decoder, and exactly 20 ms per tick.
 
-use std::{collections::VecDeque, time::Instant};
+use std::time::Instant;
 
 use cau_codec::audio::{self, Codec, Decode};
 use cau_rtp::{
@@ -25,8 +25,8 @@ pub struct Playout {
     buffer: jitter::Audio,
     /// The decoder in use, with its payload type.
     decoder: Option<(u8, Box<dyn Decode>)>,
-    samples: VecDeque<i16>,
-    scratch: Vec<i16>,
+    /// Decoded and not yet taken.
+    samples: Vec<i16>,
     noise: Noise,
     errors: u64,
 }
@@ -40,8 +40,7 @@ impl Playout {
             formats: leg.pt_recv.clone(),
             buffer: jitter::Audio::new(jitter::Config::new(formats.chain(noise))),
             decoder: None,
-            samples: VecDeque::with_capacity(DECODED),
-            scratch: Vec::new(),
+            samples: Vec::new(),
             noise: Noise::default(),
             errors: 0,
         }
@@ -88,45 +87,44 @@ impl Playout {
         }
         // What the pieces before have left over is sound, too.
         sound |= self.samples.len() > FRAME;
-        while self.samples.len() > DECODED {
-            self.samples.pop_front();
-        }
+        let surplus = self.samples.len().saturating_sub(DECODED);
+        self.samples.drain(..surplus);
         if self.samples.is_empty() {
             return false;
         }
-        for sample in frame.iter_mut() {
-            *sample = f32::from(self.samples.pop_front().unwrap_or(0)) / 32_768.0;
+        let count = self.samples.len().min(FRAME);
+        for (to, from) in frame.iter_mut().zip(&self.samples) {
+            *to = f32::from(*from) / 32_768.0;
         }
+        frame.iter_mut().skip(count).for_each(|s| *s = 0.0);
+        self.samples.drain(..count);
         sound
     }
 
     /// Decodes one piece behind what is there; true when there was something to hear.
     fn play(&mut self, piece: Pull) -> bool {
-        self.scratch.clear();
-        let sound = match piece {
+        match piece {
             Pull::Packet(packet) => self.decode(&packet),
             Pull::Lost { duration, next } => {
                 let count = samples(duration);
                 match (&mut self.decoder, next) {
                     (Some((pt, decoder)), Some(next)) if next.pt == *pt => {
-                        decoder.recover(&next.payload, count, &mut self.scratch);
+                        decoder.recover(&next.payload, count, &mut self.samples);
                     }
-                    (Some((_, decoder)), _) => decoder.conceal(count, &mut self.scratch),
-                    (None, _) => self.scratch.resize(count, 0),
+                    (Some((_, decoder)), _) => decoder.conceal(count, &mut self.samples),
+                    (None, _) => silence(count, &mut self.samples),
                 }
                 true
             }
             Pull::Silence { duration, noise } => {
                 let count = samples(duration);
                 match noise {
-                    Some(level) => self.noise.make(level, count, &mut self.scratch),
-                    None => self.scratch.resize(count, 0),
+                    Some(level) => self.noise.make(level, count, &mut self.samples),
+                    None => silence(count, &mut self.samples),
                 }
                 noise.is_some()
             }
-        };
-        self.samples.extend(self.scratch.iter().copied());
-        sound
+        }
     }
 
     fn decode(&mut self, packet: &Packet) -> bool {
@@ -142,13 +140,16 @@ impl Playout {
             }
         }
         let Some((_, decoder)) = &mut self.decoder else { return false };
-        if decoder.decode(&packet.payload, &mut self.scratch).is_err() {
+        if decoder.decode(&packet.payload, &mut self.samples).is_err() {
             self.errors += 1;
-            self.scratch.clear();
-            decoder.conceal(FRAME, &mut self.scratch);
+            decoder.conceal(FRAME, &mut self.samples);
         }
         true
     }
+}
+
+fn silence(count: usize, out: &mut Vec<i16>) {
+    out.resize(out.len() + count, 0);
 }
 
 fn samples(duration: std::time::Duration) -> usize {
