@@ -1,4 +1,7 @@
 //! Rebuilds when a migration is added.
-fn main() {
-    println!("cargo:rerun-if-changed=migrations");
+
+use std::io::Write;
+
+fn main() -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "cargo:rerun-if-changed=migrations")
 }

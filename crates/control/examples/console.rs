@@ -1,5 +1,5 @@
-//! The console with a meeting in it that is only played: `cargo run -p cau-control --example console [PORT]` serves it on
-//! 127.0.0.1, user `admin`, password `Cau-Long-Bien-1902`. For working on the page; calls and media are not behind it.
+//! The console with a meeting in it that is only played: `cargo run -p cau-control --example console [PORT [SITES]]` serves it
+//! on 127.0.0.1, user `admin`, password `Cau-Long-Bien-1902`. For working on the page; calls and media are not behind it.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -30,13 +30,15 @@ const SITES: [&str; 9] = [
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |p| p.parse())?;
-    tokio::runtime::Runtime::new()?.block_on(serve(port))
+    let more = std::env::args().nth(2).map_or(Ok(0), |n| n.parse())?;
+    tokio::runtime::Runtime::new()?.block_on(serve(port, more))
 }
 
-async fn serve(port: u16) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(port: u16, more: usize) -> Result<(), Box<dyn std::error::Error>> {
     let api = Api::new().await;
-    let (path, sites) = api.meeting(&SITES).await;
+    let (path, mut sites) = api.meeting(&SITES).await;
     let id = path.rsplit('/').next().unwrap_or_default().to_owned();
+    sites.extend((0..more).map(|n| api.focus.join(&id, &format!("Xã thứ {n}"))));
     api.patch(&path, json!({ "name": "Giao ban trực tuyến tháng 11", "chair": sites[0], "layout": "1+5" }))
         .await;
     api.post("/api/v1/conferences", json!({ "room": "8001", "name": "Tập huấn phòng chống thiên tai" }))

@@ -2,7 +2,8 @@
 //!
 //! Live commands and events go through [`Journal`], a bounded queue in front of the database, so that nobody waits for the
 //! disk. When the queue is full (the disk stands still) the newest entry is dropped and counted, and how many were lost is
-//! itself written to the journal as soon as there is room again.
+//! itself written to the journal as soon as there is room again. What is older than the retention is dropped with the first
+//! entry of each day.
 
 use std::{
     sync::{
@@ -173,6 +174,7 @@ fn row_of(r: &sqlx::sqlite::SqliteRow) -> Result<Row, sqlx::Error> {
 async fn write_all(store: Store, mut input: mpsc::Receiver<Item>, lost: Arc<AtomicU64>) {
     let mut items = Vec::with_capacity(BATCH);
     let mut told = 0;
+    let mut pruned = None;
     while input.recv_many(&mut items, BATCH).await > 0 {
         let mut entries = Vec::with_capacity(items.len() + 1);
         let mut waiting = Vec::new();
@@ -196,7 +198,21 @@ async fn write_all(store: Store, mut input: mpsc::Receiver<Item>, lost: Arc<Atom
         }
         if !entries.is_empty() {
             match store.write_entries(&entries).await {
-                Ok(()) => told = gone,
+                Ok(()) => {
+                    told = gone;
+                    let newest = entries.iter().map(|e| e.at).max();
+                    let day = newest.map(|at| millis(at) / 86_400_000);
+                    if let Some(at) = newest.filter(|_| day != pruned) {
+                        pruned = day;
+                        match store.prune_journal(at).await {
+                            Ok(0) => {}
+                            Ok(entries) => {
+                                tracing::info!(entries, "journal entries past the retention were dropped")
+                            }
+                            Err(e) => tracing::error!(error = %e, "the journal could not be pruned"),
+                        }
+                    }
+                }
                 Err(e) => {
                     lost.fetch_add(entries.len() as u64, Ordering::Relaxed);
                     tracing::error!(error = %e, entries = entries.len(), "the journal could not be written");
