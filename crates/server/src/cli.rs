@@ -38,7 +38,10 @@ pub struct ConfigFile {
 
 impl ConfigFile {
     /// Reads the file and the environment.
-    fn load(&self) -> Result<config::Config, Failure> {
+    ///
+    /// # Errors
+    /// What is wrong, where, and the remedy.
+    pub fn load(&self) -> Result<config::Config, Failure> {
         Ok(config::load(self.config.as_deref(), std::env::vars_os())?)
     }
 }

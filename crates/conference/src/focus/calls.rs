@@ -18,15 +18,15 @@ const MAX_URI: usize = 256;
 /// Why a call is not let in: status, what the caller's device is told, what the operator is told.
 struct Denied {
     status: u16,
-    warning: String,
+    /// Of the Warning header (RFC 3261 20.43); 399: free words.
+    code: u16,
     retry: bool,
     words: Words,
 }
 
 impl Denied {
     fn new(status: u16, vi: impl Into<String>, en: impl Into<String>) -> Denied {
-        let words = Words::new(vi, en);
-        Denied { status, warning: words.en.clone(), retry: false, words }
+        Denied { status, code: 399, retry: false, words: Words::new(vi, en) }
     }
 
     fn retry(self) -> Denied {
@@ -34,7 +34,7 @@ impl Denied {
     }
 
     fn media(refused: &Refused) -> Denied {
-        Denied::new(488, refused.words_vi(), refused.words_en())
+        Denied { code: refused.warning_code(), ..Denied::new(488, refused.words_vi(), refused.words_en()) }
     }
 
     fn unreadable() -> Denied {
@@ -224,7 +224,7 @@ impl Focus {
     }
 
     fn deny(&mut self, now: Instant, id: CallId, request: &IncomingInvite, denied: &Denied) {
-        let warning = self.warning(&denied.warning);
+        let warning = self.warning(denied);
         let retry = self.config.retry_after_s.to_string();
         let mut headers = vec![("Warning", warning.as_str())];
         if denied.retry {
@@ -242,9 +242,10 @@ impl Focus {
         );
     }
 
-    /// Value of a `Warning` header (RFC 3261 20.43), 399: free words.
-    fn warning(&self, text: &str) -> String {
-        format!("399 {} \"{}\"", self.config.agent, text.replace(['"', '\\'], "'"))
+    /// Value of a `Warning` header (RFC 3261 20.43).
+    fn warning(&self, denied: &Denied) -> String {
+        let text = denied.words.en.replace(['"', '\\'], "'");
+        format!("{} {} \"{text}\"", denied.code, self.config.agent)
     }
 
     /// A re-INVITE with an offer: hold, resume, another address, another codec, pictures more or less.
@@ -257,7 +258,7 @@ impl Focus {
         let (mut answer, negotiated) = match answered {
             Ok(answered) => answered,
             Err(denied) => {
-                let warning = self.warning(&denied.warning);
+                let warning = self.warning(&denied);
                 let _ = self.sip.reject_reoffer(now, id, denied.status, &[("Warning", &warning)]);
                 return;
             }
@@ -282,7 +283,7 @@ impl Focus {
 
     /// Asks the other side whether it is still there, with a re-INVITE that changes nothing.
     pub(super) fn probe(&mut self, now: Instant, id: CallId) {
-        let Some(offer) = self.next_offer(id) else { return };
+        let Some(offer) = self.calls.get(&id).and_then(|call| call.ours.clone()) else { return };
         if self.sip.reoffer(now, id, Some(offer.to_bytes())).is_ok() {
             self.note_offer(id, offer);
         }
@@ -295,9 +296,9 @@ impl Focus {
         Some(offer)
     }
 
+    /// What holds stays what it was until the answer comes: the offer may be refused.
     fn note_offer(&mut self, id: CallId, offer: Session) {
         if let Some(call) = self.calls.get_mut(&id) {
-            call.ours = Some(offer.clone());
             call.offered = Some(offer);
         }
     }

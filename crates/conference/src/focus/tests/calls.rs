@@ -136,7 +136,7 @@ fn without_a_codec_in_common_the_call_is_not_acceptable_here_and_the_ports_are_f
     bench.invite(9, "8000", Some(ALIEN.into()));
     assert_eq!(bench.phone(9).refused(), Some(488));
     assert!(
-        bench.sent("SIP/2.0 488").contains("Warning: 399 cau \"no codec in common\""),
+        bench.sent("SIP/2.0 488").contains("Warning: 305 cau \"no codec in common\""),
         "{:?}",
         bench.wire
     );
@@ -250,7 +250,7 @@ fn a_reinvite_that_cannot_be_answered_leaves_the_call_as_it_was() {
     assert!(
         bench.phone(2).events.iter().any(|event| matches!(event, Event::ReofferRejected { status: 488, .. }))
     );
-    assert!(bench.sent("SIP/2.0 488").contains("Warning: 399"));
+    assert!(bench.sent("SIP/2.0 488").contains("Warning: 305"));
     assert!(bench.commands().is_empty());
     // And the next good one is answered with the next version of the description.
     bench.reoffer(2, |phone| phone.caps.audio_direction = Direction::SendOnly);
