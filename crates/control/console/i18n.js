@@ -81,9 +81,17 @@ export const compare = (a, b) => collator.compare(a, b);
 /** Text without accents and case, for finding `hoa phu` in “Hòa Phú”. */
 export const plain = (s) => s.normalize("NFD").replace(/\p{M}/gu, "").replace(/[đĐ]/g, "d").toLowerCase();
 
-export const number = (n, digits = 0) => new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(n);
-export const percent = (n) => new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: n < 0.1 ? 1 : 0 }).format(n);
-export const clock = (d) => new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }).format(d);
+// Making a formatter costs more than using it a thousand times.
+const formatters = new Map();
+function formatter(kind, options) {
+  const key = `${language} ${JSON.stringify(options)}`;
+  if (!formatters.has(key)) formatters.set(key, new kind(language, options));
+  return formatters.get(key);
+}
+
+export const number = (n, digits = 0) => formatter(Intl.NumberFormat, { maximumFractionDigits: digits }).format(n);
+export const percent = (n) => formatter(Intl.NumberFormat, { style: "percent", maximumFractionDigits: n < 0.1 ? 1 : 0 }).format(n);
+export const clock = (d) => formatter(Intl.DateTimeFormat, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }).format(d);
 
 /** Fills every element that names its words: data-t text, data-label, data-title, data-placeholder. */
 export function translate(root = document) {

@@ -19,6 +19,7 @@ export function renderSites(participants, conference, options) {
   const keep = new Set(here.map((p) => p.id));
   for (const [id, row] of rows) {
     if (!keep.has(id)) {
+      sight.unobserve(row.root);
       row.root.remove();
       rows.delete(id);
     }
@@ -39,10 +40,22 @@ export function renderSites(participants, conference, options) {
   renderLeft(all.filter((p) => !present(p)));
 }
 
+// Rows in sight, and a little around: of a thousand sites only these follow the level twice a second.
+const sight = new IntersectionObserver((changes) => {
+  for (const change of changes) {
+    const row = rows.get(change.target.dataset.id);
+    if (!row) continue;
+    row.seen = change.isIntersecting;
+    if (row.seen) figures(row, row.of);
+  }
+}, { rootMargin: "200px" });
+
 /** Levels and figures only: called up to twice a second for everybody. */
 export function updateFigures(p) {
   const row = rows.get(p.id);
-  if (row) figures(row, p);
+  if (!row) return;
+  row.of = p;
+  if (row.seen) figures(row, p);
 }
 
 const byName = (a, b) => Number(b.chair) - Number(a.chair) || compare(a.name, b.name) || (a.id < b.id ? -1 : 1);
@@ -69,14 +82,16 @@ function build(id) {
   };
   row.hang.classList.add("danger");
   row.stats.append(row.facts, row.line);
-  row.root = h("li", { class: "site" }, row.meter,
+  row.root = h("li", { class: "site", dataset: { id } }, row.meter,
     h("div", { class: "site-text" }, h("div", { class: "site-head" }, row.name, row.badges), row.stats),
     h("div", { class: "tools" }, row.mute, row.hide, row.speak, row.hang));
   rows.set(id, row);
+  sight.observe(row.root);
   return row;
 }
 
 function update(row, p, conference, options) {
+  row.of = p;
   text(row.name, p.name);
   row.name.title = p.uri;
   row.name.setAttribute("aria-label", t("look", p));
@@ -94,7 +109,7 @@ function update(row, p, conference, options) {
   tool(row.hide, p.video_hidden ? "eyeOff" : "eye", t(p.video_hidden ? "show" : "hide", p), p.video_hidden, "off");
   tool(row.speak, "speaker", named ? t("releaseSpeaker") : t("makeSpeaker", p), named, "on");
   tool(row.hang, "hangUp", t("hangUp", p), undefined);
-  figures(row, p);
+  if (row.seen) figures(row, p);
 }
 
 function figures(row, p) {
@@ -130,8 +145,10 @@ function tool(button, name, title, pressed, kind) {
     button.dataset.icon = name;
     button.replaceChildren(icon(name));
   }
-  button.title = title;
-  button.setAttribute("aria-label", title);
+  if (button.title !== title) {
+    button.title = title;
+    button.setAttribute("aria-label", title);
+  }
   if (pressed !== undefined) button.setAttribute("aria-pressed", String(pressed));
   button.classList.toggle(kind, Boolean(pressed));
 }

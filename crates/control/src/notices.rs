@@ -38,7 +38,7 @@ impl Events {
                 entry("system", "conference.ended", json!({}))
             }
             Body::Participant { change, participant } => {
-                let Some(conference) = conference else { return None };
+                let conference = conference?;
                 if *change == Change::Level {
                     self.levels().set(conference, participant);
                     return None;

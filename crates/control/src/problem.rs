@@ -18,7 +18,11 @@ use crate::language::Language;
 
 /// An answer that is not a success.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Inner>);
+
+/// Boxed, so that a `Result` with a problem in it stays as small as what it holds otherwise.
+#[derive(Debug, Clone)]
+struct Inner {
     status: StatusCode,
     words: Words,
     field: Option<String>,
@@ -50,20 +54,24 @@ pub struct Body9457 {
 impl Problem {
     /// A problem in both languages.
     pub fn new(status: StatusCode, vi: impl Into<String>, en: impl Into<String>) -> Self {
-        Self { status, words: Words::new(vi, en), field: None, header: None }
+        Self::with(status, Words::new(vi, en), None)
+    }
+
+    fn with(status: StatusCode, words: Words, field: Option<String>) -> Self {
+        Self(Box::new(Inner { status, words, field, header: None }))
     }
 
     /// Names the part of the request that is wrong.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into()).filter(|f: &String| !f.is_empty());
+        self.0.field = Some(field.into()).filter(|f: &String| !f.is_empty());
         self
     }
 
     /// Adds a header such as Retry-After.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.header = Some((name, value.into()));
+        self.0.header = Some((name, value.into()));
         self
     }
 
@@ -94,16 +102,16 @@ impl Problem {
 
     /// The status it will be answered with.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     fn render(&self, language: Language) -> Body {
         let body = Body9457 {
             kind: "about:blank",
-            title: title(self.status),
-            status: self.status.as_u16(),
-            detail: language.of_words(&self.words).to_owned(),
-            field: self.field.clone(),
+            title: title(self.0.status),
+            status: self.0.status.as_u16(),
+            detail: language.of_words(&self.0.words).to_owned(),
+            field: self.0.field.clone(),
         };
         serde_json::to_vec(&body).unwrap_or_default().into()
     }
@@ -121,8 +129,8 @@ fn title(status: StatusCode) -> &'static str {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::new(self.render(Language::Vi));
-        *response.status_mut() = self.status;
-        if let Some((name, value)) = &self.header {
+        *response.status_mut() = self.0.status;
+        if let Some((name, value)) = &self.0.header {
             response.headers_mut().insert(name.clone(), value.clone());
         }
         // `localize` writes the words when it knows the language.
@@ -138,7 +146,7 @@ impl From<Refusal> for Problem {
             Refusal::Conflict(_) => (StatusCode::CONFLICT, None),
             Refusal::Invalid { field, .. } => (StatusCode::UNPROCESSABLE_ENTITY, Some(field.clone())),
         };
-        Self { status, words: refusal.words().clone(), field, header: None }
+        Self::with(status, refusal.words().clone(), field)
     }
 }
 

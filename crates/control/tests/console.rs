@@ -1,4 +1,5 @@
 //! The console's files, the documentation, the headers, and the cookie that signs the console in.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

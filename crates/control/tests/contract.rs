@@ -1,4 +1,5 @@
 //! Each status of the contract, through the whole router.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Server-sent events through the router.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
