@@ -131,10 +131,10 @@ pub fn spawn<C: Core>(
         })
     };
     let core = build(wake);
-    let handle = Handle { messages, waker };
+    let handle = Handle { messages, waker: waker.clone() };
     let thread = thread::Builder::new()
         .name(name.to_owned())
-        .spawn(move || Runner::new(poll, inbox, core, events).run())?;
+        .spawn(move || Runner::new(poll, waker, inbox, core, events).run())?;
     Ok((handle, thread))
 }
 
@@ -146,6 +146,8 @@ struct Port<P> {
 
 struct Runner<C: Core, F> {
     poll: Poll,
+    /// Kept until the end: a waker closed by the last handle takes its unread wake-up with it.
+    _waker: Arc<Waker>,
     inbox: Receiver<Message<C>>,
     core: C,
     events: F,
@@ -159,9 +161,10 @@ struct Runner<C: Core, F> {
 }
 
 impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
-    fn new(poll: Poll, inbox: Receiver<Message<C>>, core: C, events: F) -> Self {
+    fn new(poll: Poll, waker: Arc<Waker>, inbox: Receiver<Message<C>>, core: C, events: F) -> Self {
         Self {
             poll,
+            _waker: waker,
             inbox,
             core,
             events,
@@ -354,6 +357,16 @@ mod tests {
         }
         fn poll_event(&mut self) -> Option<usize> {
             self.events.pop_front()
+        }
+    }
+
+    #[test]
+    fn a_thread_ends_although_its_last_handle_goes_with_the_order_to_stop() {
+        for _ in 0..200 {
+            let (handle, thread) = spawn("media-end", |_| Tenfold::default(), |_| {}).expect("thread");
+            handle.stop();
+            drop(handle);
+            thread.join().expect("ended");
         }
     }
 

@@ -1,6 +1,9 @@
 //! `cau demo`: an MCU with room 8000 and simulated sites in it, and how to join.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use cau_model::Settings;
 use cau_drive::Clock;
@@ -15,6 +18,8 @@ use crate::{
 
 /// The room of the demo.
 const ROOM: &str = "8000";
+/// How long the simulated sites may take to hang up.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Options of `cau demo`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +40,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         config.log.level = "warn".into();
     }
     log::start(&config.log);
-    serve::runtime()?.block_on(async {
+    let runtime = serve::runtime()?;
+    let end = runtime.block_on(async {
         let bridge = bridge::start(&config, serve::admin_password()).await?;
         open_room(&bridge).await?;
         let target = reachable(&bridge.sip)?;
@@ -48,9 +54,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
         });
         let end = bridge.run().await;
         drop(stop);
-        let _ = sites.await;
+        // They are only simulated: nobody waits for them.
+        let _ = tokio::time::timeout(GOODBYE, sites).await;
         end
-    })
+    });
+    runtime.shutdown_background();
+    end
 }
 
 async fn open_room(bridge: &Bridge) -> Result<(), Failure> {

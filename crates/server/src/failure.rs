@@ -32,9 +32,6 @@ pub enum Failure {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] cau_store::Error),
-    /// The first sign-in cannot be made.
-    #[error("the password of admin (CAU_ADMIN_PASSWORD) cannot be used: {0}")]
-    Password(String),
     /// The system refuses something basic.
     #[error("the system refuses {what}: {source}")]
     System {
