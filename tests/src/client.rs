@@ -44,12 +44,31 @@ impl Baresip {
 
     /// Dials a room of the server.
     pub fn dial(mut self, server: &Server, room: &str) -> Running {
-        let sip = free_block(4).0;
-        let rtp = free_block(20).0;
+        self.ports();
         let tcp = self.0.arguments.iter().any(|a| a == "tcp");
         let target = format!("{}{}", server.uri(room), if tcp { ";transport=tcp" } else { "" });
-        self.0.arguments.extend(["--sip".into(), format!("127.0.0.1:{sip}"), "--rtp".into(), rtp.to_string()]);
         self.0.start(&server.out, &target)
+    }
+
+    /// Dials any address; what it receives goes to `out`.
+    pub fn dial_to(mut self, out: &Path, target: &str) -> Running {
+        self.ports();
+        self.0.start(out, target)
+    }
+
+    /// Waits for a call and takes it; gives the address to call.
+    pub fn answer(mut self, out: &Path) -> (Running, String) {
+        let sip = self.ports();
+        let uri = format!("sip:ep{}@127.0.0.1:{sip}", self.0.id);
+        (self.0.start(out, "answer"), uri)
+    }
+
+    /// Ports of its own: SIP (given back) and RTP.
+    fn ports(&mut self) -> u16 {
+        let sip = free_block(4).0;
+        let rtp = free_block(20).0;
+        self.0.arguments.extend(["--sip".into(), format!("127.0.0.1:{sip}"), "--rtp".into(), rtp.to_string()]);
+        sip
     }
 }
 

@@ -16,13 +16,15 @@ pub mod capture;
 pub mod child;
 pub mod client;
 pub mod judged;
+pub mod phones;
+pub mod raw;
 pub mod server;
 pub mod sipp;
 
 use std::{
     env,
+    fs::File,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -72,10 +74,13 @@ pub fn cau() -> PathBuf {
     newest.expect("no binary `cau`: run `./x build`, or set CAU_BIN").1
 }
 
-/// Heavy tests (six clients and more) take turns: the machine has few cores, and a starved client says nothing about the server.
-pub fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// Heavy tests (six clients and more) take turns, also those of other test programs: the machine has few cores, and a starved client says
+/// nothing about the server. The turn ends when the file is dropped.
+pub fn turn() -> File {
+    let path = target().join("end-to-end.lock");
+    let file = File::create(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    file.lock().expect("a lock on the build folder");
+    file
 }
 
 /// Looks every 20 ms until `look` finds something, for at most `limit`.

@@ -35,3 +35,20 @@ pub fn play_over(dir: &Path, name: &str, scenario: &str, target: SocketAddr, roo
         words("messages.log")
     );
 }
+
+/// `calls` calls of sipp's own caller scenario at `rate` a second, each standing for a second; panics when one fails.
+pub fn load(dir: &Path, target: SocketAddr, room: &str, calls: u32, rate: u32) {
+    let dir = dir.join("sipp-load");
+    fs::create_dir_all(&dir).expect("a folder for sipp");
+    let mut command = Command::new("sipp");
+    command
+        .current_dir(&dir)
+        .arg(target.to_string())
+        .args(["-sn", "uac", "-s", room, "-d", "1000", "-m", &calls.to_string(), "-r", &rate.to_string()])
+        .args(["-i", "127.0.0.1", "-p", &free_port().to_string(), "-timeout", "40s", "-timeout_error", "-nostdin"])
+        .args(["-trace_err", "-error_file", "errors.log", "-mp", &crate::server::free_block(8).0.to_string()]);
+    let mut process = Process::start("sipp", &mut command, &dir.join("sipp.log")).expect("sipp");
+    let status = process.finish(Duration::from_secs(45));
+    let words = fs::read_to_string(dir.join("errors.log")).unwrap_or_default();
+    assert!(status.success(), "sipp: {status}\n{words}");
+}

@@ -16,8 +16,6 @@ impl Colour {
     pub const BLACK: Self = Self { y: 16, u: 128, v: 128 };
     /// White.
     pub const WHITE: Self = Self { y: 235, u: 128, v: 128 };
-    /// The border of the site that has the word: amber, visible on faces and on slides.
-    pub const SPEAKER: Self = Self::rgb(255, 176, 0);
 
     /// From 8-bit sRGB.
     pub const fn rgb(r: u8, g: u8, b: u8) -> Self {

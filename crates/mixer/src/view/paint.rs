@@ -11,8 +11,8 @@ use super::compose::{Plan, Tile};
 
 /// Between and behind the tiles.
 const BACKGROUND: Colour = Colour::BLACK;
-/// Round the speaker.
-const BORDER: Colour = Colour::rgb(0x2e, 0xc4, 0x5a);
+/// Round the speaker: neutral, so that it stands out on faces and slides alike and tints no picture beside it.
+const BORDER: Colour = Colour::WHITE;
 /// On the card of the first one in a conference.
 const ALONE: &str = "đang chờ các điểm cầu khác / waiting for others";
 
