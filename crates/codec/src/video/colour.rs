@@ -16,6 +16,8 @@ impl Colour {
     pub const BLACK: Self = Self { y: 16, u: 128, v: 128 };
     /// White.
     pub const WHITE: Self = Self { y: 235, u: 128, v: 128 };
+    /// The border of the site that has the word: neutral, so that it stands out on faces and slides alike and tints no picture.
+    pub const SPEAKER: Self = Self::WHITE;
 
     /// From 8-bit sRGB.
     pub const fn rgb(r: u8, g: u8, b: u8) -> Self {

@@ -11,8 +11,6 @@ use super::compose::{Plan, Tile};
 
 /// Between and behind the tiles.
 const BACKGROUND: Colour = Colour::BLACK;
-/// Round the speaker: neutral, so that it stands out on faces and slides alike and tints no picture beside it.
-const BORDER: Colour = Colour::WHITE;
 /// On the card of the first one in a conference.
 const ALONE: &str = "đang chờ các điểm cầu khác / waiting for others";
 
@@ -60,7 +58,7 @@ fn tile(canvas: &mut Canvas, tile: &Tile, painter: &mut draw::Painter, pool: &Po
         }
     }
     if tile.border {
-        draw::border(canvas, rect, draw::border_thickness(rect), BORDER);
+        draw::border(canvas, rect, draw::border_thickness(rect), Colour::SPEAKER);
     }
 }
 
