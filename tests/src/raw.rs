@@ -1,0 +1,141 @@
+//! SIP by hand over UDP: messages no well-behaved client sends, and the exact words of the answers.
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    time::{Duration, Instant},
+};
+
+/// Marks, among extra headers, the ACK of a 2xx; not sent.
+const ACK_OF_2XX: &str = "ACK of a 2xx";
+
+/// A socket that speaks SIP as text.
+pub struct Raw {
+    socket: UdpSocket,
+    server: SocketAddr,
+    /// Tag, branch and Call-ID of what is sent.
+    unique: u64,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    text: String,
+}
+
+impl Answer {
+    /// The first header of this name (as written by the server, without regard to case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let head = self.text.split("\r\n\r\n").next()?;
+        head.lines().skip(1).find_map(|l| {
+            let (n, value) = l.split_once(':')?;
+            n.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// The body.
+    pub fn body(&self) -> &str {
+        self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+    }
+}
+
+impl Raw {
+    /// A socket of its own towards the server.
+    pub fn new(server: SocketAddr) -> Self {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
+        let unique = u64::from(std::process::id()) << 24 | NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Self { socket, server, unique }
+    }
+
+    /// Its own address.
+    pub fn addr(&self) -> SocketAddr {
+        self.socket.local_addr().expect("bound")
+    }
+
+    /// A request of this call with everything RFC 3261 wants. `to_tag` within a dialog; `extra` are whole header lines.
+    pub fn request(&self, method: &str, room: &str, cseq: (u32, &str), to_tag: Option<&str>, extra: &[String], body: &str) -> String {
+        let me = self.addr();
+        // The ACK of a 2xx is a transaction of its own (RFC 3261 13.2.2.4), that of a refusal belongs to the INVITE's (17.1.1.3).
+        let branch = if extra.iter().any(|l| l == ACK_OF_2XX) { "ack" } else { "" };
+        let tag = to_tag.map(|t| format!(";tag={t}")).unwrap_or_default();
+        let mut text = format!(
+            "{method} sip:{room}@{server} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {me};branch=z9hG4bK{unique:x}{seq}{branch};rport\r\n\
+             Max-Forwards: 70\r\n\
+             From: \"Tester\" <sip:tester@{me}>;tag=f{unique:x}\r\n\
+             To: <sip:{room}@{server}>{tag}\r\n\
+             Call-ID: {unique:x}@tester\r\n\
+             CSeq: {seq} {cseq_method}\r\n",
+            server = self.server,
+            unique = self.unique,
+            seq = cseq.0,
+            cseq_method = cseq.1,
+        );
+        for line in extra.iter().filter(|l| *l != ACK_OF_2XX) {
+            text += line;
+            text += "\r\n";
+        }
+        if !body.is_empty() {
+            text += "Content-Type: application/sdp\r\n";
+        }
+        text += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        text
+    }
+
+    /// `Contact` of this socket.
+    pub fn contact(&self) -> String {
+        format!("Contact: <sip:tester@{}>", self.addr())
+    }
+
+    /// Acknowledges an answer to an INVITE, with an answer to a late offer when `body` is one.
+    pub fn ack(&self, room: &str, cseq: u32, answer: &Answer, body: &str) {
+        let mark: &[String] = if answer.status < 300 { &[ACK_OF_2XX.to_owned()] } else { &[] };
+        self.send(&self.request("ACK", room, (cseq, "ACK"), Some(&Self::tag(answer)), mark, body));
+    }
+
+    /// Sends a text as one datagram.
+    pub fn send(&self, text: &str) {
+        self.socket.send_to(text.as_bytes(), self.server).expect("sent");
+    }
+
+    /// The next final answer to a request of this method; requests of the server and provisional answers are passed over.
+    pub fn answer(&self, method: &str) -> Answer {
+        self.answer_within(method, Duration::from_secs(3)).unwrap_or_else(|| panic!("no answer to {method}"))
+    }
+
+    /// As [`Raw::answer`]; `None` when nothing comes.
+    pub fn answer_within(&self, method: &str, limit: Duration) -> Option<Answer> {
+        let end = Instant::now() + limit;
+        let mut buffer = vec![0; 65_536];
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|l| !l.is_zero()) {
+            self.socket.set_read_timeout(Some(left)).expect("a timeout");
+            let Ok((count, _)) = self.socket.recv_from(&mut buffer) else { continue };
+            let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            let Some(status) = text.strip_prefix("SIP/2.0 ").and_then(|t| t.get(..3)).and_then(|s| s.parse().ok()) else { continue };
+            let answer = Answer { status, text };
+            let of = answer.header("CSeq").is_some_and(|c| c.ends_with(method));
+            if of && status >= 200 {
+                return Some(answer);
+            }
+        }
+        None
+    }
+
+    /// The tag of To in an answer.
+    pub fn tag(answer: &Answer) -> String {
+        let to = answer.header("To").unwrap_or_default();
+        to.split(";tag=").nth(1).unwrap_or_default().split(';').next().unwrap_or_default().to_owned()
+    }
+}
+
+/// An SDP of these `m=` blocks, all on this machine.
+pub fn sdp(blocks: &[&str]) -> String {
+    format!("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n{}", blocks.concat())
+}
+
+/// G.711 A-law at this port.
+pub fn audio(port: u16) -> String {
+    format!("m=audio {port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n")
+}
