@@ -1,7 +1,8 @@
 //! SIP by hand over UDP: messages no well-behaved client sends, and the exact words of the answers.
 
 use std::{
-    net::{SocketAddr, UdpSocket},
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream, UdpSocket},
     time::{Duration, Instant},
 };
 
@@ -127,6 +128,25 @@ impl Raw {
     pub fn tag(answer: &Answer) -> String {
         let to = answer.header("To").unwrap_or_default();
         to.split(";tag=").nth(1).unwrap_or_default().split(';').next().unwrap_or_default().to_owned()
+    }
+}
+
+/// Sends a request over a TCP connection of its own; the status of the first final answer within three seconds.
+pub fn over_tcp(server: SocketAddr, text: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(server).expect("a TCP connection");
+    stream.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");
+    // The server may close before it has read everything.
+    let _ = stream.write_all(text.as_bytes());
+    let mut answer = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        let count = stream.read(&mut part).ok().filter(|count| *count > 0)?;
+        answer.extend_from_slice(&part[..count]);
+        let text = String::from_utf8_lossy(&answer);
+        let statuses = text.lines().filter_map(|l| l.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok());
+        if let Some(status) = statuses.filter(|s: &u16| *s >= 200).next() {
+            return Some(status);
+        }
     }
 }
 

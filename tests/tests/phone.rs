@@ -128,7 +128,7 @@ fn hold_and_resume_by_reinvite() {
     let resumed = Instant::now();
     let back = fleet.wait(secs(5.0), |r| r[&b].sight.first_with(0, resumed)).expect("the picture comes back");
     assert!(back - resumed < secs(2.0), "{:?}", back - resumed);
-    pause(secs(3.5));
+    pause(secs(5.0));
     for (phone, other) in [(a, 1), (b, 0)] {
         let record = fleet.record(phone).unwrap();
         let broken = record.sight.since(resumed + secs(1.0)).filter(|l| l.damaged || l.tiles.iter().any(|t| t.bar.is_none())).count();
@@ -159,7 +159,8 @@ fn the_speaker_changes_at_once_and_cleanly() {
         let (status, answer) = server.api.put(&path, &json!({ "participant": participant }));
         assert_eq!(status, 200, "{answer}");
         let shown = fleet.wait(secs(3.0), |r| r[&viewer].sight.first_with(speaker, asked));
-        took.push(shown.unwrap_or_else(|| panic!("round {round}: {speaker} was never shown")) - asked);
+        let state = || (server.api.get(&format!("/api/v1/conferences/{conference}")).1, server.api.connected(&conference), fleet.record(viewer).map(|r| (r.stats, r.sight.looks.back().cloned())));
+        took.push(shown.unwrap_or_else(|| panic!("round {round}: {speaker} was never shown: {:#?}", state())) - asked);
         pause(secs(0.7));
     }
     let record = fleet.record(viewer).unwrap();

@@ -28,6 +28,9 @@ const LOOKS: usize = 2_700;
 /// Seconds of hearing kept.
 const SECONDS: usize = 3_600;
 
+/// Silence that ends a second of hearing.
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// What a phone received, on its way to the eye.
 pub(crate) enum Seen {
     /// A picture's NAL units.
@@ -60,6 +63,8 @@ pub struct Sight {
     pub pictures: u64,
     /// Access units the decoder refused, those before the first key frame left out.
     pub errors: u64,
+    /// What it said of the last one, and when that came.
+    pub last_error: Option<(Instant, String)>,
     /// Pictures that were damaged, or built upon damaged ones.
     pub damaged: u64,
     /// Tiles seen, and those of them whose bar could not be read.
@@ -106,6 +111,7 @@ struct Senses {
     ear: Option<(Codec, Box<dyn audio::Decode>)>,
     samples: Vec<i16>,
     second_began: Option<Instant>,
+    last_sound: Option<Instant>,
 }
 
 /// Decodes and judges until every sender of `inbox` is gone; results go into `records`.
@@ -145,7 +151,10 @@ pub(crate) fn watch(inbox: &Receiver<Seen>, records: &Arc<Mutex<Records>>) {
                         sight.picture = Some(picture.clone());
                     }
                     Ok(None) => {}
-                    Err(()) => sight.errors += 1,
+                    Err(e) => {
+                        sight.errors += 1;
+                        sight.last_error = Some((unit.arrived, e.clone()));
+                    }
                 });
             }
         }
@@ -154,18 +163,18 @@ pub(crate) fn watch(inbox: &Receiver<Seen>, records: &Arc<Mutex<Records>>) {
 
 impl Senses {
     /// A look at a picture; `Err` when the decoder refused a picture it should have taken.
-    fn look(&mut self, unit: &Unit) -> Result<Option<(Look, Picture)>, ()> {
+    fn look(&mut self, unit: &Unit) -> Result<Option<(Look, Picture)>, String> {
         if self.decoder.is_none() {
-            self.decoder = Decoder::new(Limits::default()).ok();
+            self.decoder = Some(Decoder::new(Limits::default()).map_err(|e| e.to_string())?);
         }
-        let Some(decoder) = &mut self.decoder else { return Err(()) };
+        let Some(decoder) = &mut self.decoder else { return Ok(None) };
         if self.ssrc.replace(unit.ssrc).is_some_and(|old| old != unit.ssrc) {
             decoder.reset();
         }
         let decoded = match decoder.decode(&unit.nals, i64::from(unit.timestamp)) {
             Ok(Some(decoded)) => decoded,
             Ok(None) | Err(cau_codec::video::decode::Error::NoKey) => return Ok(None),
-            Err(_) => return Err(()),
+            Err(e) => return Err(e.to_string()),
         };
         let picture = decoded.picture;
         let look = Look {
@@ -183,6 +192,11 @@ impl Senses {
             self.ear = audio::decoder(codec.audio()).ok().map(|d| (codec, d));
         }
         let (_, decoder) = self.ear.as_mut()?;
+        if self.last_sound.replace(at).is_some_and(|last| at.saturating_duration_since(last) > PAUSE) {
+            // A hold: what is half a second of before and half of after says nothing.
+            self.samples.clear();
+            self.second_began = None;
+        }
         let began = *self.second_began.get_or_insert(at);
         decoder.decode(&packet.payload, &mut self.samples).ok()?;
         if self.samples.len() < audio::RATE as usize {

@@ -25,8 +25,11 @@ use crate::{
     studio::{Command, Event, Port, Studio},
 };
 
-/// What waits for a slow eye at most: half a second of one phone's packets and pictures, for a few phones.
-const SIGHT: usize = 512;
+/// Pictures and packets of sound that wait for a slow eye at most: about ten seconds of six phones. What falls out is counted
+/// ([`Stats::missed`](crate::Stats)).
+const SIGHT: usize = 5_000;
+/// Eyes. A phone's pictures all go to the same one.
+const EYES: usize = 2;
 /// Requests that wait for the signalling thread.
 const REQUESTS: usize = 16_384;
 
@@ -39,13 +42,13 @@ pub struct Options {
     pub ports: RangeInclusive<u16>,
     /// Media threads.
     pub threads: usize,
-    /// Seed of SSRCs, tags and the like.
+    /// Seed of SSRCs, Call-IDs, tags and the like: two fleets with the same seed look like one caller to an MCU.
     pub seed: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ip: IpAddr::from([127, 0, 0, 1]), ports: 30_000..=59_999, threads: 1, seed: 1 }
+        Self { ip: IpAddr::from([127, 0, 0, 1]), ports: 30_000..=59_999, threads: 1, seed: rand::random() }
     }
 }
 
@@ -97,20 +100,25 @@ impl Fleet {
         let _ = cau_drive::limits::raise_open_files();
         let clock = Clock::start();
         let shared = Arc::new(Shared { records: Arc::default(), changed: Condvar::new() });
-        let (sight, seen) = crossbeam_channel::bounded(SIGHT);
         let mut threads = Vec::new();
-        let records = shared.records.clone();
-        threads.push(std::thread::Builder::new().name("load-eye".into()).spawn(move || eye::watch(&seen, &records))?);
+        let mut sights = Vec::new();
+        for n in 0..EYES {
+            let (sight, seen) = crossbeam_channel::bounded(SIGHT);
+            let records = shared.records.clone();
+            let watch = move || eye::watch(&seen, &records);
+            threads.push(std::thread::Builder::new().name(format!("load-eye-{n}")).spawn(watch)?);
+            sights.push(sight);
+        }
 
         let (requests, inbox) = mpsc::channel(REQUESTS);
         let mut studios = Vec::new();
         for n in 0..options.threads.max(1) {
             let (notices, asks) = (shared.clone(), requests.clone());
-            let sight = sight.clone();
+            let sights = sights.clone();
             let seed = options.seed.wrapping_add(n as u64 * 7_919);
             let (handle, thread) = media::spawn(
                 &format!("load-media-{n}"),
-                move |_wake| Studio::new((clock.start, clock.wall), Some(sight), seed),
+                move |_wake| Studio::new((clock.start, clock.wall), sights, seed),
                 move |event| match event {
                     Event::Stats(phone, stats) => notices.with(phone, |r| r.stats = *stats),
                     Event::AskInfo(phone) => {
@@ -121,7 +129,7 @@ impl Fleet {
             studios.push(handle);
             threads.push(thread);
         }
-        drop(sight);
+        drop(sights);
 
         let lines = FleetLines {
             shared: shared.clone(),

@@ -53,9 +53,9 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// 1280×720 at 30 pictures a second, 1 Mbit/s, ten seconds, a key frame every second.
+    /// 1280×720 at 30 pictures a second, 1 Mbit/s, four seconds like the judged sound, a key frame every second.
     pub fn hd(mode: Mode) -> Self {
-        Self { width: 1280, height: 720, fps: 30, kbps: 1000, frames: 300, key_interval: Some(30), mode }
+        Self { width: 1280, height: 720, fps: 30, kbps: 1000, frames: 120, key_interval: Some(30), mode }
     }
 }
 

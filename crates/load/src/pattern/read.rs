@@ -1,5 +1,7 @@
 //! Who is where in a received picture.
 
+use std::sync::LazyLock;
+
 use cau_codec::video::{Image, Planes};
 use serde::Serialize;
 
@@ -57,30 +59,36 @@ pub fn tiles(picture: &impl Image) -> Vec<Tile> {
 
 /// Identity by hue of every `STEP`-th chroma sample; `IDENTITIES` where there is no colour.
 fn colour_grid(planes: &Planes<'_>, w: usize, h: usize) -> Vec<u8> {
-    let hues: Vec<(f32, f32)> = (0..IDENTITIES)
-        .map(|id| {
-            let (_, cb, cr) = ycc(id);
-            let (b, r) = (f32::from(cb) - 128.0, f32::from(cr) - 128.0);
-            let len = b.hypot(r);
-            (b / len, r / len)
-        })
-        .collect();
     let mut ids = Vec::with_capacity(w * h);
     for row in 0..h {
         let (us, vs) = (planes.row(1, row * STEP), planes.row(2, row * STEP));
-        for column in 0..w {
-            let (b, r) = (i32::from(us[column * STEP]) - 128, i32::from(vs[column * STEP]) - 128);
-            ids.push(if b * b + r * r < PALE * PALE {
-                IDENTITIES
-            } else {
-                let nearness = |(hb, hr): &(f32, f32)| hb * b as f32 + hr * r as f32;
-                let best = hues.iter().enumerate().max_by(|x, y| nearness(x.1).total_cmp(&nearness(y.1)));
-                best.map_or(IDENTITIES, |(id, _)| id as u8)
-            });
-        }
+        let samples = us.iter().zip(vs).step_by(STEP).take(w);
+        ids.extend(samples.map(|(u, v)| HUES[usize::from(*u) << 8 | usize::from(*v)]));
     }
     ids
 }
+
+/// The identity whose colour has the nearest hue, for every pair of chroma values.
+static HUES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let directions: Vec<(f32, f32)> = (0..IDENTITIES)
+        .map(|id| {
+            let (_, cb, cr) = ycc(id);
+            let (b, r) = (f32::from(cb) - 128.0, f32::from(cr) - 128.0);
+            (b / b.hypot(r), r / b.hypot(r))
+        })
+        .collect();
+    (0..1usize << 16)
+        .map(|pair| {
+            let (b, r) = ((pair >> 8) as i32 - 128, (pair & 255) as i32 - 128);
+            if b * b + r * r < PALE * PALE {
+                return IDENTITIES;
+            }
+            let nearness = |(db, dr): &(f32, f32)| db * b as f32 + dr * r as f32;
+            let nearest = directions.iter().enumerate().max_by(|x, y| nearness(x.1).total_cmp(&nearness(y.1)));
+            nearest.map_or(IDENTITIES, |(id, _)| id as u8)
+        })
+        .collect()
+});
 
 /// Takes one connected patch of `colour` out of the grid: its area, and left, top, right, bottom (the last two excluded).
 fn flood(ids: &mut [u8], w: usize, start: usize, colour: u8) -> (usize, [usize; 4]) {

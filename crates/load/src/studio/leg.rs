@@ -229,8 +229,8 @@ impl Leg {
             audio.gaps.mark(now, SILENCE);
             audio.octets += packet.payload.len() as u64;
             if let (Some(sight), Some(codec)) = (&self.sight, known) {
-                // A full channel: the eye is too slow, and says so by what it did not see.
-                let _ = sight.try_send(Seen::Sound { phone: self.phone, at: now, codec, packet });
+                let seen = Seen::Sound { phone: self.phone, at: now, codec, packet };
+                self.stats.missed += u64::from(sight.try_send(seen).is_err());
             }
         }
     }
@@ -272,7 +272,8 @@ impl Leg {
                     video.first_unit.get_or_insert(unit.arrived);
                     video.last_unit = Some(unit.arrived);
                     if let Some(sight) = &self.sight {
-                        let _ = sight.try_send(Seen::Unit { phone: self.phone, unit: Box::new(unit) });
+                        let seen = Seen::Unit { phone: self.phone, unit: Box::new(unit) };
+                        self.stats.missed += u64::from(sight.try_send(seen).is_err());
                     }
                 }
                 h264::Event::Lost(_) => {
@@ -301,7 +302,7 @@ impl Leg {
             if sends(&video.line.stream) && video.clip.is_some() {
                 at = at.min(video.next);
             }
-            let waits = [video.depacketizer.poll_timeout(), video.requester.poll_timeout(), video.key_at];
+            let waits = [video.depacketizer.poll_timeout(), video.requester.poll_timeout()];
             at = waits.into_iter().flatten().fold(at, Instant::min);
         }
         at

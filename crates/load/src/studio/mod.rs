@@ -7,7 +7,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     net::SocketAddr,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -18,6 +18,9 @@ use crate::plan::{PhoneId, Plan};
 pub(crate) use leg::EyeSender;
 use leg::Leg;
 pub use stats::{Line, Stats};
+
+/// The least time between two turns of a phone.
+const BREATH: Duration = Duration::from_micros(500);
 
 /// One socket of one phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,20 +63,20 @@ pub struct Studio {
     out: VecDeque<media::Transmit<Port>>,
     events: VecDeque<Event>,
     wall: (Instant, SystemTime),
-    sight: Option<EyeSender>,
+    sights: Vec<EyeSender>,
     seed: u64,
 }
 
 impl Studio {
-    /// `wall`: one moment on both clocks; `sight`: where decoding phones send what they receive.
-    pub fn new(wall: (Instant, SystemTime), sight: Option<EyeSender>, seed: u64) -> Self {
+    /// `wall`: one moment on both clocks; `sights`: where decoding phones send what they receive, one for each eye.
+    pub fn new(wall: (Instant, SystemTime), sights: Vec<EyeSender>, seed: u64) -> Self {
         Self {
             legs: HashMap::new(),
             due: BinaryHeap::new(),
             out: VecDeque::new(),
             events: VecDeque::new(),
             wall,
-            sight,
+            sights,
             seed,
         }
     }
@@ -82,7 +85,8 @@ impl Studio {
     fn turn(&mut self, now: Instant, phone: PhoneId) {
         let Some(leg) = self.legs.get_mut(&phone) else { return };
         leg.handle_timeout(now, &mut self.out, &mut self.events);
-        let next = leg.poll_timeout();
+        // Never twice at one moment, so that no timer can keep the thread to itself.
+        let next = leg.poll_timeout().max(now + BREATH);
         if leg.scheduled != Some(next) {
             leg.scheduled = Some(next);
             self.due.push(Reverse((next, phone)));
@@ -106,7 +110,8 @@ impl media::Core for Studio {
         match command {
             Command::Open(phone, plan) => {
                 self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let sight = self.sight.clone().filter(|_| plan.decodes);
+                let eye = self.sights.get(phone.0 as usize % self.sights.len().max(1));
+                let sight = eye.cloned().filter(|_| plan.decodes);
                 self.legs.insert(phone, Leg::new(now, phone, plan, self.wall, sight, self.seed));
                 self.turn(now, phone);
             }
