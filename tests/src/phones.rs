@@ -77,7 +77,7 @@ pub fn assert_clean(record: &Record, ids: &[u8], from: Instant) {
     assert_eq!(record.stats.missed, 0, "phone {}: this machine was too slow to judge", record.id);
     let broken: Vec<_> = record.sight.since(from).filter(|l| l.damaged || l.tiles.iter().any(|t| t.bar.is_none())).take(3).collect();
     assert!(broken.is_empty(), "phone {} saw broken pictures: {broken:#?}", record.id);
-    assert_eq!(record.sight.errors, 0, "phone {}: the decoder refused pictures: {:?}", record.id, record.sight.last_error);
+    assert_eq!(record.sight.errors, 0, "phone {}: the decoder refused pictures: {:#?}", record.id, (record.answered, record.stats.first_decodable, &record.sight.first_error, &record.sight.last_error));
     for id in ids {
         let frozen = record.sight.longest_freeze(*id, from);
         assert!(frozen <= Duration::from_millis(500), "phone {}: the picture of {id} stood for {frozen:?}", record.id);

@@ -65,6 +65,8 @@ pub struct Sight {
     pub errors: u64,
     /// What it said of the last one, and when that came.
     pub last_error: Option<(Instant, String)>,
+    /// And of the first one.
+    pub first_error: Option<(Instant, String)>,
     /// Pictures that were damaged, or built upon damaged ones.
     pub damaged: u64,
     /// Tiles seen, and those of them whose bar could not be read.
@@ -154,6 +156,7 @@ pub(crate) fn watch(inbox: &Receiver<Seen>, records: &Arc<Mutex<Records>>) {
                     Err(e) => {
                         sight.errors += 1;
                         sight.last_error = Some((unit.arrived, e.clone()));
+                        sight.first_error.get_or_insert((unit.arrived, e.clone()));
                     }
                 });
             }
@@ -174,7 +177,10 @@ impl Senses {
         let decoded = match decoder.decode(&unit.nals, i64::from(unit.timestamp)) {
             Ok(Some(decoded)) => decoded,
             Ok(None) | Err(cau_codec::video::decode::Error::NoKey) => return Ok(None),
-            Err(e) => return Err(e.to_string()),
+            Err(e) => {
+                let nals: Vec<String> = unit.nals.iter().map(|n| format!("{}:{}", n.first().map_or(0, |b| b & 31), n.len())).collect();
+                return Err(format!("{e}; NAL units (type:bytes) {}, timestamp {}, damaged {}", nals.join(" "), unit.timestamp, unit.damaged));
+            }
         };
         let picture = decoded.picture;
         let look = Look {

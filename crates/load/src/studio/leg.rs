@@ -34,6 +34,8 @@ pub(crate) type EyeSender = crossbeam_channel::Sender<Seen>;
 
 /// One sound frame.
 const FRAME: Duration = Duration::from_millis(20);
+/// Packets kept that come before the answer.
+const EARLY: usize = 500;
 /// A driver that was late by more than this does not catch up: the line was cut.
 const LATEST: Duration = Duration::from_millis(400);
 /// Two missing sound frames in a row are heard.
@@ -56,6 +58,9 @@ pub(super) struct Leg {
     /// The clip's own time runs from here; jumps to a key frame move it back, for sound and pictures alike, so that lips stay with voice.
     began: Option<Instant>,
     ssrc_changes: Option<Instant>,
+    /// What came before the answer was read: who offers must be ready to receive (RFC 3264 5.1), and an MCU's first key frame comes with
+    /// its answer.
+    early: Vec<(Instant, Port, Bytes)>,
     stats: Stats,
 }
 
@@ -104,6 +109,7 @@ impl Leg {
             next_report: now + Duration::from_secs(1),
             began: None,
             ssrc_changes: None,
+            early: Vec::new(),
             stats: Stats::default(),
         }
     }
@@ -179,6 +185,9 @@ impl Leg {
                 },
             }
         });
+        for (at, port, data) in std::mem::take(&mut self.early) {
+            self.handle_packet(at, port, data);
+        }
     }
 
     /// The other side wants a key frame.
@@ -198,6 +207,12 @@ impl Leg {
     }
 
     pub fn handle_packet(&mut self, now: Instant, port: Port, data: Bytes) {
+        if self.began.is_none() {
+            if self.early.len() < EARLY {
+                self.early.push((now, port, data));
+            }
+            return;
+        }
         match classify(&data) {
             Class::Rtcp => self.handle_rtcp(now, port.video, &data),
             Class::Rtp => {
