@@ -61,7 +61,8 @@ def tiles(bgr, min_area=0.008):
         n, lab, st, _ = cv2.connectedComponentsWithStats(m)
         for k in range(1, n):
             x, t, w, h, area = map(int, st[k])
-            if area < min_area * H * W or w < 24 or h < 16: continue
+            # the picture is 16:9 (4:3 from some); a round card of a site without picture is not
+            if area < min_area * H * W or w < 24 or h < 16 or w < 1.15 * h: continue
             n2, lab2, st2, _ = cv2.connectedComponentsWithStats((who[t:t+h, x:x+w] == 255).astype(np.uint8))
             code = None
             for j in sorted(range(1, n2), key=lambda j: -st2[j][4])[:4]:

@@ -176,6 +176,47 @@ fn the_speaker_changes_at_once_and_cleanly() {
     server.assert_well();
 }
 
+/// Six phones through every layout and several speakers, changed quickly one after the other: nobody's picture stops, breaks or stays behind.
+#[test]
+fn layouts_and_speakers_in_quick_succession_leave_nobody_behind() {
+    let _turn = turn();
+    let mut server = Server::start();
+    let conference = server.conference("8450", json!({ "layout": "grid" }));
+    let mut fleet = fleet();
+    let called: Vec<PhoneId> = (0..6).map(|id| fleet.call(plan(&server, "8450", id, Codec::Pcma, Persona::default()))).collect();
+    let by_id = ids_by_uri(&server, &conference, 6);
+    let all: Vec<u8> = (0..6).collect();
+    wait_until_all_see(&fleet, &called, &all, secs(10.0));
+    let path = format!("/api/v1/conferences/{conference}");
+    let put = |what: &str, body: serde_json::Value| {
+        let (status, answer) = server.api.put(&format!("{path}/{what}"), &body);
+        assert_eq!(status, 200, "{body}: {answer}");
+    };
+    for round in 0..6u8 {
+        for layout in ["full", "1+5", "grid", "full"] {
+            put("layout", json!({ "layout": layout }));
+            let speaker = &by_id.iter().find(|(id, _)| *id == (round + 2) % 6).unwrap().1;
+            put("speaker", json!({ "participant": speaker }));
+            let asked = Instant::now();
+            let wanted = (round + 2) % 6;
+            let seen = fleet.wait(secs(3.0), |r| {
+                called.iter().all(|p| r[p].id == wanted || r[p].sight.first_with(wanted, asked).is_some()).then_some(())
+            });
+            let behind = || fleet.look(|r| r.values().map(|r| (r.id, r.sight.looks.back().map(|l| (asked.elapsed().saturating_sub(l.at.elapsed()), l.tiles.iter().filter_map(|t| t.bar).collect::<Vec<_>>())))).collect::<Vec<_>>());
+            assert!(seen.is_some(), "round {round}, {layout}, speaker {wanted}: somebody does not see him: {:?}", behind());
+            // The speaker himself sees something that moves, too.
+            let moves = fleet.wait(secs(1.0), |r| called.iter().all(|p| r[p].sight.since(asked).count() > 3).then_some(()));
+            assert!(moves.is_some(), "round {round}, {layout}: a picture stopped: {:?}", behind());
+        }
+    }
+    for phone in &called {
+        let record = fleet.record(*phone).unwrap();
+        assert_eq!((record.stats.freezes, record.sight.errors, record.stats.missed), (0, 0, 0), "phone {}: longest gap {} ms", record.id, record.stats.longest_gap_ms);
+    }
+    fleet.stop();
+    server.assert_well();
+}
+
 /// Natural pictures, full screen: every received frame is close to the frame of the same number that was sent.
 #[test]
 fn natural_pictures_come_through() {

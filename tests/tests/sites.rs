@@ -96,8 +96,8 @@ fn six_sites_see_and_hear_each_other_in_every_layout() {
     let judged = finish(clients);
     server.assert_well();
     for client in &judged {
-        let everything: Vec<_> = client.pictures.iter().skip(2).collect();
-        client.assert_unbroken(&everything);
+        // From here on; before, the card of a site whose picture had not come yet may look like a pattern.
+        client.assert_unbroken(&client.between(grid.0, full.1));
         let size = client.pictures.last().expect("a picture").size;
 
         let pictures = client.between(grid.0, grid.1);

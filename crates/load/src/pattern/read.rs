@@ -38,7 +38,9 @@ pub fn tiles(picture: &impl Image) -> Vec<Tile> {
         }
         let (area, [left, top, right, bottom]) = flood(&mut ids, w, start, colour);
         let covered = area as f32 / (w * h).max(1) as f32;
-        if covered < SMALLEST || right - left < 6 || bottom - top < 4 {
+        // The picture is 16:9 (4:3 from some); the round card of a site without a picture is not.
+        let round = (right - left) * 100 < (bottom - top) * 115;
+        if covered < SMALLEST || right - left < 6 || bottom - top < 4 || round {
             continue;
         }
         let scale = 2 * STEP;
