@@ -124,7 +124,7 @@ sock = None
 
 def connect():
     global sock
-    for _ in range(50):
+    for _ in range(150):
         try:
             sock = socket.create_connection(("127.0.0.1", ctrl)); sock.setblocking(False); return
         except OSError:

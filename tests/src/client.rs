@@ -67,7 +67,9 @@ impl Baresip {
     fn ports(&mut self) -> u16 {
         let sip = free_block(4).0;
         let rtp = free_block(20).0;
-        self.0.arguments.extend(["--sip".into(), format!("127.0.0.1:{sip}"), "--rtp".into(), rtp.to_string()]);
+        let control = (sip + 2).to_string();
+        self.0.arguments.extend(["--sip".into(), format!("127.0.0.1:{sip}"), "--ctrl".into(), control]);
+        self.0.arguments.extend(["--rtp".into(), rtp.to_string()]);
         sip
     }
 }
