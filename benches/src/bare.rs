@@ -68,13 +68,16 @@ fn pictures_of(stream: &Bytes) -> Vec<Vec<Bytes>> {
 
 /// Measures with the demo's clips, which are what the callers of the benchmark send.
 pub fn measure(callers: usize) -> Bare {
-    let clips: Vec<Bytes> = crate::clips().iter().map(|f| Bytes::from(fs::read(f).expect("a clip"))).collect();
+    let clips: Vec<Bytes> =
+        crate::clips().iter().map(|f| Bytes::from(fs::read(f).expect("a clip"))).collect();
     let columns = (callers as f64).sqrt().ceil() as u32;
     let (tile_w, tile_h) = ((1280 / columns) & !1, (720 / columns) & !1);
     let pool = Pool::new(1 << 30);
-    let mut decoders: Vec<Decoder> = clips.iter().map(|_| Decoder::new(Limits::default()).expect("a decoder")).collect();
+    let mut decoders: Vec<Decoder> =
+        clips.iter().map(|_| Decoder::new(Limits::default()).expect("a decoder")).collect();
     let units: Vec<Vec<Vec<Bytes>>> = clips.iter().map(pictures_of).collect();
-    let mut encoder = encode::new(encode::Kind::default(), encode::Settings::new(1280, 720, 30, 1800)).expect("an encoder");
+    let mut encoder =
+        encode::new(encode::Kind::default(), encode::Settings::new(1280, 720, 30, 1800)).expect("an encoder");
     let mut canvas = Canvas::new(1280, 720).expect("a canvas");
     let mut bare = Bare::default();
     for n in 0..SECONDS * FPS {

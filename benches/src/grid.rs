@@ -27,7 +27,13 @@ pub fn run(callers: usize) -> Vec<Row> {
     sleep(Duration::from_secs(6));
 
     let begin = cau_load::process::moment(server.pid()).expect("the server runs");
-    let seen = |f: &Fleet| f.look(|r| r.values().map(|r| (r.stats.pictures, r.stats.audio.packets, r.stats.audio.lost)).collect::<Vec<_>>());
+    let seen = |f: &Fleet| {
+        f.look(|r| {
+            r.values()
+                .map(|r| (r.stats.pictures, r.stats.audio.packets, r.stats.audio.lost))
+                .collect::<Vec<_>>()
+        })
+    };
     let first = seen(&fleet);
     sleep(Duration::from_secs(SECONDS));
     let end = cau_load::process::moment(server.pid()).expect("the server runs");
@@ -55,10 +61,22 @@ pub fn run(callers: usize) -> Vec<Row> {
         Row::beside(format!("{callers} callers, all seen: CPU"), cpu, "cores", bare.of(callers)),
         Row::new(format!("{callers} callers, all seen: CPU per caller"), cpu / callers as f64, "cores"),
         Row::new(format!("{callers} callers: pictures per second at the slowest receiver"), slowest, "1/s"),
-        Row::new(format!("{callers} callers: sound packets per second at the slowest receiver"), sound, "1/s"),
-        Row::new(format!("{callers} callers: sound packets lost in {SECONDS} s, all receivers"), lost, "packets"),
+        Row::new(
+            format!("{callers} callers: sound packets per second at the slowest receiver"),
+            sound,
+            "1/s",
+        ),
+        Row::new(
+            format!("{callers} callers: sound packets lost in {SECONDS} s, all receivers"),
+            lost,
+            "packets",
+        ),
         Row::new(format!("{callers} callers: stretches over 500 ms without a picture"), freezes as f64, ""),
-        Row::new(format!("{callers} callers: pictures per second shown by baresip"), judged.summary.rx_fps_shown.unwrap_or(f64::NAN), "1/s"),
+        Row::new(
+            format!("{callers} callers: pictures per second shown by baresip"),
+            judged.summary.rx_fps_shown.unwrap_or(f64::NAN),
+            "1/s",
+        ),
         Row::new(format!("{callers} callers: memory of the bridge"), end.rss_mb, "MB"),
     ]
 }

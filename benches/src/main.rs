@@ -36,13 +36,19 @@ fn main() -> ExitCode {
         let rows = match name.as_str() {
             "setup" => setup::run(),
             "switching" => switching::run(),
-            _ => match name.strip_prefix("grid").and_then(|n| n.parse().ok()).filter(|n| (2..=64).contains(n)) {
-                Some(callers) => grid::run(callers),
-                None => {
-                    eprintln!("there is no benchmark {name}; there are {}, and gridN for N from 2 to 64", all.join(", "));
-                    return ExitCode::from(2);
+            _ => {
+                match name.strip_prefix("grid").and_then(|n| n.parse().ok()).filter(|n| (2..=64).contains(n))
+                {
+                    Some(callers) => grid::run(callers),
+                    None => {
+                        eprintln!(
+                            "there is no benchmark {name}; there are {}, and gridN for N from 2 to 64",
+                            all.join(", ")
+                        );
+                        return ExitCode::from(2);
+                    }
                 }
-            },
+            }
         };
         rows::publish(&name, &rows);
     }

@@ -24,8 +24,12 @@ impl Cast {
             .iter()
             .enumerate()
             .map(|(id, file)| {
-                let pictures: Vec<_> =
-                    Clip::open(file).expect("a clip").map_while(Result::ok).take(150).map(|s| s.picture).collect();
+                let pictures: Vec<_> = Clip::open(file)
+                    .expect("a clip")
+                    .map_while(Result::ok)
+                    .take(150)
+                    .map(|s| s.picture)
+                    .collect();
                 let shape = Shape { frames: 150, ..Shape::hd(Mode::NonInterleaved) };
                 let video = Video::judged(id as u8, shape, &Pattern::Natural(&pictures)).expect("encoded");
                 Reel { single: None, fragmented: Some(Arc::new(video)) }

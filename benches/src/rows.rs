@@ -39,7 +39,8 @@ fn round(v: f64) -> f64 {
 #[expect(clippy::disallowed_macros, reason = "the benchmark talks to its user")]
 pub fn publish(name: &str, rows: &[Row]) {
     for row in rows {
-        let beside = row.bare.zip(row.ratio).map(|(b, r)| format!("   bare {b}, ratio {r}")).unwrap_or_default();
+        let beside =
+            row.bare.zip(row.ratio).map(|(b, r)| format!("   bare {b}, ratio {r}")).unwrap_or_default();
         println!("{name:8} {:55} {:>10} {}{beside}", row.row, row.value, row.unit);
     }
     let dir = cau_tests::root().join("target/bench");
@@ -60,9 +61,19 @@ fn picture(name: &str, rows: &[Row]) -> String {
         let most = row.value.max(row.bare.unwrap_or(0.0)).max(1e-9);
         let width = |v: f64| (v / most * 500.0).max(1.0);
         let _ = write!(svg, r##"<text x="16" y="{}">{}</text>"##, y + 14, escape(&row.row));
-        let _ = write!(svg, r##"<rect x="16" y="{}" width="{:.1}" height="12" fill="#2b6cb0"/>"##, y + 20, width(row.value));
+        let _ = write!(
+            svg,
+            r##"<rect x="16" y="{}" width="{:.1}" height="12" fill="#2b6cb0"/>"##,
+            y + 20,
+            width(row.value)
+        );
         if let Some(bare) = row.bare {
-            let _ = write!(svg, r##"<rect x="16" y="{}" width="{:.1}" height="4" fill="#a0aec0"/>"##, y + 32, width(bare));
+            let _ = write!(
+                svg,
+                r##"<rect x="16" y="{}" width="{:.1}" height="4" fill="#a0aec0"/>"##,
+                y + 32,
+                width(bare)
+            );
         }
         let ratio = row.ratio.map(|r| format!(" · {r} × bare")).unwrap_or_default();
         let _ = write!(svg, r##"<text x="530" y="{}">{} {}{ratio}</text>"##, y + 31, row.value, row.unit);

@@ -19,7 +19,8 @@ pub fn run() -> Vec<Row> {
     let (mut answered, mut pictured) = (Vec::new(), Vec::new());
     for n in 0..CALLS {
         let phone = fleet.call(cast.plan(&server, "9000", n, Codec::Opus, false));
-        let done = fleet.wait(Duration::from_secs(10), |r| r.get(&phone).and_then(|r| r.stats.first_decodable));
+        let done =
+            fleet.wait(Duration::from_secs(10), |r| r.get(&phone).and_then(|r| r.stats.first_decodable));
         assert!(done.is_some(), "call {n} got no picture: {:?}", fleet.record(phone));
         let record = fleet.record(phone).expect("a record");
         answered.push(record.since_invite(record.answered).expect("answered"));

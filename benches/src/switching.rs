@@ -24,7 +24,9 @@ pub fn run() -> Vec<Row> {
     let phones: Vec<PhoneId> =
         (0..4).map(|n| fleet.call(cast.plan(&server, "9000", n, Codec::Opus, n == 3))).collect();
     let receiver = phones[3];
-    fleet.wait(Duration::from_secs(10), |r| (r.get(&receiver)?.sight.pictures > 60).then_some(())).expect("pictures");
+    fleet
+        .wait(Duration::from_secs(10), |r| (r.get(&receiver)?.sight.pictures > 60).then_some(()))
+        .expect("pictures");
     let (_, people) = server.api.get(&format!("{base}/participants"));
     let people: Vec<Value> = people.as_array().expect("a list").clone();
 
@@ -33,7 +35,8 @@ pub fn run() -> Vec<Row> {
         let id = (n % 3) as u8;
         let participant = &people[usize::from(id)]["id"];
         let at = Instant::now();
-        let (status, said) = server.api.put(&format!("{base}/speaker"), &json!({ "participant": participant }));
+        let (status, said) =
+            server.api.put(&format!("{base}/speaker"), &json!({ "participant": participant }));
         assert_eq!(status, 200, "{said}");
         speaker.push(until(&fleet, receiver, at, |seen| *seen == BTreeSet::from([id])));
         sleep(Duration::from_millis(700));
@@ -52,19 +55,34 @@ pub fn run() -> Vec<Row> {
     server.assert_well();
     let row = |what: &str, values: &mut Vec<f64>| {
         vec![
-            Row::new(format!("{what}: command → changed picture, median of {TIMES}"), quantile(values, 0.5), "ms"),
-            Row::new(format!("{what}: command → changed picture, max of {TIMES}"), quantile(values, 1.0), "ms"),
+            Row::new(
+                format!("{what}: command → changed picture, median of {TIMES}"),
+                quantile(values, 0.5),
+                "ms",
+            ),
+            Row::new(
+                format!("{what}: command → changed picture, max of {TIMES}"),
+                quantile(values, 1.0),
+                "ms",
+            ),
         ]
     };
     let mut rows = row("speaker", &mut speaker);
     rows.extend(row("layout", &mut layout));
-    rows.push(Row::new("broken pictures at the receiver meanwhile", (record.sight.damaged + record.sight.errors) as f64, ""));
+    rows.push(Row::new(
+        "broken pictures at the receiver meanwhile",
+        (record.sight.damaged + record.sight.errors) as f64,
+        "",
+    ));
     rows
 }
 
 /// Milliseconds from `at` until a picture shows what is wanted.
 fn until(fleet: &Fleet, receiver: PhoneId, at: Instant, wanted: impl Fn(&BTreeSet<u8>) -> bool) -> f64 {
-    let seen = |look: &Look| look.tiles.iter().filter_map(|t| t.bar.map(|(id, _)| id)).collect::<BTreeSet<u8>>();
-    let found = fleet.wait(Duration::from_secs(5), |r| r.get(&receiver)?.sight.since(at).find(|l| wanted(&seen(l))).map(|l| l.at));
+    let seen =
+        |look: &Look| look.tiles.iter().filter_map(|t| t.bar.map(|(id, _)| id)).collect::<BTreeSet<u8>>();
+    let found = fleet.wait(Duration::from_secs(5), |r| {
+        r.get(&receiver)?.sight.since(at).find(|l| wanted(&seen(l))).map(|l| l.at)
+    });
     found.expect("the picture changed within 5 s").duration_since(at).as_secs_f64() * 1000.0
 }

@@ -25,7 +25,8 @@ impl Api {
     /// Signs in; panics when refused.
     #[must_use]
     pub fn sign_in(mut self, username: &str, password: &str) -> Self {
-        let (status, body) = self.post("/api/v1/sessions", &json!({ "username": username, "password": password }));
+        let (status, body) =
+            self.post("/api/v1/sessions", &json!({ "username": username, "password": password }));
         assert_eq!(status, 201, "signing in: {body}");
         self.token = Some(body["token"].as_str().expect("a token").to_owned());
         self
@@ -84,7 +85,11 @@ impl Api {
         all.into_iter().filter(|p| p["state"] == "connected").collect()
     }
 
-    fn with_body(&self, mut request: ureq::RequestBuilder<ureq::typestate::WithBody>, body: &Value) -> (u16, Value) {
+    fn with_body(
+        &self,
+        mut request: ureq::RequestBuilder<ureq::typestate::WithBody>,
+        body: &Value,
+    ) -> (u16, Value) {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
@@ -95,7 +100,8 @@ impl Api {
         match answer {
             Ok(mut answer) => {
                 let text = answer.body_mut().read_to_string().unwrap_or_default();
-                let body = serde_json::from_str(&text).unwrap_or_else(|_| if text.is_empty() { Value::Null } else { Value::String(text) });
+                let body = serde_json::from_str(&text)
+                    .unwrap_or_else(|_| if text.is_empty() { Value::Null } else { Value::String(text) });
                 (answer.status().as_u16(), body)
             }
             Err(e) => (0, Value::String(e.to_string())),

@@ -116,7 +116,8 @@ impl Plan {
             .arg(&dir)
             .args(&self.arguments);
         let name = format!("{} {}", self.kind, self.id);
-        let process = Process::start(&name, &mut command, &dir.join("driver.log")).expect("the client's driver");
+        let process =
+            Process::start(&name, &mut command, &dir.join("driver.log")).expect("the client's driver");
         Running { id: self.id, seconds: self.seconds, dir, process }
     }
 }
@@ -137,7 +138,11 @@ impl Running {
         self.process.finish(Duration::from_secs_f64(self.seconds + 60.0));
         let judged = Judged::read(self.id, &self.dir);
         let log = fs::read_to_string(self.dir.join("log.txt")).unwrap_or_default();
-        assert!(judged.summary.established, "client {} did not get into the conference: {:?}\n{log}", self.id, judged.summary);
+        assert!(
+            judged.summary.established,
+            "client {} did not get into the conference: {:?}\n{log}",
+            self.id, judged.summary
+        );
         judged
     }
 }
@@ -148,7 +153,8 @@ fn patterns(id: u8) -> PathBuf {
     let _one = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let dir = target().join("patterns");
     if !dir.join(format!("made{id}")).exists() {
-        let made = Command::new(python()).arg(kit("mkpat.py")).arg(id.to_string()).arg(&dir).arg("60").status();
+        let made =
+            Command::new(python()).arg(kit("mkpat.py")).arg(id.to_string()).arg(&dir).arg("60").status();
         assert!(made.is_ok_and(|s| s.success()), "mkpat.py {id} failed");
         fs::write(dir.join(format!("made{id}")), "").expect("a mark that the pattern is whole");
     }

@@ -82,10 +82,17 @@ struct Audio {
 impl Judged {
     /// Reads what `endpoint.sh` left in `dir`.
     pub fn read(id: u8, dir: &Path) -> Self {
-        let text = |name: &str| fs::read_to_string(dir.join(name)).unwrap_or_else(|e| panic!("{}: {e}", dir.join(name).display()));
+        let text = |name: &str| {
+            fs::read_to_string(dir.join(name)).unwrap_or_else(|e| panic!("{}: {e}", dir.join(name).display()))
+        };
         let file: File = serde_json::from_str(&text("judge.json")).expect("judge.json");
         let summary = serde_json::from_str(&text("summary.json")).expect("summary.json");
-        Self { id, pictures: file.pictures, seconds: file.audio.map(|a| a.seconds).unwrap_or_default(), summary }
+        Self {
+            id,
+            pictures: file.pictures,
+            seconds: file.audio.map(|a| a.seconds).unwrap_or_default(),
+            summary,
+        }
     }
 
     /// Snapshots from `from` to `to`.
@@ -99,7 +106,13 @@ impl Judged {
     pub fn assert_unbroken(&self, pictures: &[&Picture]) {
         for p in pictures {
             for tile in &p.tiles {
-                assert_eq!(tile.id, Some(tile.colour), "client {} saw a broken tile at {:?} of {p:?}", self.id, tile.place);
+                assert_eq!(
+                    tile.id,
+                    Some(tile.colour),
+                    "client {} saw a broken tile at {:?} of {p:?}",
+                    self.id,
+                    tile.place
+                );
             }
         }
     }
@@ -111,17 +124,32 @@ impl Judged {
             for (id, place) in seats {
                 let there = p.tiles.iter().find(|t| t.colour == *id);
                 let near = |t: &Tile| t.place.iter().zip(place).all(|(a, b)| (a - b).abs() < 0.02);
-                assert!(there.is_some_and(near), "client {} should see {id} at {place:?}, sees {:?}", self.id, p.tiles);
+                assert!(
+                    there.is_some_and(near),
+                    "client {} should see {id} at {place:?}, sees {:?}",
+                    self.id,
+                    p.tiles
+                );
             }
-            assert_eq!(p.tiles.len(), seats.len(), "client {} sees more or less than its seats: {:?}", self.id, p.tiles);
+            assert_eq!(
+                p.tiles.len(),
+                seats.len(),
+                "client {} sees more or less than its seats: {:?}",
+                self.id,
+                p.tiles
+            );
         }
     }
 
     /// Asserts that each identity's counter moved from the first to the last of these pictures.
     pub fn assert_running(&self, pictures: &[&Picture], ids: &[u8]) {
         for id in ids {
-            let counters: Vec<u16> =
-                pictures.iter().flat_map(|p| &p.tiles).filter(|t| t.colour == *id).filter_map(|t| t.n).collect();
+            let counters: Vec<u16> = pictures
+                .iter()
+                .flat_map(|p| &p.tiles)
+                .filter(|t| t.colour == *id)
+                .filter_map(|t| t.n)
+                .collect();
             let different = counters.iter().collect::<BTreeSet<_>>().len();
             assert!(
                 counters.len() > 1 && different * 10 >= counters.len() * 8,

@@ -61,12 +61,20 @@ pub fn wait_until_all_see(fleet: &Fleet, phones: &[PhoneId], ids: &[u8], limit: 
             .iter()
             .map(|phone| {
                 let sight = &records[phone].sight;
-                let all = |look: &&cau_load::Look| ids.iter().all(|id| look.tiles.iter().any(|t| t.bar.is_some_and(|(i, _)| i == *id)));
+                let all = |look: &&cau_load::Look| {
+                    ids.iter().all(|id| look.tiles.iter().any(|t| t.bar.is_some_and(|(i, _)| i == *id)))
+                };
                 sight.looks.iter().find(all).map(|l| l.at)
             })
             .collect::<Option<Vec<Instant>>>()
     });
-    let states = || fleet.look(|r| r.values().map(|r| (r.id, r.state.clone(), r.stats.pictures, r.sight.looks.back().cloned())).collect::<Vec<_>>());
+    let states = || {
+        fleet.look(|r| {
+            r.values()
+                .map(|r| (r.id, r.state.clone(), r.stats.pictures, r.sight.looks.back().cloned()))
+                .collect::<Vec<_>>()
+        })
+    };
     let seen = seen.unwrap_or_else(|| panic!("not everybody saw {ids:?} within {limit:?}: {:#?}", states()));
     seen.into_iter().max().expect("at least one phone")
 }
@@ -75,20 +83,40 @@ pub fn wait_until_all_see(fleet: &Fleet, phones: &[PhoneId], ids: &[u8], limit: 
 /// more than half a second, no gap of sound.
 pub fn assert_clean(record: &Record, ids: &[u8], from: Instant) {
     assert_eq!(record.stats.missed, 0, "phone {}: this machine was too slow to judge", record.id);
-    let broken: Vec<_> = record.sight.since(from).filter(|l| l.damaged || l.tiles.iter().any(|t| t.bar.is_none())).take(3).collect();
+    let broken: Vec<_> = record
+        .sight
+        .since(from)
+        .filter(|l| l.damaged || l.tiles.iter().any(|t| t.bar.is_none()))
+        .take(3)
+        .collect();
     assert!(broken.is_empty(), "phone {} saw broken pictures: {broken:#?}", record.id);
-    assert_eq!(record.sight.errors, 0, "phone {}: the decoder refused pictures: {:#?}", record.id, (record.answered, record.stats.first_decodable, &record.sight.first_error, &record.sight.last_error));
+    assert_eq!(
+        record.sight.errors,
+        0,
+        "phone {}: the decoder refused pictures: {:#?}",
+        record.id,
+        (record.answered, record.stats.first_decodable, &record.sight.first_error, &record.sight.last_error)
+    );
     for id in ids {
         let frozen = record.sight.longest_freeze(*id, from);
-        assert!(frozen <= Duration::from_millis(500), "phone {}: the picture of {id} stood for {frozen:?}", record.id);
+        assert!(
+            frozen <= Duration::from_millis(500),
+            "phone {}: the picture of {id} stood for {frozen:?}",
+            record.id
+        );
     }
-    assert_eq!(record.stats.freezes, 0, "phone {}: no picture for {} ms", record.id, record.stats.longest_gap_ms);
+    assert_eq!(
+        record.stats.freezes, 0,
+        "phone {}: no picture for {} ms",
+        record.id, record.stats.longest_gap_ms
+    );
 }
 
 /// Asserts that phone hears exactly these identities in every full second after `from` but `bad` of them.
 pub fn assert_hears(record: &Record, ids: &[u8], from: Instant, bad: usize) {
     let wanted = ids.iter().fold(0u8, |bits, id| bits | 1 << id);
-    let seconds: Vec<u8> = record.sight.seconds.iter().filter(|(at, _)| *at >= from).map(|(_, bits)| *bits).collect();
+    let seconds: Vec<u8> =
+        record.sight.seconds.iter().filter(|(at, _)| *at >= from).map(|(_, bits)| *bits).collect();
     assert!(seconds.len() >= 2, "phone {}: too little sound after that: {seconds:?}", record.id);
     let wrong = seconds.iter().filter(|bits| **bits != wanted).count();
     assert!(wrong <= bad, "phone {} should hear {wanted:08b}, hears {seconds:?}", record.id);

@@ -46,7 +46,8 @@ impl Raw {
     pub fn new(server: SocketAddr) -> Self {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
-        let unique = u64::from(std::process::id()) << 24 | NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let unique =
+            u64::from(std::process::id()) << 24 | NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Self { socket, server, unique }
     }
 
@@ -56,7 +57,15 @@ impl Raw {
     }
 
     /// A request of this call with everything RFC 3261 wants. `to_tag` within a dialog; `extra` are whole header lines.
-    pub fn request(&self, method: &str, room: &str, cseq: (u32, &str), to_tag: Option<&str>, extra: &[String], body: &str) -> String {
+    pub fn request(
+        &self,
+        method: &str,
+        room: &str,
+        cseq: (u32, &str),
+        to_tag: Option<&str>,
+        extra: &[String],
+        body: &str,
+    ) -> String {
         let me = self.addr();
         // The ACK of a 2xx is a transaction of its own (RFC 3261 13.2.2.4), that of a refusal belongs to the INVITE's (17.1.1.3).
         let branch = if extra.iter().any(|l| l == ACK_OF_2XX) { "ack" } else { "" };
@@ -114,7 +123,11 @@ impl Raw {
             self.socket.set_read_timeout(Some(left)).expect("a timeout");
             let Ok((count, _)) = self.socket.recv_from(&mut buffer) else { continue };
             let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
-            let Some(status) = text.strip_prefix("SIP/2.0 ").and_then(|t| t.get(..3)).and_then(|s| s.parse().ok()) else { continue };
+            let Some(status) =
+                text.strip_prefix("SIP/2.0 ").and_then(|t| t.get(..3)).and_then(|s| s.parse().ok())
+            else {
+                continue;
+            };
             let answer = Answer { status, text };
             let of = answer.header("CSeq").is_some_and(|c| c.ends_with(method));
             if of && status >= 200 {

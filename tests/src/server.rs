@@ -64,7 +64,14 @@ impl Server {
         let api = Api::new(port(&ports["http"]));
         wait_for("/readyz", Duration::from_secs(10), || (api.get("/readyz").0 == 200).then_some(()));
         let api = api.sign_in("admin", PASSWORD);
-        Self { sip: SocketAddr::from(([127, 0, 0, 1], port(&ports["sip"]))), rtp, api, out, process, dir: Some(dir) }
+        Self {
+            sip: SocketAddr::from(([127, 0, 0, 1], port(&ports["sip"]))),
+            rtp,
+            api,
+            out,
+            process,
+            dir: Some(dir),
+        }
     }
 
     /// Creates a conference and returns its id.

@@ -21,19 +21,27 @@ pub fn play_over(dir: &Path, name: &str, scenario: &str, target: SocketAddr, roo
         .arg(target.to_string())
         .args(["-sf"])
         .arg(&file)
-        .args(["-s", room, "-m", "1", "-l", "1", "-t", transport, "-i", "127.0.0.1", "-p", &free_port().to_string()])
+        .args([
+            "-s",
+            room,
+            "-m",
+            "1",
+            "-l",
+            "1",
+            "-t",
+            transport,
+            "-i",
+            "127.0.0.1",
+            "-p",
+            &free_port().to_string(),
+        ])
         .args(["-mp", &crate::server::free_block(8).0.to_string()])
         .args(["-timeout", "20s", "-timeout_error", "-trace_err", "-trace_msg", "-nostdin"])
         .args(["-error_file", "errors.log", "-message_file", "messages.log"]);
     let mut process = Process::start("sipp", &mut command, &dir.join("sipp.log")).expect("sipp");
     let status = process.finish(Duration::from_secs(30));
     let words = |name: &str| fs::read_to_string(dir.join(name)).unwrap_or_default();
-    assert!(
-        status.success(),
-        "sipp {name}: {status}\n{}\n{}",
-        words("errors.log"),
-        words("messages.log")
-    );
+    assert!(status.success(), "sipp {name}: {status}\n{}\n{}", words("errors.log"), words("messages.log"));
 }
 
 /// `calls` calls of sipp's own caller scenario at `rate` a second, each standing for a second; panics when one fails.
@@ -45,8 +53,23 @@ pub fn load(dir: &Path, target: SocketAddr, room: &str, calls: u32, rate: u32) {
         .current_dir(&dir)
         .arg(target.to_string())
         .args(["-sn", "uac", "-s", room, "-d", "1000", "-m", &calls.to_string(), "-r", &rate.to_string()])
-        .args(["-i", "127.0.0.1", "-p", &free_port().to_string(), "-timeout", "40s", "-timeout_error", "-nostdin"])
-        .args(["-trace_err", "-error_file", "errors.log", "-mp", &crate::server::free_block(8).0.to_string()]);
+        .args([
+            "-i",
+            "127.0.0.1",
+            "-p",
+            &free_port().to_string(),
+            "-timeout",
+            "40s",
+            "-timeout_error",
+            "-nostdin",
+        ])
+        .args([
+            "-trace_err",
+            "-error_file",
+            "errors.log",
+            "-mp",
+            &crate::server::free_block(8).0.to_string(),
+        ]);
     let mut process = Process::start("sipp", &mut command, &dir.join("sipp.log")).expect("sipp");
     let status = process.finish(Duration::from_secs(45));
     let words = fs::read_to_string(dir.join("errors.log")).unwrap_or_default();

@@ -18,7 +18,8 @@ const FLOORS: &[(&str, u8)] = &[
 ];
 
 /// Edges that would be downward but are still forbidden.
-const STRANGERS: &[(&str, &str)] = &[("cau-sip", "cau-mixer"), ("cau-mixer", "cau-sip"), ("cau-control", "cau-sip")];
+const STRANGERS: &[(&str, &str)] =
+    &[("cau-sip", "cau-mixer"), ("cau-mixer", "cau-sip"), ("cau-control", "cau-sip")];
 
 fn metadata() -> Metadata {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
@@ -62,7 +63,10 @@ fn edges_point_down_the_floors() {
     assert!(edges.len() > 10, "the edges were not found: {edges:?}");
     for (from, to) in edges {
         assert!(floor(&from) > floor(&to), "{from} must not know {to}");
-        assert!(!STRANGERS.contains(&(from.as_str(), to.as_str())), "{from} and {to} must not know each other");
+        assert!(
+            !STRANGERS.contains(&(from.as_str(), to.as_str())),
+            "{from} and {to} must not know each other"
+        );
     }
 }
 
@@ -73,9 +77,12 @@ fn model_knows_no_crate_of_ours() {
 
 #[test]
 fn unsafe_code_lives_in_codec_only() {
-    for package in metadata().packages.iter().filter(|p| floor(&p.name).is_some() && p.name.as_str() != "cau-codec") {
+    for package in
+        metadata().packages.iter().filter(|p| floor(&p.name).is_some() && p.name.as_str() != "cau-codec")
+    {
         let manifest = std::fs::read_to_string(&package.manifest_path).expect("manifest");
-        let inherits = manifest.split("[lints]").nth(1).is_some_and(|l| l.trim_start().starts_with("workspace = true"));
+        let inherits =
+            manifest.split("[lints]").nth(1).is_some_and(|l| l.trim_start().starts_with("workspace = true"));
         assert!(inherits, "{} does not inherit the workspace's lints", package.name);
     }
 }

@@ -1,5 +1,10 @@
 //! The harness itself: clients and judge without any server between them. When these fail, the other tests say nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "end-to-end tests live in the world")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "end-to-end tests live in the world"
+)]
 
 use std::time::Instant;
 
@@ -29,7 +34,9 @@ fn two_baresips_see_and_hear_each_other_by_the_judge() {
 fn our_phone_and_a_baresip_see_and_hear_each_other() {
     let _turn = turn();
     let dir = tempfile::tempdir().unwrap();
-    for (codec, mode, baresip) in [(Codec::Opus, Mode::NonInterleaved, "h264"), (Codec::Pcma, Mode::SingleNal, "h264-0")] {
+    for (codec, mode, baresip) in
+        [(Codec::Opus, Mode::NonInterleaved, "h264"), (Codec::Pcma, Mode::SingleNal, "h264-0")]
+    {
         let out = dir.path().join(baresip);
         std::fs::create_dir_all(&out).unwrap();
         let (callee, uri) = Baresip::new(0, 8.0).with("--vcodec", baresip).with("--snap", "2").answer(&out);

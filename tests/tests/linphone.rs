@@ -1,5 +1,10 @@
 //! linphonec: sound first and the camera later, keys pressed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "end-to-end tests live in the world")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "end-to-end tests live in the world"
+)]
 
 use cau_tests::{Baresip, Linphone, Server, pause, secs, turn, wait_for};
 use serde_json::json;
@@ -16,11 +21,18 @@ fn a_camera_switched_on_later_is_seen() {
         .at(5.0, "camera on")
         .at(9.0, "1")
         .dial(&server, "8000");
-    let list = wait_for("both to be connected", secs(20.0), || Some(server.api.connected(&conference)).filter(|l| l.len() == 2));
-    assert!(list.iter().any(|p| p["video"].is_null() || p["video"]["codec"].is_null()), "one came without video: {list:?}");
+    let list = wait_for("both to be connected", secs(20.0), || {
+        Some(server.api.connected(&conference)).filter(|l| l.len() == 2)
+    });
+    assert!(
+        list.iter().any(|p| p["video"].is_null() || p["video"]["codec"].is_null()),
+        "one came without video: {list:?}"
+    );
     wait_for("the camera to be on", secs(15.0), || {
         let list = server.api.connected(&conference);
-        (list.len() == 2 && list.iter().all(|p| p["video"]["codec"] == "H264" || p["video"]["codec"] == "h264")).then_some(())
+        (list.len() == 2
+            && list.iter().all(|p| p["video"]["codec"] == "H264" || p["video"]["codec"] == "h264"))
+        .then_some(())
     });
     pause(secs(1.0));
     let (phone, other) = (phone.judge(), other.judge());
@@ -29,10 +41,22 @@ fn a_camera_switched_on_later_is_seen() {
     let begin = phone.summary.established_at.expect("established");
     let seen: Vec<_> = other.pictures.iter().filter(|p| p.t > begin + 10.0 && p.t < begin + 18.0).collect();
     other.assert_unbroken(&seen);
-    assert!(!seen.is_empty() && seen.iter().all(|p| p.tiles.iter().any(|t| t.colour == 5)), "baresip sees linphone: {seen:?}");
-    assert!(other.seconds.iter().filter(|s| s.contains(&5)).count() >= 10, "baresip hears linphone: {:?}", other.seconds);
-    let sees = phone.pictures.iter().filter(|p| p.tiles.iter().any(|t| t.colour == 1 && t.id == Some(1))).count();
+    assert!(
+        !seen.is_empty() && seen.iter().all(|p| p.tiles.iter().any(|t| t.colour == 5)),
+        "baresip sees linphone: {seen:?}"
+    );
+    assert!(
+        other.seconds.iter().filter(|s| s.contains(&5)).count() >= 10,
+        "baresip hears linphone: {:?}",
+        other.seconds
+    );
+    let sees =
+        phone.pictures.iter().filter(|p| p.tiles.iter().any(|t| t.colour == 1 && t.id == Some(1))).count();
     assert!(sees >= 3, "linphone sees baresip in {sees} snapshots of {}", phone.pictures.len());
-    assert!(phone.seconds.iter().filter(|s| s.contains(&1)).count() >= 10, "linphone hears baresip: {:?}", phone.seconds);
+    assert!(
+        phone.seconds.iter().filter(|s| s.contains(&1)).count() >= 10,
+        "linphone hears baresip: {:?}",
+        phone.seconds
+    );
     assert!(phone.seconds.iter().all(|s| !s.contains(&5)), "linphone hears itself: {:?}", phone.seconds);
 }

@@ -1,5 +1,11 @@
 //! With our own phone: odd habits of hardware, set-up times, how fast the speaker changes, how natural pictures come through.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, clippy::disallowed_macros, reason = "end-to-end tests live in the world")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "end-to-end tests live in the world"
+)]
 
 use std::{
     process::Command,
@@ -27,7 +33,12 @@ fn ids_by_uri(server: &Server, conference: &str, count: usize) -> Vec<(u8, Strin
             list.iter()
                 .map(|p| {
                     let uri = p["uri"].as_str().expect("uri");
-                    let id = uri.split("ep").nth(1).and_then(|s| s.get(..1)).and_then(|s| s.parse().ok()).expect("epN");
+                    let id = uri
+                        .split("ep")
+                        .nth(1)
+                        .and_then(|s| s.get(..1))
+                        .and_then(|s| s.parse().ok())
+                        .expect("epN");
                     (id, p["id"].as_str().expect("id").to_owned())
                 })
                 .collect()
@@ -132,7 +143,11 @@ fn hold_and_resume_by_reinvite() {
     pause(secs(5.0));
     for (phone, other) in [(a, 1), (b, 0)] {
         let record = fleet.record(phone).unwrap();
-        let broken = record.sight.since(resumed + secs(1.0)).filter(|l| l.damaged || l.tiles.iter().any(|t| t.bar.is_none())).count();
+        let broken = record
+            .sight
+            .since(resumed + secs(1.0))
+            .filter(|l| l.damaged || l.tiles.iter().any(|t| t.bar.is_none()))
+            .count();
         assert_eq!(broken, 0, "phone {}", record.id);
         assert_hears(&record, &[other], resumed + secs(1.2), 0);
     }
@@ -147,7 +162,8 @@ fn the_speaker_changes_at_once_and_cleanly() {
     let mut server = Server::start();
     let conference = server.conference("8400", json!({ "layout": "full" }));
     let mut fleet = fleet();
-    let called: Vec<PhoneId> = (0..4).map(|id| fleet.call(plan(&server, "8400", id, Codec::Opus, Persona::default()))).collect();
+    let called: Vec<PhoneId> =
+        (0..4).map(|id| fleet.call(plan(&server, "8400", id, Codec::Opus, Persona::default()))).collect();
     let by_id = ids_by_uri(&server, &conference, 4);
     let path = format!("/api/v1/conferences/{conference}/speaker");
     let viewer = called[3];
@@ -160,17 +176,36 @@ fn the_speaker_changes_at_once_and_cleanly() {
         let (status, answer) = server.api.put(&path, &json!({ "participant": participant }));
         assert_eq!(status, 200, "{answer}");
         let shown = fleet.wait(secs(3.0), |r| r[&viewer].sight.first_with(speaker, asked));
-        let state = || (server.api.get(&format!("/api/v1/conferences/{conference}")).1, server.api.connected(&conference), fleet.record(viewer).map(|r| (r.stats, r.sight.looks.back().cloned())));
-        took.push(shown.unwrap_or_else(|| panic!("round {round}: {speaker} was never shown: {:#?}", state())) - asked);
+        let state = || {
+            (
+                server.api.get(&format!("/api/v1/conferences/{conference}")).1,
+                server.api.connected(&conference),
+                fleet.record(viewer).map(|r| (r.stats, r.sight.looks.back().cloned())),
+            )
+        };
+        took.push(
+            shown.unwrap_or_else(|| panic!("round {round}: {speaker} was never shown: {:#?}", state()))
+                - asked,
+        );
         pause(secs(0.7));
     }
     let record = fleet.record(viewer).unwrap();
-    let broken: Vec<_> = record.sight.since(Instant::now() - secs(8.0)).filter(|l| l.damaged || l.tiles.len() != 1 || l.tiles[0].bar.is_none()).collect();
+    let broken: Vec<_> = record
+        .sight
+        .since(Instant::now() - secs(8.0))
+        .filter(|l| l.damaged || l.tiles.len() != 1 || l.tiles[0].bar.is_none())
+        .collect();
     assert!(broken.is_empty(), "changes must be clean: {broken:#?}");
     assert_eq!(record.stats.freezes, 0, "longest gap {} ms", record.stats.longest_gap_ms);
     took.sort();
-    let set_up: Vec<f64> = called.iter().filter_map(|p| fleet.record(*p).and_then(|r| r.since_invite(r.stats.first_decodable))).collect();
-    println!("speaker change: median {:?}, worst {:?}; INVITE to first decodable picture: {set_up:?} ms", took[6], took[11]);
+    let set_up: Vec<f64> = called
+        .iter()
+        .filter_map(|p| fleet.record(*p).and_then(|r| r.since_invite(r.stats.first_decodable)))
+        .collect();
+    println!(
+        "speaker change: median {:?}, worst {:?}; INVITE to first decodable picture: {set_up:?} ms",
+        took[6], took[11]
+    );
     assert!(took[6] < Duration::from_millis(300), "median {:?} of {took:?}", took[6]);
     assert!(set_up.len() == 4 && set_up.iter().all(|ms| *ms < 2_000.0), "{set_up:?}");
     fleet.stop();
@@ -188,7 +223,9 @@ fn layouts_and_speakers_in_quick_succession_leave_nobody_behind() {
     let modes = [Modes::Both, Modes::Zero, Modes::Zero, Modes::Both, Modes::Both, Modes::Zero];
     let called: Vec<PhoneId> = (0..6u8)
         .zip(modes)
-        .map(|(id, modes)| fleet.call(plan(&server, "8450", id, Codec::Pcma, Persona { modes, ..Persona::default() })))
+        .map(|(id, modes)| {
+            fleet.call(plan(&server, "8450", id, Codec::Pcma, Persona { modes, ..Persona::default() }))
+        })
         .collect();
     let by_id = ids_by_uri(&server, &conference, 6);
     let all: Vec<u8> = (0..6).collect();
@@ -208,18 +245,49 @@ fn layouts_and_speakers_in_quick_succession_leave_nobody_behind() {
             let asked = Instant::now();
             let wanted = (round + 2) % 6;
             let seen = fleet.wait(secs(3.0), |r| {
-                called.iter().all(|p| r[p].id == wanted || r[p].sight.first_with(wanted, asked).is_some()).then_some(())
+                called
+                    .iter()
+                    .all(|p| r[p].id == wanted || r[p].sight.first_with(wanted, asked).is_some())
+                    .then_some(())
             });
-            let behind = || fleet.look(|r| r.values().map(|r| (r.id, r.sight.looks.back().map(|l| (asked.elapsed().saturating_sub(l.at.elapsed()), l.tiles.iter().filter_map(|t| t.bar).collect::<Vec<_>>())))).collect::<Vec<_>>());
-            assert!(seen.is_some(), "round {round}, {layout}, speaker {wanted}: somebody does not see him: {:?}", behind());
+            let behind = || {
+                fleet.look(|r| {
+                    r.values()
+                        .map(|r| {
+                            (
+                                r.id,
+                                r.sight.looks.back().map(|l| {
+                                    (
+                                        asked.elapsed().saturating_sub(l.at.elapsed()),
+                                        l.tiles.iter().filter_map(|t| t.bar).collect::<Vec<_>>(),
+                                    )
+                                }),
+                            )
+                        })
+                        .collect::<Vec<_>>()
+                })
+            };
+            assert!(
+                seen.is_some(),
+                "round {round}, {layout}, speaker {wanted}: somebody does not see him: {:?}",
+                behind()
+            );
             // The speaker himself sees something that moves, too.
-            let moves = fleet.wait(secs(1.0), |r| called.iter().all(|p| r[p].sight.since(asked).count() > 3).then_some(()));
+            let moves = fleet.wait(secs(1.0), |r| {
+                called.iter().all(|p| r[p].sight.since(asked).count() > 3).then_some(())
+            });
             assert!(moves.is_some(), "round {round}, {layout}: a picture stopped: {:?}", behind());
         }
     }
     for phone in &called {
         let record = fleet.record(*phone).unwrap();
-        assert_eq!((record.stats.freezes, record.sight.errors, record.stats.missed), (0, 0, 0), "phone {}: longest gap {} ms", record.id, record.stats.longest_gap_ms);
+        assert_eq!(
+            (record.stats.freezes, record.sight.errors, record.stats.missed),
+            (0, 0, 0),
+            "phone {}: longest gap {} ms",
+            record.id,
+            record.stats.longest_gap_ms
+        );
     }
     fleet.stop();
     server.assert_well();
@@ -237,13 +305,16 @@ fn natural_pictures_come_through() {
     // What the MCU was sent, decoded: the encoder of the test is not on trial.
     let sent = decode(&clip);
     let mut fleet = fleet();
-    let mut source = plan(&server, "8500", 6, Codec::Opus, Persona { modes: Modes::Zero, ..Persona::default() });
+    let mut source =
+        plan(&server, "8500", 6, Codec::Opus, Persona { modes: Modes::Zero, ..Persona::default() });
     source.reel = Some(phones::only(clip, Mode::SingleNal));
     fleet.call(source);
     let viewer = fleet.call(plan(&server, "8500", 1, Codec::Opus, Persona::default()));
     let by_id = ids_by_uri(&server, &conference, 2);
     let participant = &by_id.iter().find(|(id, _)| *id == 6).unwrap().1;
-    let (status, answer) = server.api.put(&format!("/api/v1/conferences/{conference}/speaker"), &json!({ "participant": participant }));
+    let (status, answer) = server
+        .api
+        .put(&format!("/api/v1/conferences/{conference}/speaker"), &json!({ "participant": participant }));
     assert_eq!(status, 200, "{answer}");
     let asked = Instant::now();
     fleet.wait(secs(5.0), |r| r[&viewer].sight.first_with(6, asked)).expect("the natural picture is shown");
@@ -271,7 +342,12 @@ fn decode(video: &Video) -> Vec<Picture> {
     let mut decoder = Decoder::new(Limits::default()).unwrap();
     let mut pictures = Vec::new();
     for (n, unit) in video.units.iter().enumerate() {
-        let nals: Vec<_> = unit.payloads.iter().map(|p| p.bytes.clone()).filter(|b| nal::kind_of(b).is_some_and(|k| k < 24)).collect();
+        let nals: Vec<_> = unit
+            .payloads
+            .iter()
+            .map(|p| p.bytes.clone())
+            .filter(|b| nal::kind_of(b).is_some_and(|k| k < 24))
+            .collect();
         pictures.extend(decoder.decode(&nals, n as i64).unwrap().map(|d| d.picture));
     }
     pictures
@@ -301,7 +377,8 @@ fn psnr(a: &Picture, b: &Picture) -> f64 {
     let (a, b) = (a.planes(), b.planes());
     let mut squares = 0u64;
     for y in 0..a.rows(0) {
-        squares += a.row(0, y).iter().zip(b.row(0, y)).map(|(p, q)| u64::from(p.abs_diff(*q)).pow(2)).sum::<u64>();
+        squares +=
+            a.row(0, y).iter().zip(b.row(0, y)).map(|(p, q)| u64::from(p.abs_diff(*q)).pow(2)).sum::<u64>();
     }
     let mean = squares as f64 / (f64::from(a.width) * f64::from(a.height));
     10.0 * (255.0 * 255.0 / mean.max(1e-6)).log10()
@@ -318,7 +395,19 @@ fn the_load_command_measures_and_reports() {
     let ports = format!("{first}-{last}");
     let load = |room: &str| {
         Command::new(cau_tests::cau())
-            .args(["load", "--target", &server.uri(room), "--endpoints", "10", "--rate", "10", "--duration", "6", "--video", "360p30"])
+            .args([
+                "load",
+                "--target",
+                &server.uri(room),
+                "--endpoints",
+                "10",
+                "--rate",
+                "10",
+                "--duration",
+                "6",
+                "--video",
+                "360p30",
+            ])
             .args(["--ports", &ports, "--pid", &server.pid().to_string(), "--report"])
             .arg(&report)
             .output()
@@ -331,7 +420,10 @@ fn the_load_command_measures_and_reports() {
     let found: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(found["summary"]["well"], 10, "{words}");
     assert_eq!(found["phones"].as_array().unwrap().len(), 10);
-    assert!(found["summary"]["cpu"]["p50"].as_f64().unwrap() > 0.0 && found["summary"]["rss_mb"]["max"].as_f64().unwrap() > 5.0);
+    assert!(
+        found["summary"]["cpu"]["p50"].as_f64().unwrap() > 0.0
+            && found["summary"]["rss_mb"]["max"].as_f64().unwrap() > 5.0
+    );
     assert_eq!(found["summary"]["first_picture_ms"]["n"], 10, "{words}");
     assert!(report.with_extension("html").exists());
     assert_eq!(load("9999").status.code(), Some(1), "calls that are refused are a failure");

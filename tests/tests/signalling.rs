@@ -1,5 +1,10 @@
 //! Calls that are refused, given up, offered late or renewed at once: by hand and by sipp.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "end-to-end tests live in the world")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "end-to-end tests live in the world"
+)]
 
 use std::time::Duration;
 
@@ -58,7 +63,11 @@ fn a_broken_request_is_400_and_a_huge_one_413_or_513() {
     let raw = Raw::new(server.sip);
     raw.send(&whole.replace("\r\nCSeq: 1 INVITE", "\r\nCSeq: 1 BYE"));
     let answer = raw.answer_within("BYE", secs(2.0)).or_else(|| raw.answer_within("INVITE", secs(1.0)));
-    assert_eq!(answer.map(|a| a.status), Some(400), "CSeq names another method than the request line (RFC 4475 3.1.2.17)");
+    assert_eq!(
+        answer.map(|a| a.status),
+        Some(400),
+        "CSeq names another method than the request line (RFC 4475 3.1.2.17)"
+    );
     // More than a datagram can carry comes over TCP.
     let raw = Raw::new(server.sip);
     let padding = format!("a=x-nothing:{}\r\n", "n".repeat(900));
@@ -101,7 +110,14 @@ fn a_caller_who_gives_up_leaves_nothing_behind() {
     let conference = server.conference("8000", json!({}));
     for _ in 0..5 {
         let raw = Raw::new(server.sip);
-        raw.send(&raw.request("INVITE", "8000", (1, "INVITE"), None, &[raw.contact()], &sdp(&[&audio(40_000)])));
+        raw.send(&raw.request(
+            "INVITE",
+            "8000",
+            (1, "INVITE"),
+            None,
+            &[raw.contact()],
+            &sdp(&[&audio(40_000)]),
+        ));
         raw.send(&raw.request("CANCEL", "8000", (1, "CANCEL"), None, &[], ""));
         // Which is first cannot be known: the CANCEL (487) or the answer (200, and then BYE).
         let answer = raw.answer("INVITE");
@@ -125,7 +141,10 @@ fn an_offer_may_come_late_in_the_ack() {
     let answer = raw.answer("INVITE");
     assert_eq!(answer.status, 200);
     let offer = answer.body();
-    assert!(offer.contains("m=audio") && offer.contains("m=video"), "the MCU offers sound and picture: {offer}");
+    assert!(
+        offer.contains("m=audio") && offer.contains("m=video"),
+        "the MCU offers sound and picture: {offer}"
+    );
     // Sound is taken, every other line refused in its place.
     let lines: Vec<String> = offer
         .lines()
@@ -136,7 +155,9 @@ fn an_offer_may_come_late_in_the_ack() {
     raw.ack("8000", 1, &answer, &body);
     wait_for("the caller to be connected", secs(3.0), || {
         let list = server.api.connected(&conference);
-        list.first().is_some_and(|p| p["audio"]["codec"].as_str().is_some_and(|c| c.eq_ignore_ascii_case("pcma"))).then_some(())
+        list.first()
+            .is_some_and(|p| p["audio"]["codec"].as_str().is_some_and(|c| c.eq_ignore_ascii_case("pcma")))
+            .then_some(())
     });
     bye(&raw, "8000", &answer, 2);
     nobody_left(&server, &conference);

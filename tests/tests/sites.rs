@@ -1,5 +1,10 @@
 //! Six sites of a maker that is not us, in one conference: who sees whom where, who hears whom.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "end-to-end tests live in the world")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "end-to-end tests live in the world"
+)]
 
 use std::time::{Duration, SystemTime};
 
@@ -79,20 +84,36 @@ fn six_sites_see_and_hear_each_other_in_every_layout() {
     pause(secs(6.2));
 
     let wanted: [u8; 6] = [3, 0, 1, 2, 4, 5];
-    let pins: Vec<_> = (0..).zip(wanted).map(|(seat, id): (u16, u8)| json!({ "seat": seat, "participant": participant(id) })).collect();
-    let (status, answer) = server.api.put(&format!("/api/v1/conferences/{conference}/layout"), &json!({ "layout": "1+5", "seats": pins }));
+    let pins: Vec<_> = (0..)
+        .zip(wanted)
+        .map(|(seat, id): (u16, u8)| json!({ "seat": seat, "participant": participant(id) }))
+        .collect();
+    let (status, answer) = server
+        .api
+        .put(&format!("/api/v1/conferences/{conference}/layout"), &json!({ "layout": "1+5", "seats": pins }));
     assert_eq!(status, 200, "{answer}");
     pause(secs(1.0));
     let one_plus_five = (SystemTime::now(), SystemTime::now() + secs(6.0));
     pause(secs(6.2));
 
-    let (status, answer) = server.api.put(&format!("/api/v1/conferences/{conference}/layout"), &json!({ "layout": "full" }));
-    assert_eq!(status, 200, "{answer}");
     let (status, answer) =
-        server.api.put(&format!("/api/v1/conferences/{conference}/speaker"), &json!({ "participant": participant(2) }));
+        server.api.put(&format!("/api/v1/conferences/{conference}/layout"), &json!({ "layout": "full" }));
+    assert_eq!(status, 200, "{answer}");
+    let (status, answer) = server
+        .api
+        .put(&format!("/api/v1/conferences/{conference}/speaker"), &json!({ "participant": participant(2) }));
     assert_eq!(status, 200, "{answer}");
     pause(secs(1.0));
     let full = (SystemTime::now(), SystemTime::now() + secs(5.0));
+    pause(secs(4.0));
+    // What the server believes to send, for the words of a failure below.
+    let sends: Vec<_> = server
+        .api
+        .connected(&conference)
+        .iter()
+        .map(|p| (p["uri"].clone(), p["send"].clone(), p["quality"].clone()))
+        .collect();
+    println!("{sends:#?}");
 
     let judged = finish(clients);
     server.assert_well();
@@ -120,9 +141,18 @@ fn six_sites_see_and_hear_each_other_in_every_layout() {
 
         let others: Vec<u8> = (0..6).filter(|id| *id != client.id).collect();
         // The recording begins before the last site has come and ends as the first ones go.
-        let start = client.seconds.iter().position(|s| s.len() == others.len()).unwrap_or_else(|| panic!("client {} never heard all: {:?}", client.id, client.seconds));
+        let start = client
+            .seconds
+            .iter()
+            .position(|s| s.len() == others.len())
+            .unwrap_or_else(|| panic!("client {} never heard all: {:?}", client.id, client.seconds));
         let end = (start + 22).min(client.seconds.len());
-        let heard = Judged { id: client.id, pictures: Vec::new(), seconds: client.seconds[..end].to_vec(), summary: Default::default() };
+        let heard = Judged {
+            id: client.id,
+            pictures: Vec::new(),
+            seconds: client.seconds[..end].to_vec(),
+            summary: Default::default(),
+        };
         assert!(start < 14, "client {} heard all only after {start} s", client.id);
         heard.assert_hears(start, &others, 0);
     }
@@ -146,7 +176,8 @@ fn a_site_that_held_the_call_is_seen_and_heard_again() {
         let all: Vec<_> = client.pictures.iter().skip(2).collect();
         client.assert_unbroken(&all);
         let begin = client.summary.established_at.expect("established");
-        let after: Vec<_> = client.pictures.iter().filter(|p| p.t > begin + 15.0 && p.t < begin + 20.0).collect();
+        let after: Vec<_> =
+            client.pictures.iter().filter(|p| p.t > begin + 15.0 && p.t < begin + 20.0).collect();
         assert!(!after.is_empty(), "client {}: no picture after the resume", client.id);
         for p in &after {
             let seen: Vec<u8> = p.tiles.iter().map(|t| t.colour).collect();
@@ -156,6 +187,9 @@ fn a_site_that_held_the_call_is_seen_and_heard_again() {
     }
     let heard = &judged[0].seconds;
     assert!(heard.iter().take(6).filter(|s| s.contains(&1)).count() >= 3, "before the hold: {heard:?}");
-    assert!(heard.iter().skip(15).take(5).filter(|s| s.contains(&1)).count() >= 3, "after the resume: {heard:?}");
+    assert!(
+        heard.iter().skip(15).take(5).filter(|s| s.contains(&1)).count() >= 3,
+        "after the resume: {heard:?}"
+    );
     assert!(heard.iter().all(|s| !s.contains(&0)), "hears himself: {heard:?}");
 }

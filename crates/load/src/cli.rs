@@ -180,7 +180,8 @@ fn measure(args: &Args) -> Result<Report, Error> {
 /// Dials at the rate, stays, samples every second.
 fn drive(args: &Args, fleet: &mut Fleet, plans: &[Plan]) -> (Vec<Sample>, f64) {
     let bar = ProgressBar::new(u64::from(args.endpoints));
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} called, {msg} [{elapsed_precise}]") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} called, {msg} [{elapsed_precise}]")
+    {
         bar.set_style(style);
     }
     let begin = Clock::now();

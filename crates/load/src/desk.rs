@@ -8,7 +8,7 @@ use std::{
 
 use cau_drive::{ports, signal};
 use cau_sip::{
-    CallId, Config, ConnId, Endpoint, Event, Input, InfoBody, Target, Transmit,
+    CallId, Config, ConnId, Endpoint, Event, InfoBody, Input, Target, Transmit,
     sdp::{self, Capabilities, Direction, Negotiated, Origin, Ports, Session},
 };
 
@@ -99,12 +99,8 @@ enum Later {
 impl<L: Lines> Desk<L> {
     /// A desk that calls from `sip` (UDP and TCP bound there) and takes media on the same address.
     pub fn new(sip: SocketAddr, lines: L, seed: u64) -> Self {
-        let config = Config {
-            user_agent: "Cau-Load".into(),
-            udp: vec![sip],
-            tcp: vec![sip],
-            ..Config::default()
-        };
+        let config =
+            Config { user_agent: "Cau-Load".into(), udp: vec![sip], tcp: vec![sip], ..Config::default() };
         Self {
             endpoint: Endpoint::new(config, seed),
             lines,
@@ -251,7 +247,9 @@ impl<L: Lines> Desk<L> {
         let Some(state) = self.calls.get_mut(&phone).filter(|c| !c.confirmed) else { return };
         state.confirmed = true;
         match state.plan.persona.reinvite_after {
-            Some(after) if after.is_zero() => self.reoffer(now, phone, Direction::SendRecv, Direction::SendRecv),
+            Some(after) if after.is_zero() => {
+                self.reoffer(now, phone, Direction::SendRecv, Direction::SendRecv)
+            }
             Some(after) => self.later(now + after, phone, Later::Reinvite),
             None => {}
         }
@@ -260,13 +258,12 @@ impl<L: Lines> Desk<L> {
     fn answered(&mut self, now: Instant, call: CallId, answer: &[u8]) {
         let Some(phone) = self.phones.get(&call).copied() else { return };
         let Some(state) = self.calls.get_mut(&phone) else { return };
-        let agreed = Session::parse(answer)
-            .map_err(|e| e.to_string())
-            .and_then(|answer| {
-                let agreed = sdp::accept_answer(&state.sent, &answer, &state.capabilities).map_err(|e| e.words_en())?;
-                state.sent = sdp::settle(&state.sent, &answer);
-                Ok(agreed)
-            });
+        let agreed = Session::parse(answer).map_err(|e| e.to_string()).and_then(|answer| {
+            let agreed =
+                sdp::accept_answer(&state.sent, &answer, &state.capabilities).map_err(|e| e.words_en())?;
+            state.sent = sdp::settle(&state.sent, &answer);
+            Ok(agreed)
+        });
         match agreed {
             Ok(agreed) => self.lines.notice(now, Notice::Agreed(phone, Box::new(agreed))),
             Err(e) => self.fail(now, phone, format!("the answer: {e}")),
@@ -321,7 +318,10 @@ impl<L: Lines> Desk<L> {
 fn pad(sdp: &mut Vec<u8>, to: usize) {
     let mut n = 0;
     while sdp.len() < to {
-        sdp.extend_from_slice(format!("a=x-cau-feature-{n}:nobody needs to understand this line of a description\r\n").as_bytes());
+        sdp.extend_from_slice(
+            format!("a=x-cau-feature-{n}:nobody needs to understand this line of a description\r\n")
+                .as_bytes(),
+        );
         n += 1;
     }
 }

@@ -98,7 +98,9 @@ impl Sight {
                 continue;
             };
             match last {
-                Some((same, began)) if same == n => longest = longest.max(look.at.saturating_duration_since(began)),
+                Some((same, began)) if same == n => {
+                    longest = longest.max(look.at.saturating_duration_since(began))
+                }
                 _ => last = Some((n, look.at)),
             }
         }
@@ -178,8 +180,17 @@ impl Senses {
             Ok(Some(decoded)) => decoded,
             Ok(None) | Err(cau_codec::video::decode::Error::NoKey) => return Ok(None),
             Err(e) => {
-                let nals: Vec<String> = unit.nals.iter().map(|n| format!("{}:{}", n.first().map_or(0, |b| b & 31), n.len())).collect();
-                return Err(format!("{e}; NAL units (type:bytes) {}, timestamp {}, damaged {}", nals.join(" "), unit.timestamp, unit.damaged));
+                let nals: Vec<String> = unit
+                    .nals
+                    .iter()
+                    .map(|n| format!("{}:{}", n.first().map_or(0, |b| b & 31), n.len()))
+                    .collect();
+                return Err(format!(
+                    "{e}; NAL units (type:bytes) {}, timestamp {}, damaged {}",
+                    nals.join(" "),
+                    unit.timestamp,
+                    unit.damaged
+                ));
             }
         };
         let picture = decoded.picture;
@@ -232,7 +243,12 @@ fn judge(picture: &Picture) -> Vec<Tile> {
                 natural.push(Tile {
                     colour: bar.0,
                     bar: Some(bar),
-                    place: [part(x, planes.width), part(y, planes.height), part(x + w, planes.width), part(y + h, planes.height)],
+                    place: [
+                        part(x, planes.width),
+                        part(y, planes.height),
+                        part(x + w, planes.width),
+                        part(y + h, planes.height),
+                    ],
                 });
             }
         }

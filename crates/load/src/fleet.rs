@@ -190,7 +190,8 @@ impl Fleet {
             let left = end.checked_duration_since(Clock::now())?;
             // Pictures come in without a notice: look at least every 20 ms.
             let pause = left.min(Duration::from_millis(20));
-            records = self.shared.changed.wait_timeout(records, pause).unwrap_or_else(PoisonError::into_inner).0;
+            records =
+                self.shared.changed.wait_timeout(records, pause).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 use cau_rtp::h264::Mode;
 use cau_sip::{
     Uri,
-    sdp::{AudioCodec, AudioFormat, Capabilities, Feedback, Opus, VideoFormat, h264::ProfileLevelId, h264::Receive},
+    sdp::{
+        AudioCodec, AudioFormat, Capabilities, Feedback, Opus, VideoFormat, h264::ProfileLevelId,
+        h264::Receive,
+    },
 };
 use clap::ValueEnum;
 use serde::Serialize;
@@ -37,7 +40,9 @@ impl Codec {
     /// As offered, with the usual payload type.
     pub fn format(self) -> AudioFormat {
         match self {
-            Self::Opus => AudioFormat { codec: AudioCodec::Opus(Opus { fec: true, ..Opus::default() }), pt: 111 },
+            Self::Opus => {
+                AudioFormat { codec: AudioCodec::Opus(Opus { fec: true, ..Opus::default() }), pt: 111 }
+            }
             Self::G722 => AudioFormat { codec: AudioCodec::G722, pt: 9 },
             Self::Pcma => AudioFormat { codec: AudioCodec::Pcma, pt: 8 },
             Self::Pcmu => AudioFormat { codec: AudioCodec::Pcmu, pt: 0 },
@@ -130,7 +135,12 @@ impl Plan {
         ours.rtcp_mux = false;
         ours.strict = true;
         ours.feedback = Feedback { nack: false, pli: true, fir: true, tmmbr: false };
-        let video = |mode, pt| VideoFormat { pt, mode, profile_level: ProfileLevelId::CONSTRAINED_BASELINE, receive: self.receive };
+        let video = |mode, pt| VideoFormat {
+            pt,
+            mode,
+            profile_level: ProfileLevelId::CONSTRAINED_BASELINE,
+            receive: self.receive,
+        };
         use cau_sip::sdp::h264::Mode;
         let (one, zero) = (video(Mode::NonInterleaved, 97), video(Mode::SingleNal, 98));
         ours.video = match (&self.reel, self.persona.modes) {

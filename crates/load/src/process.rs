@@ -27,7 +27,14 @@ fn parse(stat: &str, status: &str) -> Option<Moment> {
     // The name in brackets may hold blanks and brackets; fields are counted behind it (proc(5): utime is the 14th, stime the 15th).
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |k: usize| fields.get(k)?.parse::<f64>().ok();
-    let kb: f64 = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?.trim().trim_end_matches("kB").trim().parse().ok()?;
+    let kb: f64 = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:"))?
+        .trim()
+        .trim_end_matches("kB")
+        .trim()
+        .parse()
+        .ok()?;
     Some(Moment { cpu_s: (ticks(11)? + ticks(12)?) / TICKS, rss_mb: kb / 1024.0 })
 }
 

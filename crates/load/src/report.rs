@@ -141,7 +141,9 @@ impl Summary {
     /// Of these phones; `video`: pictures were agreed on.
     pub fn of(records: &Records, process: &[Sample]) -> Self {
         let all = || records.values();
-        let times = |then: &dyn Fn(&Record) -> Option<std::time::Instant>| Spread::of(all().filter_map(|r| r.since_invite(then(r))));
+        let times = |then: &dyn Fn(&Record) -> Option<std::time::Instant>| {
+            Spread::of(all().filter_map(|r| r.since_invite(then(r))))
+        };
         let mut failures = BTreeMap::new();
         for record in all() {
             if let Some(why) = failure(&record.state) {
@@ -182,7 +184,10 @@ impl Summary {
         }
         let mut line = |what: &str, s: &Spread, unit: &str| {
             if s.n > 0 {
-                text += &format!("{what:<34} median {:>8} {unit}, 95 % {:>8}, worst {:>8}\n", s.p50, s.p95, s.max);
+                text += &format!(
+                    "{what:<34} median {:>8} {unit}, 95 % {:>8}, worst {:>8}\n",
+                    s.p50, s.p95, s.max
+                );
             }
         };
         line("INVITE → 200", &self.answered_ms, "ms");
@@ -195,10 +200,19 @@ impl Summary {
         if self.fps.n > 0 {
             text += &format!("pictures per second: median {}, slowest {}\n", self.fps.p50, self.fps.min);
         }
-        text += &format!("freezes over 500 ms: {}, pictures with parts missing: {}\n", self.freezes, self.damaged);
-        text += &format!("sound gaps over 60 ms: {}, packets lost: {} of {}\n", self.sound_gaps, self.lost, self.packets);
+        text += &format!(
+            "freezes over 500 ms: {}, pictures with parts missing: {}\n",
+            self.freezes, self.damaged
+        );
+        text += &format!(
+            "sound gaps over 60 ms: {}, packets lost: {} of {}\n",
+            self.sound_gaps, self.lost, self.packets
+        );
         if self.judged > 0 {
-            text += &format!("judged pictures: {}, tiles: {}, unreadable: {}\n", self.judged, self.tiles.0, self.tiles.1);
+            text += &format!(
+                "judged pictures: {}, tiles: {}, unreadable: {}\n",
+                self.judged, self.tiles.0, self.tiles.1
+            );
         }
         text
     }
@@ -236,7 +250,8 @@ impl Report {
             self.process.iter().filter_map(|s| Some((s.t, of(s)?))).collect()
         };
         let times: Vec<(f64, f64)> = {
-            let mut sorted: Vec<f64> = self.phones.iter().filter_map(|p| p.first_picture_ms.or(p.answered_ms)).collect();
+            let mut sorted: Vec<f64> =
+                self.phones.iter().filter_map(|p| p.first_picture_ms.or(p.answered_ms)).collect();
             sorted.sort_by(f64::total_cmp);
             let n = sorted.len().max(1) as f64;
             sorted.iter().enumerate().map(|(k, ms)| ((k + 1) as f64 * 100.0 / n, *ms)).collect()
@@ -265,8 +280,10 @@ fn plot(title: &str, below: &str, points: &[(f64, f64)]) -> String {
     }
     let most = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).fold(0.0, f64::max).max(1e-9);
     let (right, top) = (most(&|p| p.0), most(&|p| p.1));
-    let line: Vec<String> =
-        points.iter().map(|(x, y)| format!("{:.1},{:.1}", x / right * 1000.0, 190.0 - y / top * 170.0)).collect();
+    let line: Vec<String> = points
+        .iter()
+        .map(|(x, y)| format!("{:.1},{:.1}", x / right * 1000.0, 190.0 - y / top * 170.0))
+        .collect();
     format!(
         "<h3>{title}</h3><svg viewBox='0 0 1000 200' preserveAspectRatio=none><polyline fill=none stroke='#0a5' stroke-width=2 points='{}'/></svg>\
          <small>0 … {right:.1} {below}; top {top:.2}</small>",
@@ -285,7 +302,10 @@ mod tests {
     #[test]
     fn a_spread_is_by_rank() {
         let spread = Spread::of((1..=101).map(f64::from));
-        assert_eq!((spread.min, spread.p50, spread.p95, spread.p99, spread.max), (1.0, 51.0, 96.0, 100.0, 101.0));
+        assert_eq!(
+            (spread.min, spread.p50, spread.p95, spread.p99, spread.max),
+            (1.0, 51.0, 96.0, 100.0, 101.0)
+        );
         assert_eq!(Spread::of([]), Spread::default());
     }
 

@@ -54,7 +54,10 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
     data_dir::prepare(&config.data_dir)?;
     match cau_drive::limits::raise_open_files() {
         Ok(files) if files < 4 * config.sip.max_calls as u64 => {
-            tracing::warn!("only {files} open files are allowed, enough for about {} calls: raise the limit (ulimit -n)", files / 4);
+            tracing::warn!(
+                "only {files} open files are allowed, enough for about {} calls: raise the limit (ulimit -n)",
+                files / 4
+            );
         }
         Ok(_) => {}
         Err(e) => tracing::warn!("the limit of open files cannot be raised: {e}"),
@@ -68,7 +71,8 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
 
     let (focus, requests) = Handle::new(QUEUE);
     let pool = Arc::new(Pool::new(config.picture_threads).map_err(Failure::system("threads for pictures"))?);
-    let threads = Threads::start(config, clock, &pool, focus.sender()).map_err(Failure::system("threads for sound"))?;
+    let threads =
+        Threads::start(config, clock, &pool, focus.sender()).map_err(Failure::system("threads for sound"))?;
     let events = Events::new(clock.wall);
     let notices = listener(events.clone(), journal.clone());
     let (sip, signalling) = start_signalling(config, threads, requests, notices).await?;
@@ -85,13 +89,12 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         .map_err(|source| Failure::Control { addr: config.control_bind, source })?;
     let http = listener.local_addr().map_err(Failure::system("the console's address"))?;
     let about = About { version: env!("CARGO_PKG_VERSION").to_owned(), sip: dial.clone() };
-    let state = State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about);
+    let state =
+        State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about);
     let web = serve_web(listener, state.clone());
     let first = sip.first().copied().unwrap_or(config.control_bind);
-    ports_file::write(&config.data_dir, first, http).map_err(|source| Failure::DataDir {
-        path: config.data_dir.clone(),
-        source,
-    })?;
+    ports_file::write(&config.data_dir, first, http)
+        .map_err(|source| Failure::DataDir { path: config.data_dir.clone(), source })?;
     let grace = config.drain_grace;
     Ok(Bridge {
         sip,
@@ -183,7 +186,10 @@ async fn start_signalling(
         });
         let _ = end.send(());
     };
-    thread::Builder::new().name("signalling".into()).spawn(run).map_err(Failure::system("the signalling thread"))?;
+    thread::Builder::new()
+        .name("signalling".into())
+        .spawn(run)
+        .map_err(Failure::system("the signalling thread"))?;
     let addrs = is_bound.await.map_err(|_| Failure::Internal("signalling did not start".into()))??;
     Ok((addrs, ended))
 }
@@ -197,8 +203,12 @@ fn focus_config(config: &Config, addrs: &[SocketAddr]) -> cau_conference::Config
         ..cau_sip::Config::default()
     };
     sip.limits.body = config.sip.max_body;
-    sip.advertise =
-        config.sip.advertise.map(|ip| cau_sip::Advertise { host: Host::Ip(ip), port: None }).into_iter().collect();
+    sip.advertise = config
+        .sip
+        .advertise
+        .map(|ip| cau_sip::Advertise { host: Host::Ip(ip), port: None })
+        .into_iter()
+        .collect();
     // One line profile for everybody: what sites are asked to send is what they are sent, so that sources suit receivers.
     let large = config.video.width * config.video.height > 1280 * 720;
     let receive = if large { Receive::HD1080 } else { Receive::HD720 };
@@ -233,5 +243,7 @@ fn dial_addresses(sip: &[SocketAddr], advertise: Option<IpAddr>) -> Vec<String> 
 fn serve_web(listener: TcpListener, state: State) -> JoinHandle<std::io::Result<()>> {
     let shutdown = state.shutdown();
     let app = cau_control::router(state).into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await })
+    tokio::spawn(async move {
+        axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    })
 }

@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use cau_model::Settings;
 use cau_drive::Clock;
+use cau_model::Settings;
 
 use crate::{
     bridge::{self, Bridge},
@@ -79,19 +79,26 @@ fn reachable(sip: &[SocketAddr]) -> Result<String, Failure> {
     let bound = sip.iter().find(|a| a.is_ipv4()).or(sip.first()).copied();
     let mut bound = bound.ok_or_else(|| Failure::Internal("no SIP address".into()))?;
     if bound.ip().is_unspecified() {
-        bound.set_ip(if bound.is_ipv4() { IpAddr::from([127, 0, 0, 1]) } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        bound.set_ip(if bound.is_ipv4() {
+            IpAddr::from([127, 0, 0, 1])
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
     }
     Ok(format!("sip:{ROOM}@{bound}"))
 }
 
 fn welcome(config: &Config, bridge: &Bridge) -> String {
     let password = if serve::admin_password().is_some() {
-        "the one in CAU_ADMIN_PASSWORD (if this is not the first start: the one of the first start)".to_owned()
+        "the one in CAU_ADMIN_PASSWORD (if this is not the first start: the one of the first start)"
+            .to_owned()
     } else {
         let file = config.data_dir.join("admin-password");
-        std::fs::read_to_string(&file).map_or_else(|_| format!("see {}", file.display()), |p| p.trim().to_owned())
+        std::fs::read_to_string(&file)
+            .map_or_else(|_| format!("see {}", file.display()), |p| p.trim().to_owned())
     };
-    let mut dial: Vec<String> = bridge.dial.iter().map(|a| format!("sip:{ROOM}@{}", a.trim_end_matches(":5060"))).collect();
+    let mut dial: Vec<String> =
+        bridge.dial.iter().map(|a| format!("sip:{ROOM}@{}", a.trim_end_matches(":5060"))).collect();
     dial.truncate(4);
     format!(
         "\nCầu demo: room {ROOM} with simulated sites is running.\n\n\

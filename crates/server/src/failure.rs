@@ -19,10 +19,14 @@ pub enum Failure {
         source: io::Error,
     },
     /// A SIP address cannot be bound.
-    #[error("{0}. Is another cau or SIP program running? Choose another address with sip.bind (CAU_SIP__BIND)")]
+    #[error(
+        "{0}. Is another cau or SIP program running? Choose another address with sip.bind (CAU_SIP__BIND)"
+    )]
     Sip(#[from] cau_drive::signal::BindError),
     /// The control address cannot be bound.
-    #[error("cannot listen for the console on {addr}: {source}. Is another cau running? Choose another address with control.bind (CAU_CONTROL__BIND)")]
+    #[error(
+        "cannot listen for the console on {addr}: {source}. Is another cau running? Choose another address with control.bind (CAU_CONTROL__BIND)"
+    )]
     Control {
         /// Where.
         addr: SocketAddr,

@@ -112,7 +112,10 @@ impl Threads {
             return *home;
         }
         let load = |n: usize| {
-            (self.legs.values().filter(|w| **w == n).count(), self.homes.values().filter(|w| **w == n).count())
+            (
+                self.legs.values().filter(|w| **w == n).count(),
+                self.homes.values().filter(|w| **w == n).count(),
+            )
         };
         let home = (0..self.workers.len()).min_by_key(|n| load(*n)).unwrap_or(0);
         self.homes.insert(conference, home);
@@ -146,7 +149,8 @@ impl cau_conference::Media for Threads {
             IpAddr::V6(_) if everywhere => IpAddr::from([0; 16]),
             exact => exact,
         };
-        let open = |ports: &mut Allocator| Ok::<_, cau_drive::ports::Error>((ports.bind(bind)?, ports.bind(bind)?));
+        let open =
+            |ports: &mut Allocator| Ok::<_, cau_drive::ports::Error>((ports.bind(bind)?, ports.bind(bind)?));
         let (audio, video) = open(&mut self.ports).map_err(|e| {
             tracing::warn!("no RTP ports for a call: {e}");
             NoPorts

@@ -24,7 +24,8 @@ impl Sound {
     /// # Errors
     /// When the codec refuses.
     pub fn judged(id: u8, codec: Codec) -> Result<Self, Error> {
-        let second: Vec<i16> = pattern::sound(id, RATE, 0, RATE as usize).iter().map(|s| (s * 32_767.0) as i16).collect();
+        let second: Vec<i16> =
+            pattern::sound(id, RATE, 0, RATE as usize).iter().map(|s| (s * 32_767.0) as i16).collect();
         let five: Vec<i16> = second.iter().copied().cycle().take(5 * RATE as usize).collect();
         let mut sound = Self::encode(&five, codec)?;
         // The encoder begins with silence; from the second second on the loop closes without a seam.
@@ -64,7 +65,10 @@ pub(crate) fn read_wav(file: &[u8]) -> Result<Vec<i16>, Error> {
     let mut reader = hound::WavReader::new(Cursor::new(file)).map_err(bad)?;
     let spec = reader.spec();
     if (spec.channels, spec.sample_rate, spec.bits_per_sample) != (1, 16_000, 16) {
-        return Err(Error::Sound(format!("{} Hz, {} channels; wanted is 16 kHz mono", spec.sample_rate, spec.channels)));
+        return Err(Error::Sound(format!(
+            "{} Hz, {} channels; wanted is 16 kHz mono",
+            spec.sample_rate, spec.channels
+        )));
     }
     let samples: Vec<i16> = reader.samples().collect::<Result<_, _>>().map_err(bad)?;
     Ok(triple(&samples))
@@ -72,12 +76,15 @@ pub(crate) fn read_wav(file: &[u8]) -> Result<Vec<i16>, Error> {
 
 /// Three samples for each, on a cubic curve through its neighbours.
 fn triple(samples: &[i16]) -> Vec<i16> {
-    let at = |k: isize| f32::from(samples.get(k.clamp(0, samples.len() as isize - 1) as usize).copied().unwrap_or(0));
+    let at = |k: isize| {
+        f32::from(samples.get(k.clamp(0, samples.len() as isize - 1) as usize).copied().unwrap_or(0))
+    };
     (0..samples.len() as isize * 3)
         .map(|k| {
             let (base, t) = (k / 3, (k % 3) as f32 / 3.0);
             let (a, b, c, d) = (at(base - 1), at(base), at(base + 1), at(base + 2));
-            let curve = b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)));
+            let curve =
+                b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)));
             curve.round().clamp(-32_768.0, 32_767.0) as i16
         })
         .collect()

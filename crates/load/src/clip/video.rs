@@ -83,7 +83,8 @@ impl Video {
         let packetizer = Packetizer::new(shape.mode, DEFAULT_BUDGET);
         let mut units = Vec::with_capacity(usize::from(shape.frames));
         for n in 0..shape.frames {
-            let mut canvas = Canvas::new(shape.width, shape.height).ok_or(Error::Size(shape.width, shape.height))?;
+            let mut canvas =
+                Canvas::new(shape.width, shape.height).ok_or(Error::Size(shape.width, shape.height))?;
             match on {
                 Pattern::Flat => pattern::paint(&mut canvas, id, n),
                 Pattern::Natural(pictures) => {
@@ -94,7 +95,8 @@ impl Video {
                 }
             }
             let due = shape.key_interval.is_some_and(|every| u32::from(n).is_multiple_of(every));
-            let encoded = encoder.encode(&canvas, i64::from(n) * 90_000 / i64::from(shape.fps), n == 0 || due)?;
+            let encoded =
+                encoder.encode(&canvas, i64::from(n) * 90_000 / i64::from(shape.fps), n == 0 || due)?;
             units.push(Unit { payloads: packetizer.packetize(&encoded.nals).payloads, key: encoded.key });
         }
         Self::new(units, shape.fps, (shape.width, shape.height))
@@ -132,7 +134,11 @@ impl Video {
     }
 
     fn new(units: Vec<Unit>, fps: u32, size: (u32, u32)) -> Result<Self, Error> {
-        if units.first().is_some_and(|u| u.key) { Ok(Self { units, fps, size }) } else { Err(Error::NoKeyFrame) }
+        if units.first().is_some_and(|u| u.key) {
+            Ok(Self { units, fps, size })
+        } else {
+            Err(Error::NoKeyFrame)
+        }
     }
 
     /// The picture at a place of the endless loop.

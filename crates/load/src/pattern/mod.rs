@@ -86,7 +86,8 @@ pub fn sound(id: u8, rate: u32, first: u64, samples: usize) -> Vec<f32> {
         .map(|k| {
             let t = ((first + k as u64) as f64) / rate;
             let steady = 0.20 * (std::f64::consts::TAU * tone_hz(id) * t).sin();
-            let burst = if t.fract() < 0.1 { 0.25 * (std::f64::consts::TAU * burst_hz(id) * t).sin() } else { 0.0 };
+            let burst =
+                if t.fract() < 0.1 { 0.25 * (std::f64::consts::TAU * burst_hz(id) * t).sin() } else { 0.0 };
             (steady + burst) as f32
         })
         .collect()

@@ -86,7 +86,8 @@ static HUES: LazyLock<Vec<u8>> = LazyLock::new(|| {
                 return IDENTITIES;
             }
             let nearness = |(db, dr): &(f32, f32)| db * b as f32 + dr * r as f32;
-            let nearest = directions.iter().enumerate().max_by(|x, y| nearness(x.1).total_cmp(&nearness(y.1)));
+            let nearest =
+                directions.iter().enumerate().max_by(|x, y| nearness(x.1).total_cmp(&nearness(y.1)));
             nearest.map_or(IDENTITIES, |(id, _)| id as u8)
         })
         .collect()
@@ -123,7 +124,9 @@ pub fn read_bar(planes: &Planes<'_>, [x0, y0, x1, y1]: [usize; 4]) -> Option<(u8
     // The middle of the cells: the box is 16 % of the height, its rim a fifth of that on each side.
     let rows: Vec<&[u8]> = (y0 + h * 48 / 100..=y0 + h * 52 / 100).map(|y| planes.row(0, y)).collect();
     let line: Vec<f32> = (x0..x1)
-        .map(|x| rows.iter().map(|r| f32::from(r.get(x).copied().unwrap_or(16))).sum::<f32>() / rows.len() as f32)
+        .map(|x| {
+            rows.iter().map(|r| f32::from(r.get(x).copied().unwrap_or(16))).sum::<f32>() / rows.len() as f32
+        })
         .collect();
     // The first and the last cell are always white: the bar spans from the first rising edge to the last falling one. What is
     // outside the box is coloured and may be bright too, so the search begins inside the box.
@@ -139,7 +142,9 @@ pub fn read_bar(planes: &Planes<'_>, [x0, y0, x1, y1]: [usize; 4]) -> Option<(u8
         for shift in [0.0, -1.0, 1.0, -2.0, 2.0, -3.0, 3.0, -4.0, 4.0] {
             let mut bar = [false; CELLS];
             for (k, cell) in bar.iter_mut().enumerate() {
-                let edge = |k: usize| edges.0 + shift + (edges.1 + narrower - edges.0 - shift) * k as f32 / CELLS as f32;
+                let edge = |k: usize| {
+                    edges.0 + shift + (edges.1 + narrower - edges.0 - shift) * k as f32 / CELLS as f32
+                };
                 let (a, b) = (edge(k), edge(k + 1));
                 let from = (a + (b - a) * 0.3).round().max(0.0) as usize;
                 let to = ((b - (b - a) * 0.3).round() as usize).max(from + 1);

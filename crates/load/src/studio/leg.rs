@@ -96,7 +96,14 @@ struct VideoLeg {
 }
 
 impl Leg {
-    pub fn new(now: Instant, phone: PhoneId, plan: Box<Plan>, wall: (Instant, SystemTime), sight: Option<EyeSender>, seed: u64) -> Self {
+    pub fn new(
+        now: Instant,
+        phone: PhoneId,
+        plan: Box<Plan>,
+        wall: (Instant, SystemTime),
+        sight: Option<EyeSender>,
+        seed: u64,
+    ) -> Self {
         Self {
             phone,
             plan,
@@ -238,7 +245,8 @@ impl Leg {
 
     fn handle_audio(&mut self, now: Instant, packet: Packet) {
         let Some(audio) = &mut self.audio else { return };
-        let known = audio.line.pt_recv.iter().find(|(pt, _)| *pt == packet.pt).map(|(_, codec)| Codec::of(codec));
+        let known =
+            audio.line.pt_recv.iter().find(|(pt, _)| *pt == packet.pt).map(|(_, codec)| Codec::of(codec));
         self.stats.audio.first_packet.get_or_insert(now);
         for packet in audio.session.receive(now, packet) {
             audio.gaps.mark(now, SILENCE);
@@ -299,7 +307,11 @@ impl Leg {
             }
         }
         let waited = now.saturating_duration_since(video.since) >= FIRST_PICTURE;
-        if waited && video.line.stream.recv && self.plan.persona.asks_key_frames && self.stats.first_decodable.is_none() {
+        if waited
+            && video.line.stream.recv
+            && self.plan.persona.asks_key_frames
+            && self.stats.first_decodable.is_none()
+        {
             video.requester.request(now);
         }
     }
@@ -323,7 +335,12 @@ impl Leg {
         at
     }
 
-    pub fn handle_timeout(&mut self, now: Instant, out: &mut VecDeque<media::Transmit<Port>>, events: &mut VecDeque<Event>) {
+    pub fn handle_timeout(
+        &mut self,
+        now: Instant,
+        out: &mut VecDeque<media::Transmit<Port>>,
+        events: &mut VecDeque<Event>,
+    ) {
         self.take_pictures(now);
         self.change_ssrc(now);
         self.send_video(now, out);
@@ -426,8 +443,14 @@ impl Leg {
             let mut data = Vec::with_capacity(packet.wire_len());
             packet.write(&mut data);
             let port = Port { phone: self.phone, video: false, rtcp: false };
-            out.push_back(media::Transmit { port, to: audio.line.stream.remote, data: data.into(), segment: None });
-            let ticks = audio.codec.ticks() * (audio.line.clock_hz / audio.line.codec.clock_hz().max(1)).max(1);
+            out.push_back(media::Transmit {
+                port,
+                to: audio.line.stream.remote,
+                data: data.into(),
+                segment: None,
+            });
+            let ticks =
+                audio.codec.ticks() * (audio.line.clock_hz / audio.line.codec.clock_hz().max(1)).max(1);
             audio.timestamp = audio.timestamp.wrapping_add(ticks);
             audio.next += FRAME;
         }
@@ -451,7 +474,12 @@ impl Leg {
             if let Some(data) = session.poll_rtcp(now) {
                 let data = if reports { data } else { without_sender_report(data) };
                 let port = Port { phone, video, rtcp: !stream.rtcp_mux };
-                out.push_back(media::Transmit { port, to: stream.remote_rtcp, data: data.into(), segment: None });
+                out.push_back(media::Transmit {
+                    port,
+                    to: stream.remote_rtcp,
+                    data: data.into(),
+                    segment: None,
+                });
             }
         };
         if let Some(audio) = &mut self.audio {
@@ -561,7 +589,12 @@ impl Batch {
     fn flush(&mut self, out: &mut VecDeque<media::Transmit<Port>>) {
         if !self.data.is_empty() {
             let data = Bytes::from(std::mem::take(&mut self.data));
-            out.push_back(media::Transmit { port: self.port, to: self.to, data, segment: Some(self.segment) });
+            out.push_back(media::Transmit {
+                port: self.port,
+                to: self.to,
+                data,
+                segment: Some(self.segment),
+            });
         }
     }
 }

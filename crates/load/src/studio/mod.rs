@@ -138,7 +138,8 @@ impl media::Core for Studio {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        while let Some(Reverse((at, phone))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+        while let Some(Reverse((at, phone))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now)
+        {
             self.due.pop();
             if let Some(leg) = self.legs.get_mut(&phone).filter(|leg| leg.scheduled == Some(at)) {
                 leg.scheduled = None;

@@ -44,7 +44,8 @@ const LATER: &[(&str, &str)] = &[
 ];
 
 /// Environment variables of other parts of the program, which are not configuration keys.
-const OTHER_VARIABLES: &[&str] = &["CAU_ADMIN_PASSWORD", "CAU_CONFIG", "CAU_BIN", "CAU_PY", "CAU_TOKEN", "CAU_URL"];
+const OTHER_VARIABLES: &[&str] =
+    &["CAU_ADMIN_PASSWORD", "CAU_CONFIG", "CAU_BIN", "CAU_PY", "CAU_TOKEN", "CAU_URL"];
 
 /// A value as written: numbers and words alike as text, lists as several.
 #[derive(Clone, Debug)]
@@ -79,8 +80,7 @@ pub fn load(
 }
 
 fn read_file(file: &Path, values: &mut Values) -> Result<(), Error> {
-    let text =
-        fs::read_to_string(file).map_err(|source| Error::Read { file: file.to_owned(), source })?;
+    let text = fs::read_to_string(file).map_err(|source| Error::Read { file: file.to_owned(), source })?;
     let line = |offset: usize| Place::Line {
         file: file.to_owned(),
         line: text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1),
@@ -99,8 +99,11 @@ fn read_table(
     values: &mut Values,
 ) -> Result<(), Error> {
     for (name, value) in table {
-        let key =
-            if section.is_empty() { name.get_ref().to_string() } else { format!("{section}.{}", name.get_ref()) };
+        let key = if section.is_empty() {
+            name.get_ref().to_string()
+        } else {
+            format!("{section}.{}", name.get_ref())
+        };
         let place = line(name.span().start);
         match value.get_ref() {
             DeValue::Table(inner) if LATER.iter().all(|(k, _)| *k != key) => {

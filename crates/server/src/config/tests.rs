@@ -25,7 +25,10 @@ fn the_shipped_file_holds_every_key_with_its_default() {
 
 #[test]
 fn the_environment_wins_over_the_file() {
-    let config = with("[sip]\nbind = '127.0.0.1:5070'", &[("CAU_SIP__BIND", "127.0.0.1:0, [::1]:0"), ("CAU_DATA_DIR", "d")]);
+    let config = with(
+        "[sip]\nbind = '127.0.0.1:5070'",
+        &[("CAU_SIP__BIND", "127.0.0.1:0, [::1]:0"), ("CAU_DATA_DIR", "d")],
+    );
     let config = config.expect("valid");
     assert_eq!(config.sip.bind.len(), 2);
     assert_eq!(config.sip.bind[0].port(), 0);
@@ -35,7 +38,10 @@ fn the_environment_wins_over_the_file() {
 #[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_one() {
     let said = complaint("\n[sip]\nbnd = '127.0.0.1:5060'\n", &[]);
-    assert!(said.contains("line 3") && said.contains("`sip.bnd`") && said.contains("did you mean `sip.bind`"), "{said}");
+    assert!(
+        said.contains("line 3") && said.contains("`sip.bnd`") && said.contains("did you mean `sip.bind`"),
+        "{said}"
+    );
     let said = complaint("[spi]\nbind = 'x'\n", &[]);
     assert!(said.contains("line 1") && said.contains("`spi`") && said.contains("`sip`"), "{said}");
     let said = complaint("", &[("CAU_RTP__PORT", "1")]);
