@@ -105,15 +105,6 @@ fn six_sites_see_and_hear_each_other_in_every_layout() {
     assert_eq!(status, 200, "{answer}");
     pause(secs(1.0));
     let full = (SystemTime::now(), SystemTime::now() + secs(5.0));
-    pause(secs(4.0));
-    // What the server believes to send, for the words of a failure below.
-    let sends: Vec<_> = server
-        .api
-        .connected(&conference)
-        .iter()
-        .map(|p| (p["uri"].clone(), p["send"].clone(), p["quality"].clone()))
-        .collect();
-    println!("{sends:#?}");
 
     let judged = finish(clients);
     server.assert_well();
