@@ -399,6 +399,32 @@ fn jobs_that_never_run_fill_no_memory_and_hurt_no_sound() {
 }
 
 #[test]
+fn who_asks_while_the_catch_up_encoder_is_slow_to_start_does_not_lose_the_picture() {
+    let mut world = World::deferred();
+    for i in 1..=3 {
+        world.join(Endpoint::new(i));
+    }
+    world.show(Kind::Grid, &[1, 2, 3]);
+    let in_time = |world: &mut World, steps: usize| {
+        for _ in 0..steps {
+            world.step();
+            while world.run_jobs() > 0 {}
+        }
+    };
+    in_time(&mut world, 250);
+    // A key frame for one alone; its encoder is not run before the room has been looked after several times.
+    world.at_mut(2).pli();
+    world.run(ms(100));
+    in_time(&mut world, 50);
+    world.at_mut(2).received.keep_all();
+    let before = world.at(2).received.pictures.len();
+    in_time(&mut world, 100);
+    let came = world.at(2).received.pictures.len() - before;
+    assert!(came > 25, "{came} pictures in a second");
+    unbroken(&world);
+}
+
+#[test]
 fn when_everybody_has_left_nothing_is_left() {
     let mut world = grid(3);
     world.leave(p(2));

@@ -190,12 +190,13 @@ impl Channel {
 
     /// Counts `watch` in.
     pub fn count(&self, watch: &Watch, users: &mut Users) {
-        if watch.follows(&self.main) {
-            users.main += 1;
-        } else if let Some((output, _)) = &self.catch_up
-            && (watch.follows(output) || watch.awaits(output))
-        {
+        let catches_up =
+            self.catch_up.as_ref().is_some_and(|(output, _)| watch.follows(output) || watch.awaits(output));
+        // First: who still gets the common encoding while he waits for the catch-up encoder's key frame needs that encoder, too.
+        if catches_up {
             users.catch_up += 1;
+        } else if watch.follows(&self.main) {
+            users.main += 1;
         }
     }
 }
