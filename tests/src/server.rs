@@ -71,14 +71,7 @@ impl Server {
         let api = Api::new(port(&ports["http"]));
         wait_for("/readyz", Duration::from_secs(10), || (api.get("/readyz").0 == 200).then_some(()));
         let api = api.sign_in("admin", PASSWORD);
-        Self {
-            sip: SocketAddr::new(ip, port(&ports["sip"])),
-            rtp,
-            api,
-            out,
-            process,
-            dir: Some(dir),
-        }
+        Self { sip: SocketAddr::new(ip, port(&ports["sip"])), rtp, api, out, process, dir: Some(dir) }
     }
 
     /// Creates a conference and returns its id.

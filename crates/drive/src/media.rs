@@ -134,14 +134,12 @@ pub fn spawn<C: Core>(
     };
     let core = build(wake);
     let handle = Handle { messages, waker: waker.clone() };
-    let thread = thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || {
-            if urgent {
-                limits::be_urgent();
-            }
-            Runner::new(poll, waker, inbox, core, events).run();
-        })?;
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if urgent {
+            limits::be_urgent();
+        }
+        Runner::new(poll, waker, inbox, core, events).run();
+    })?;
     Ok((handle, thread))
 }
 

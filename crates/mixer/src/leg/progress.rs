@@ -24,9 +24,8 @@ impl Progress {
     /// any for too long: it must be brought in anew.
     pub fn is_stranded(&mut self, now: Instant, made: u64, got_some: bool) -> bool {
         // Another encoder counts from zero.
-        let stranded = !got_some
-            && made >= self.made + PICTURES
-            && now.saturating_duration_since(self.at) > TIME;
+        let stranded =
+            !got_some && made >= self.made + PICTURES && now.saturating_duration_since(self.at) > TIME;
         if got_some || stranded || made < self.made {
             *self = Self { at: now, made };
         }

@@ -10,7 +10,10 @@ use cau_rtp::{
     stream::Outgoing,
 };
 
-use super::{line::{Line, Origin}, progress::Progress};
+use super::{
+    line::{Line, Origin},
+    progress::Progress,
+};
 use crate::{
     Media,
     command::{Config, Mode, VideoLeg},
