@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use cau_mixer::command::{AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Stream, VideoLeg};
-use cau_sip::sdp;
+use cau_mixer::command::{AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Stream, Tools, VideoLeg};
+use cau_sip::sdp::{self, h264::Profile};
 
 /// A leg as negotiated. `peer` is where signalling comes from: media goes there where the description names no address,
 /// until a packet shows a better one.
@@ -67,9 +67,19 @@ fn video(video: &sdp::Video, peer: IpAddr) -> VideoLeg {
             max_mbps: video.limits.max_mbps,
             max_kbps: video.limits.max_br_kbps,
         },
+        tools: tools(video),
         pt_recv: video.pt_recv.iter().map(|(pt, packetization)| (*pt, mode(*packetization))).collect(),
         feedback: Feedback { pli: video.feedback.pli, fir: video.feedback.fir },
         max_kbps: Some(video.max_kbps),
+    }
+}
+
+fn tools(video: &sdp::Video) -> Tools {
+    let takes = |profile| video.decodes(profile);
+    match (takes(Profile::High), takes(Profile::Main)) {
+        (true, _) => Tools::High,
+        (_, true) => Tools::Main,
+        _ => Tools::Baseline,
     }
 }
 

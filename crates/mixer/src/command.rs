@@ -21,6 +21,8 @@ pub struct Config {
     pub max_kbps: u32,
     /// Which video encoder.
     pub encoder: encode::Kind,
+    /// Sites seen full screen with nothing written on them are passed on as they are to those who can take it.
+    pub forward: bool,
     /// No RTP for this long on a leg that should send is reported as [`crate::Event::MediaTimeout`].
     pub media_timeout: Duration,
     /// SDES CNAME used where a leg names none.
@@ -37,6 +39,7 @@ impl Config {
             max_fps: 30,
             max_kbps: 1536,
             encoder: encode::Kind::default(),
+            forward: true,
             media_timeout: Duration::from_secs(30),
             cname: "cau".to_owned(),
         }
@@ -256,6 +259,8 @@ pub struct VideoLeg {
     pub mode: Mode,
     /// What the far end can decode.
     pub limits: Limits,
+    /// Which coding tools its decoder knows.
+    pub tools: Tools,
     /// What may come in.
     pub pt_recv: Vec<(u8, Mode)>,
     /// What it understands as requests.
@@ -271,6 +276,17 @@ pub enum Mode {
     Single,
     /// 1: also aggregates and fragments.
     NonInterleaved,
+}
+
+/// Coding tools of H.264, by the profile that has them; each decodes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tools {
+    /// Constrained baseline: what every device takes.
+    Baseline,
+    /// CABAC, weighted prediction.
+    Main,
+    /// 8×8 transform.
+    High,
 }
 
 /// What a receiver can decode, computed from profile-level-id and the max-… parameters (RFC 6184 8.1).

@@ -79,7 +79,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::command::{Feedback, Limits, Mode, Stream};
+    use crate::command::{Feedback, Limits, Mode, Stream, Tools};
 
     fn leg(max_fs: u32, max_mbps: u32, max_kbps: u32, line: Option<u32>) -> VideoLeg {
         let any = "127.0.0.1:9".parse().unwrap();
@@ -88,6 +88,7 @@ mod tests {
             pt_send: 96,
             mode: Mode::NonInterleaved,
             limits: Limits { max_fs, max_mbps, max_kbps },
+            tools: Tools::Baseline,
             pt_recv: vec![(96, Mode::NonInterleaved)],
             feedback: Feedback::default(),
             max_kbps: line,

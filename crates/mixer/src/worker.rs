@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use crate::{
     Config, Event, Port, Spawner, Transmit,
     command::Command,
-    conference::{Conference, Shared},
+    conference::{Conference, Seen, Shared},
     leg::{Leg, Switches},
     out::Out,
     preview::Previews,
@@ -64,12 +64,9 @@ impl Worker {
     /// A datagram came to `port`.
     pub fn handle_packet(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes) {
         let Self { index, conferences, out, .. } = self;
-        let leg = index
-            .get(&port.participant)
-            .and_then(|c| conferences.get_mut(c))
-            .and_then(|c| c.legs.get_mut(&port.participant));
-        match leg {
-            Some(leg) => leg.handle_packet(now, port, from, data, out),
+        let conference = index.get(&port.participant).and_then(|c| conferences.get_mut(c));
+        match conference {
+            Some(conference) => conference.handle_packet(now, port, from, data, out),
             None => out.totals.dropped_unexpected += 1,
         }
     }
@@ -142,8 +139,15 @@ impl Worker {
                     return;
                 };
                 if seen {
-                    let picture = conference.canvas_of(participant);
-                    self.previews.answer(&self.shared.spawner, picture, reply);
+                    match conference.seen_by(participant) {
+                        Some(Seen::Site(site)) => {
+                            self.previews.ask(now, site, conference.legs.get_mut(&site), reply);
+                        }
+                        Some(Seen::Canvas(picture)) => {
+                            self.previews.answer(&self.shared.spawner, Some(picture), reply);
+                        }
+                        None => self.previews.answer(&self.shared.spawner, None, reply),
+                    }
                 } else {
                     self.previews.ask(now, participant, conference.legs.get_mut(&participant), reply);
                 }

@@ -19,6 +19,7 @@ use crate::{
     command::{Config, Mode, VideoLeg},
     conference::Place,
     event::Event,
+    forward::Repairs,
     job::Spawner,
     out::Out,
     profile::Profile,
@@ -55,6 +56,8 @@ pub struct Video {
     pub rejoin: bool,
     /// What suits it.
     pub profile: Profile,
+    /// How often it needed repair.
+    pub repairs: Repairs,
     requester: Requester,
     responder: Responder,
     negotiated: Instant,
@@ -66,6 +69,8 @@ pub struct Video {
     /// It has asked for a key frame at least once in the call.
     has_asked: bool,
     loss_answered: Option<Instant>,
+    /// When sequence numbers were last left out.
+    gap: Option<Instant>,
     asked_for_key: bool,
     changed: bool,
     ssrc: Option<u32>,
@@ -93,6 +98,7 @@ impl Video {
             place: None,
             rejoin: false,
             profile: Profile::choose(&config, worker),
+            repairs: Repairs::default(),
             requester,
             responder: Responder::default(),
             negotiated: now,
@@ -103,6 +109,7 @@ impl Video {
             progress: Progress::new(now),
             has_asked: false,
             loss_answered: None,
+            gap: None,
             asked_for_key: false,
             changed: true,
             ssrc: None,
@@ -156,7 +163,9 @@ impl Video {
                 }
                 let rested =
                     self.loss_answered.is_none_or(|at| now.saturating_duration_since(at) >= MUTE_LOSS);
-                if lost && !self.has_asked && rested {
+                // What was missing already when it came to us is no fault of this line.
+                let upstream = self.gap.is_some_and(|at| now.saturating_duration_since(at) < MUTE_LOSS);
+                if lost && !upstream && !self.has_asked && rested {
                     self.loss_answered = Some(now);
                     self.asked_for_key = true;
                 }
@@ -242,6 +251,15 @@ impl Video {
         if !self.line.can_send() {
             return;
         }
+        if unit.gap > 0 {
+            self.line.session.sender.skip(unit.gap);
+            self.gap = Some(now);
+        }
+        if unit.payloads.is_empty() {
+            return;
+        }
+        let own = unit.csrc.map(|ssrc| [ssrc]);
+        let csrc = own.as_ref().map_or(csrc, |ssrc| ssrc.as_slice());
         let nanos = unit.time.saturating_duration_since(self.epoch).as_nanos();
         let ticks = u64::try_from(nanos * u128::from(CLOCK) / 1_000_000_000).unwrap_or(u64::MAX);
         let ticks = self.last_timestamp.map_or(ticks, |last| ticks.max(last + LEAST_STEP));

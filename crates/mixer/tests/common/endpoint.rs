@@ -1,7 +1,8 @@
 //! One endpoint: sends a colour and a tone, decodes what it gets and checks that it is one unbroken stream.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::SocketAddr,
     time::{Duration, Instant, SystemTime},
 };
@@ -47,6 +48,8 @@ pub struct Endpoint {
     pub blind: bool,
     pub size: (u32, u32),
     pub received: Received,
+    /// Every slice sent, hashed.
+    pub slices: HashSet<u64>,
     /// Key-frame requests that came.
     pub asked: u64,
     pub bye: u32,
@@ -82,6 +85,8 @@ pub struct Received {
     pub fragments: u64,
     pub keys: Vec<Instant>,
     pub pictures: Vec<(Instant, Picture)>,
+    /// The slices of each picture, hashed.
+    pub slices: Vec<(Instant, Vec<u64>)>,
     /// Pictures that could not be decoded, or not without flaw.
     pub broken: u64,
     pub ssrcs: Vec<u32>,
@@ -121,6 +126,7 @@ impl Endpoint {
             blind: false,
             size: (320, 180),
             received: Received::new(),
+            slices: HashSet::new(),
             asked: 0,
             bye: 0,
             sender_reports: 0,
@@ -272,6 +278,7 @@ impl Endpoint {
         let ticks = (since.as_micros() * 90 / 1000) as u32;
         let encoded = encoder.encode(&canvas, i64::from(ticks), std::mem::take(&mut self.force_key)).unwrap();
         let mode = if mode == Mode::Single { h264::Mode::SingleNal } else { h264::Mode::NonInterleaved };
+        self.slices.extend(slices(&encoded.nals));
         for payload in Packetizer::new(mode, 1100).packetize(&encoded.nals).payloads {
             let packet = self.picture.send(now, pt, payload.marker, ticks, payload.bytes);
             self.sent_video += 1;
@@ -324,6 +331,18 @@ impl Endpoint {
     pub fn seen(&self, x: u32, y: u32) -> Option<(u8, u8, u8)> {
         self.received.pictures.last().map(|(_, picture)| at(picture, x, y))
     }
+}
+
+/// Hashes of the slices among NAL units.
+pub fn slices(nals: &[Bytes]) -> Vec<u64> {
+    let slices = nals.iter().filter(|n| matches!(n[0] & 0x1f, 1 | 5));
+    slices
+        .map(|n| {
+            let mut hasher = DefaultHasher::new();
+            n.hash(&mut hasher);
+            hasher.finish()
+        })
+        .collect()
 }
 
 /// Colour of a picture at a point.
@@ -401,6 +420,7 @@ impl Received {
             fragments: 0,
             keys: Vec::new(),
             pictures: Vec::new(),
+            slices: Vec::new(),
             broken: 0,
             ssrcs: Vec::new(),
             gaps: 0,
@@ -460,6 +480,7 @@ impl Received {
             if unit.key {
                 self.keys.push(now);
             }
+            self.slices.push((now, slices(&unit.nals)));
             match self.decoder.decode(&unit.nals, 0) {
                 Ok(Some(d)) => {
                     self.broken += u64::from(d.damage != decode::Damage::None);
