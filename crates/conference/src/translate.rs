@@ -69,7 +69,7 @@ fn video(video: &sdp::Video, peer: IpAddr) -> VideoLeg {
         },
         tools: tools(video),
         pt_recv: video.pt_recv.iter().map(|(pt, packetization)| (*pt, mode(*packetization))).collect(),
-        feedback: Feedback { pli: video.feedback.pli, fir: video.feedback.fir },
+        feedback: Feedback { pli: video.feedback.pli, fir: video.feedback.fir, nack: video.feedback.nack },
         max_kbps: Some(video.max_kbps),
     }
 }

@@ -307,4 +307,6 @@ pub struct Feedback {
     pub pli: bool,
     /// Full intra request.
     pub fir: bool,
+    /// Generic NACK: missing packets are asked for and sent again.
+    pub nack: bool,
 }

@@ -202,3 +202,35 @@ fn rates_loss_and_round_trip_are_measured() {
     assert_eq!(s.loss_out, Some(0.0));
     assert!(world.at(1).sender_reports > 1);
 }
+
+#[test]
+fn packets_lost_on_the_way_in_are_asked_for_again_and_nobody_sees_anything() {
+    let mut world = World::new();
+    let mut sender = Endpoint::new(1).with_nack();
+    sender.lose_every = Some(15);
+    world.join(sender);
+    world.join(Endpoint::new(2));
+    world.show(Kind::Grid, &[1, 2]);
+    world.run(ms(1000));
+    let asked = world.at(1).asked;
+    world.run(ms(10_000));
+    assert!(world.at(1).repeated >= 15, "{} packets were asked for again", world.at(1).repeated);
+    assert_eq!(world.at(1).asked, asked, "no key frame was needed");
+    assert_eq!(world.totals.dropped_decode + world.totals.codec_errors, 0);
+    assert_eq!((world.at(2).received.broken, world.at(2).received.gaps), (0, 0));
+}
+
+#[test]
+fn packets_lost_on_the_way_out_are_sent_again_to_who_asks() {
+    let mut world = World::new();
+    world.join(Endpoint::new(1));
+    let mut viewer = Endpoint::new(2).with_nack();
+    viewer.miss_every = Some(20);
+    world.join(viewer);
+    world.show(Kind::Grid, &[1, 2]);
+    world.run(ms(10_000));
+    assert!(world.totals.repeated >= 10, "{}", world.totals.repeated);
+    assert_eq!(world.at(2).received.broken, 0, "every picture was whole");
+    assert!(world.at(2).received.keys.len() <= 3);
+    assert_eq!(world.at(1).received.gaps, 0);
+}

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use cau_model::ParticipantId;
 use cau_rtp::{
     Packet, Session,
+    nack::{History, Keep},
     packet::{self, Class},
     rtcp,
     session::{self, Notice},
@@ -50,6 +51,8 @@ pub struct Line {
     rx: Window,
     tx: Window,
     loss: Loss,
+    /// What may be asked for again, where that was negotiated.
+    history: Option<History>,
 }
 
 impl Line {
@@ -81,6 +84,30 @@ impl Line {
             rx: Window::new(now),
             tx: Window::new(now),
             loss: Loss::default(),
+            history: None,
+        }
+    }
+
+    /// Keeps what is sent, so that it can be sent again; or does not any more.
+    pub fn keep_history(&mut self, keep: bool) {
+        match (keep, &self.history) {
+            (true, None) => self.history = Some(History::new(Keep::default())),
+            (false, Some(_)) => self.history = None,
+            _ => {}
+        }
+    }
+
+    /// Sends packets again that the far end misses.
+    pub fn repeat(&mut self, participant: ParticipantId, lost: &[u16], out: &mut Out) {
+        let Some(history) = self.history.as_mut().filter(|_| self.stream.send) else { return };
+        let port = Port { participant, media: self.media, rtcp: false };
+        for packet in lost.iter().filter_map(|seq| history.again(*seq)) {
+            let mut data = Vec::with_capacity(packet.wire_len());
+            packet.write(&mut data);
+            self.tx.add(data.len());
+            out.totals.packets_out += 1;
+            out.totals.repeated += 1;
+            out.send(port, self.rtp.target(), Bytes::from(data));
         }
     }
 
@@ -196,6 +223,9 @@ impl Line {
             let size = packet.wire_len();
             self.tx.add(size);
             out.totals.packets_out += 1;
+            if let Some(history) = &mut self.history {
+                history.push(now, packet.clone());
+            }
             if !batch.takes(size) {
                 batch.flush(port, to, out);
             }

@@ -163,8 +163,13 @@ impl Leg {
         };
         let known: smallvec::SmallVec<[u8; 4]> = video.config().pt_recv.iter().map(|(pt, _)| *pt).collect();
         match video.line.receive(now, from, port.rtcp, data, |pt| known.contains(&pt), out) {
-            Some(Input::Packets(packets)) => packets.into_iter().for_each(|p| video.insert(now, p)),
-            Some(Input::Notices(notices)) => notices.iter().for_each(|n| video.handle_notice(now, n)),
+            Some(Input::Packets(packets)) => {
+                packets.into_iter().for_each(|p| video.insert(now, p));
+                video.repair(now, port.participant, out);
+            }
+            Some(Input::Notices(notices)) => {
+                notices.iter().for_each(|n| video.handle_notice(now, port.participant, n, out));
+            }
             None => {}
         }
     }

@@ -6,6 +6,7 @@ use cau_model::ParticipantId;
 use cau_rtp::{
     Packet,
     keyframe::{self, Ask, Heard, Requester, Responder},
+    nack,
     session::Notice,
     stream::Outgoing,
 };
@@ -59,6 +60,8 @@ pub struct Video {
     /// How often it needed repair.
     pub repairs: Repairs,
     requester: Requester,
+    /// Asks for missing packets, where that was negotiated.
+    asker: nack::Asker,
     responder: Responder,
     negotiated: Instant,
     first_packet: Option<Instant>,
@@ -86,7 +89,8 @@ impl Video {
         epoch: Instant,
         origin: Origin,
     ) -> Self {
-        let line = Line::new(now, Media::Video, &config.stream, CLOCK as u32, KBPS, origin);
+        let mut line = Line::new(now, Media::Video, &config.stream, CLOCK as u32, KBPS, origin);
+        line.keep_history(config.feedback.nack);
         let mut watch = Watch::default();
         watch.set_single(config.mode == Mode::Single);
         let mut requester = Requester::new(feedback(&config), true);
@@ -100,6 +104,7 @@ impl Video {
             profile: Profile::choose(&config, worker),
             repairs: Repairs::default(),
             requester,
+            asker: nack::Asker::default(),
             responder: Responder::default(),
             negotiated: now,
             first_packet: None,
@@ -120,6 +125,7 @@ impl Video {
     /// Negotiated anew: many devices send no key frame after a re-INVITE, and show nothing before they get one.
     pub fn update(&mut self, now: Instant, config: VideoLeg, worker: &Config) {
         self.line.update(now, &config.stream);
+        self.line.keep_history(config.feedback.nack);
         self.watch.set_single(config.mode == Mode::Single);
         self.profile = Profile::choose(&config, worker);
         self.requester.negotiated(feedback(&config));
@@ -152,9 +158,32 @@ impl Video {
         self.source.insert(now, packet);
     }
 
+    /// Asks for what is missing, at once.
+    pub fn repair(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
+        if !self.config.feedback.nack || !self.line.can_receive() {
+            return;
+        }
+        let rtt = self.line.session.sender.rtt();
+        let patience = (!self.asker.is_useless()).then(|| nack::patience(rtt));
+        let (missing, lost) = self.source.missing(patience);
+        let ask = self.asker.poll(now, &missing, lost, rtt);
+        if !ask.is_empty() {
+            out.totals.asked_again += ask.len() as u64;
+            self.line.session.nack(&ask);
+            self.line.send_rtcp(now, participant, out);
+        }
+    }
+
     /// RTCP came.
-    pub fn handle_notice(&mut self, now: Instant, notice: &Notice) {
+    pub fn handle_notice(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        notice: &Notice,
+        out: &mut Out,
+    ) {
         match notice {
+            Notice::Nack(lost) => self.line.repeat(participant, lost, out),
             Notice::KeyFrame(heard) => self.hear(now, *heard),
             Notice::Report => {
                 let lost = self.line.session.sender.remote().is_some_and(|r| r.fraction_lost > 0);
@@ -193,6 +222,7 @@ impl Video {
     /// Timers.
     pub fn handle_timeout(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
         self.source.handle_timeout(now, out);
+        self.repair(now, participant, out);
         let news = self.source.take_news();
         if news.back {
             self.requester.renew(now);

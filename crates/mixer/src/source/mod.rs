@@ -28,6 +28,8 @@ use crate::{
 use decoding::Decoding;
 use relay::Relaying;
 
+/// Missing packets followed at most.
+const MAX_MISSING: usize = 128;
 /// What is kept of every source, seen or not, so that it can be shown at once.
 const KEEP: Bounds = Bounds { bytes: 1 << 20, time: Duration::from_millis(1000) };
 /// A source that becomes visible is decoded from its last key frame when that is not older.
@@ -169,6 +171,15 @@ impl Source {
             out.totals.dropped_decode += decoding.signals.take_dropped();
             out.totals.codec_errors += decoding.signals.take_errors();
         }
+    }
+
+    /// Sequence numbers that are missing and waited for, `patience` long when their repetition takes that time, and how many were given up so
+    /// far.
+    pub fn missing(&mut self, patience: Option<Duration>) -> (Vec<u16>, u64) {
+        let wait = h264::Config::default().reorder;
+        let (min, max) = patience.map_or((wait.wait_min, wait.wait_max), |p| (p, p));
+        self.depacketizer.set_wait(min, max);
+        (self.depacketizer.missing(MAX_MISSING), self.depacketizer.counters().lost)
     }
 
     /// What has happened; told once.

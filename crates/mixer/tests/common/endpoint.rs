@@ -20,6 +20,7 @@ use cau_model::ParticipantId;
 use cau_rtp::{
     Packet, Session,
     h264::{self, Depacketizer, Packetizer},
+    nack,
     session::{self, Notice},
     stream::Outgoing,
 };
@@ -44,12 +45,19 @@ pub struct Endpoint {
     pub mute_line: bool,
     /// Every n-th video packet out is lost on the way.
     pub lose_every: Option<u64>,
+    /// Every n-th video packet in is lost on the way.
+    pub miss_every: Option<u64>,
+    came: u64,
+    history: nack::History,
+    asker: nack::Asker,
     /// Counts packets and looks no further.
     pub blind: bool,
     pub size: (u32, u32),
     pub received: Received,
     /// Every slice sent, hashed.
     pub slices: HashSet<u64>,
+    /// Packets asked for again.
+    pub repeated: u64,
     /// Key-frame requests that came.
     pub asked: u64,
     pub bye: u32,
@@ -123,10 +131,15 @@ impl Endpoint {
             tone: None,
             mute_line: false,
             lose_every: None,
+            miss_every: None,
+            came: 0,
+            history: nack::History::new(nack::Keep::default()),
+            asker: nack::Asker::default(),
             blind: false,
             size: (320, 180),
             received: Received::new(),
             slices: HashSet::new(),
+            repeated: 0,
             asked: 0,
             bye: 0,
             sender_reports: 0,
@@ -282,6 +295,7 @@ impl Endpoint {
         for payload in Packetizer::new(mode, 1100).packetize(&encoded.nals).payloads {
             let packet = self.picture.send(now, pt, payload.marker, ticks, payload.bytes);
             self.sent_video += 1;
+            self.history.push(now, packet.clone());
             if self.lose_every.is_none_or(|n| !self.sent_video.is_multiple_of(n)) {
                 out.push((Media::Video, false, bytes_of(&packet)));
             }
@@ -302,6 +316,13 @@ impl Endpoint {
             }
             let o = if port.media == Media::Audio { &mut self.sound } else { &mut self.picture };
             let notices = o.session.as_mut().map(|s| s.handle_rtcp(now, &data)).unwrap_or_default();
+            for lost in
+                notices.iter().filter_map(|n| if let Notice::Nack(lost) = n { Some(lost) } else { None })
+            {
+                self.repeated += lost.len() as u64;
+                let again = lost.iter().filter_map(|seq| self.history.again(*seq));
+                self.extra.extend(again.map(|packet| (Media::Video, false, bytes_of(&packet))));
+            }
             if notices.iter().any(|n| matches!(n, Notice::KeyFrame(_))) {
                 self.asked += 1;
                 self.force_key |= self.obeys;
@@ -323,7 +344,37 @@ impl Endpoint {
             Media::Video => {
                 self.picture.session(now).receive(now, packet.clone());
                 self.received.video(now, packet, data.len());
+                if self.video.as_ref().is_some_and(|v| v.feedback.nack) {
+                    self.ask_again(now);
+                }
             }
+        }
+    }
+
+    /// Negotiates retransmission.
+    pub fn with_nack(mut self) -> Self {
+        self.video.as_mut().unwrap().feedback.nack = true;
+        self
+    }
+
+    /// This packet gets lost on its way here.
+    pub fn misses(&mut self, port: Port) -> bool {
+        if port.media != Media::Video || port.rtcp {
+            return false;
+        }
+        self.came += 1;
+        self.miss_every.is_some_and(|n| self.came.is_multiple_of(n))
+    }
+
+    fn ask_again(&mut self, now: Instant) {
+        let missing = self.received.missing();
+        let ask = self.asker.poll(now, &missing, 0, Some(ms(20)));
+        let ssrc = self.received.ssrcs.first().copied();
+        if let Some(ssrc) = ssrc.filter(|_| !ask.is_empty()) {
+            let mut w = cau_rtp::rtcp::Writer::new();
+            w.receiver_report(99, &[]);
+            w.nack(99, ssrc, &ask);
+            self.extra.push((Media::Video, true, w.finish().into()));
         }
     }
 
@@ -493,6 +544,12 @@ impl Received {
                 Err(_) => self.broken += 1,
             }
         }
+    }
+
+    /// Packets waited for.
+    pub fn missing(&mut self) -> Vec<u16> {
+        self.depacketizer.set_wait(ms(200), ms(200));
+        self.depacketizer.missing(100)
     }
 
     /// Level of a tone in the last second received, dB of full scale.

@@ -234,7 +234,9 @@ impl World {
             let segment = t.segment.unwrap_or(t.data.len());
             for start in (0..t.data.len()).step_by(segment) {
                 let datagram = t.data.slice(start..(start + segment).min(t.data.len()));
-                endpoint.receive(self.now, t.port, t.to, datagram);
+                if !endpoint.misses(t.port) {
+                    endpoint.receive(self.now, t.port, t.to, datagram);
+                }
             }
         }
         while let Some(event) = self.worker.poll_event() {
@@ -287,7 +289,7 @@ pub fn video_leg(n: u64, mode: Mode) -> VideoLeg {
         tools: Tools::Baseline,
         limits: Limits { max_fs: 3600, max_mbps: 108_000, max_kbps: 14_000 },
         pt_recv: vec![(96, mode)],
-        feedback: Feedback { pli: true, fir: true },
+        feedback: Feedback { pli: true, fir: true, nack: false },
         max_kbps: None,
     }
 }
