@@ -24,12 +24,16 @@ pub(crate) fn leg(
 
 fn stream(stream: &sdp::Stream, peer: IpAddr) -> Stream {
     let known = |addr: SocketAddr| {
-        let ip = if addr.ip().is_unspecified() { peer } else { addr.ip() };
-        SocketAddr::new(ip, addr.port())
+        let ip = addr.ip();
+        let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+        // Nobody's address, or everybody's: what is meant can only be where the call comes from.
+        let nobody = ip.is_unspecified() || ip.is_multicast() || broadcast;
+        SocketAddr::new(if nobody { peer } else { ip }, addr.port())
     };
     Stream {
         remote: known(stream.remote),
         remote_rtcp: known(stream.remote_rtcp),
+        peer,
         rtcp_mux: stream.rtcp_mux,
         send: stream.send,
         recv: stream.recv,

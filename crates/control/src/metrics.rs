@@ -136,6 +136,7 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("payload-type", sum(|m| m.dropped_payload_type)),
         ("unexpected", sum(|m| m.dropped_unexpected)),
         ("source", sum(|m| m.dropped_source)),
+        ("loop", sum(|m| m.dropped_loop)),
     ] {
         out.push(
             Sample::new("cau_rtp_dropped_total", "RTP packets dropped, by reason.", n)

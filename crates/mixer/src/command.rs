@@ -1,6 +1,11 @@
 //! What signalling tells a worker.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use cau_codec::video::encode;
 use cau_model::{ConferenceId, ParticipantId, scene::Scene};
@@ -185,6 +190,8 @@ pub struct Stream {
     pub remote: SocketAddr,
     /// Where RTCP goes until a packet shows another source address.
     pub remote_rtcp: SocketAddr,
+    /// Where signalling comes from.
+    pub peer: IpAddr,
     /// RTP and RTCP on one port (RFC 5761).
     pub rtcp_mux: bool,
     /// We may send media.

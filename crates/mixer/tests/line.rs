@@ -234,3 +234,36 @@ fn packets_lost_on_the_way_out_are_sent_again_to_who_asks() {
     assert!(world.at(2).received.keys.len() <= 3);
     assert_eq!(world.at(1).received.gaps, 0);
 }
+
+#[test]
+fn our_own_packets_that_come_back_are_no_source() {
+    let mut world = two();
+    let echo: Vec<_> = world.at(1).received.ssrcs.clone();
+    for _ in 0..50 {
+        let mut data = vec![0x80, 96, 0, 1, 0, 0, 0, 0];
+        data.extend(echo[0].to_be_bytes());
+        data.extend([0x65; 20]);
+        world.at_mut(1).extra.push((Media::Video, false, data.into()));
+        world.step();
+    }
+    world.run(ms(1500));
+    assert_eq!(world.totals.dropped_loop, 50);
+    assert_eq!(world.at(2).received.broken, 0);
+}
+
+#[test]
+fn who_names_an_address_that_is_not_his_and_never_speaks_floods_nobody() {
+    let mut world = two();
+    let mut liar = Endpoint::new(3);
+    liar.dead = true;
+    world.join(liar);
+    world.show(Kind::Grid, &[1, 2]);
+    world.run(ms(6000));
+    let (video, audio) = (world.at(3).received.video_packets, world.at(3).received.audio_packets);
+    assert!(video > 50 && audio > 200, "for a moment he may be late: {video}, {audio}");
+    world.run(ms(4000));
+    assert_eq!((video, audio), (world.at(3).received.video_packets, world.at(3).received.audio_packets));
+    world.at_mut(3).dead = false;
+    world.run(ms(2000));
+    assert!(world.at(3).received.audio_packets > audio + 80, "as soon as he is heard he hears");
+}

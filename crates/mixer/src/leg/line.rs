@@ -20,6 +20,9 @@ use smallvec::SmallVec;
 use super::latch::Latch;
 use crate::{Media, Port, command::Stream, out::Out};
 
+/// Media for somebody who was named and not heard is sent for so long.
+const UNHEARD: Duration = Duration::from_secs(5);
+
 /// What a datagram held.
 pub enum Input {
     /// RTP packets to be used, in order.
@@ -48,6 +51,9 @@ pub struct Line {
     rtcp: Latch,
     stream: Stream,
     heard: Instant,
+    negotiated: Instant,
+    /// Nothing is sent: see [`Line::watch_target`].
+    muzzled: bool,
     rx: Window,
     tx: Window,
     loss: Loss,
@@ -77,10 +83,12 @@ impl Line {
         Self {
             media,
             session: Session::new(now, config),
-            rtp: Latch::new(stream.remote),
-            rtcp: Latch::new(stream.remote_rtcp),
+            rtp: Latch::new(stream.remote, stream.peer),
+            rtcp: Latch::new(stream.remote_rtcp, stream.peer),
             stream: stream.clone(),
             heard: now,
+            negotiated: now,
+            muzzled: false,
             rx: Window::new(now),
             tx: Window::new(now),
             loss: Loss::default(),
@@ -113,15 +121,27 @@ impl Line {
 
     /// Negotiated anew.
     pub fn update(&mut self, now: Instant, stream: &Stream) {
-        self.rtp.renew(stream.remote);
-        self.rtcp.renew(stream.remote_rtcp);
+        self.rtp.renew(stream.remote, stream.peer);
+        self.rtcp.renew(stream.remote_rtcp, stream.peer);
         self.stream = stream.clone();
         self.heard = now;
+        self.negotiated = now;
+        self.muzzled = false;
+    }
+
+    /// Media for an address other than the caller's own, from which nothing has come, is sent for a few seconds only: anybody could name
+    /// somebody else's there. True when that has changed.
+    pub fn watch_target(&mut self, now: Instant) -> bool {
+        let elsewhere = self.rtp.target().ip().to_canonical() != self.stream.peer.to_canonical();
+        let unheard = self.rtp.source().is_none() && self.rtcp.source().is_none();
+        let late = now.saturating_duration_since(self.negotiated) >= UNHEARD;
+        let muzzled = elsewhere && unheard && late;
+        std::mem::replace(&mut self.muzzled, muzzled) != muzzled
     }
 
     /// We may send.
     pub fn can_send(&self) -> bool {
-        self.stream.send
+        self.stream.send && !self.muzzled
     }
 
     /// The far end may send.
@@ -238,7 +258,9 @@ impl Line {
     /// Sends the RTCP that is due.
     pub fn send_rtcp(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
         while let Some(data) = self.session.poll_rtcp(now) {
-            self.give_rtcp(participant, data, out);
+            if !self.muzzled {
+                self.give_rtcp(participant, data, out);
+            }
         }
     }
 

@@ -221,6 +221,12 @@ impl Leg {
         self.video.as_mut().is_some_and(Video::take_changed)
     }
 
+    /// SSRCs of what it is sent.
+    pub fn own_sources(&self) -> impl Iterator<Item = u32> {
+        let lines = [self.audio.as_ref().map(|a| &a.line), self.video.as_ref().map(|v| &v.line)];
+        lines.into_iter().flatten().map(|line| line.session.sender.ssrc())
+    }
+
     /// Says BYE.
     pub fn bye(&mut self, now: Instant, out: &mut Out) {
         if let Some(audio) = &mut self.audio {

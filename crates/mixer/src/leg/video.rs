@@ -223,6 +223,7 @@ impl Video {
     pub fn handle_timeout(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
         self.source.handle_timeout(now, out);
         self.repair(now, participant, out);
+        self.changed |= self.line.watch_target(now);
         let news = self.source.take_news();
         if news.back {
             self.requester.renew(now);

@@ -43,6 +43,8 @@ pub struct Endpoint {
     pub tone: Option<f32>,
     /// Sends no packets of sound at all.
     pub mute_line: bool,
+    /// Sends nothing at all.
+    pub dead: bool,
     /// Every n-th video packet out is lost on the way.
     pub lose_every: Option<u64>,
     /// Every n-th video packet in is lost on the way.
@@ -130,6 +132,7 @@ impl Endpoint {
             obeys: true,
             tone: None,
             mute_line: false,
+            dead: false,
             lose_every: None,
             miss_every: None,
             came: 0,
@@ -224,6 +227,9 @@ impl Endpoint {
 
     /// Datagrams due by `now`.
     pub fn send(&mut self, now: Instant) -> Vec<(Media, bool, Bytes)> {
+        if self.dead {
+            return Vec::new();
+        }
         self.started.get_or_insert(now);
         let mut out = std::mem::take(&mut self.extra);
         if self.audio.as_ref().is_some_and(|a| a.stream.recv) && !self.mute_line {

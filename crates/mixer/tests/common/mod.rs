@@ -263,6 +263,7 @@ pub fn stream(port: u16) -> Stream {
     Stream {
         remote: SocketAddr::from(([127, 0, 0, 1], port)),
         remote_rtcp: SocketAddr::from(([127, 0, 0, 1], port + 1)),
+        peer: [203, 0, 113, 9].into(),
         rtcp_mux: false,
         send: true,
         recv: true,
