@@ -306,7 +306,8 @@ impl Focus {
     /// The answer to our offer.
     fn answered(&mut self, now: Instant, id: CallId, answer: &[u8]) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let Some(offer) = call.offered.take() else { return };
+        // Without an offer of ours it answers a refresh of the session, which says again what holds.
+        let Some(offer) = call.offered.take().or_else(|| call.ours.clone()) else { return };
         let words = match Session::parse(answer) {
             Ok(answer) => match sdp::accept_answer(&offer, &answer, &self.config.capabilities) {
                 Ok(negotiated) => {
