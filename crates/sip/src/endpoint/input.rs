@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 
-use super::{Due, Endpoint};
+use super::{Due, Endpoint, respond::ALLOW};
 use crate::{
     call::Checked,
     message::{
@@ -170,7 +170,9 @@ impl Endpoint {
             None => source,
         };
         let reason = if status == 400 { capitalized(&problem.to_string()) } else { String::new() };
-        self.respond_stateless(&request, &reply, status, &reason, &[]);
+        let allow = [(Name::Allow, ALLOW)];
+        let extra = if status == 501 { &allow[..] } else { &[] };
+        self.respond_stateless(&request, &reply, status, &reason, extra);
     }
 
     fn request(&mut self, now: Instant, mut request: Request, source: Flow) {
@@ -178,6 +180,8 @@ impl Endpoint {
             max_forwards(&request.headers)?;
             match core.method == request.method {
                 true => Ok(core),
+                // 501 tells more than 400 (RFC 4475 3.1.2.18).
+                false if matches!(request.method, Method::Other(_)) => Err(Problem::Method),
                 false => Err(Problem::Bad("CSeq method")),
             }
         });

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{Due, Endpoint};
 use crate::{
     event::CallId,
-    message::{Method, Name, Reason, Request},
+    message::{Method, Name, NameAddr, Reason, Request},
     transaction::{Client, ClientKey, Server, ServerKey, Timer, TxId, User, whole},
     transport::Protocol,
     wire::{Flow, Sent},
@@ -36,8 +36,9 @@ impl Endpoint {
         let branch = format!("z9hG4bK{}", self.token());
         self.put_via(&mut request, &flow, &branch);
         let large = flow.protocol == Protocol::Udp && request.to_bytes().len() > LARGE;
-        let fallback = (large && self.may_try_tcp(now, flow.remote)).then_some(flow);
-        if fallback.is_some() {
+        let natural = (large && self.may_try_tcp(now, flow.remote)).then_some(flow);
+        let fallback = natural.or_else(|| self.without_its_connection(&request, &flow));
+        if natural.is_some() {
             flow.protocol = Protocol::Tcp;
             request.headers.remove_first(&Name::Via);
             self.put_via(&mut request, &flow, &branch);
@@ -45,15 +46,30 @@ impl Endpoint {
         let key = ClientKey { branch: branch.as_bytes().into(), method: request.method.clone() };
         let id = self.add_client(now, key, request, flow, user)?;
         let connecting = self.wire.is_connecting(&flow);
-        if let (Some(client), Some(udp)) = (self.tx.clients.get_mut(&id), fallback) {
-            client.natural = Some(udp);
-            client.fallback = Some(udp);
+        if let (Some(client), Some(_)) = (self.tx.clients.get_mut(&id), fallback) {
+            (client.natural, client.fallback) = (natural, fallback);
             if connecting {
                 let at = now + self.config.timers.t1 * 2;
                 client.resend = Some(self.timers.set(at, Due::Client(id, Timer::NoConnection)));
             }
         }
         Some(id)
+    }
+
+    /// A request in a dialog whose connection is gone: the way by UDP, unless the other side has asked for TCP. Without
+    /// `transport=` an address means UDP (RFC 3263 4.1), and not everybody who connects to us can be connected to.
+    fn without_its_connection(&self, request: &Request, flow: &Flow) -> Option<Flow> {
+        if flow.protocol != Protocol::Tcp || !self.wire.is_connecting(flow) {
+            return None;
+        }
+        request.headers.value(&Name::To).filter(|to| !crate::dialog::tag_of(to).is_empty())?;
+        let route = request.headers.elements(&Name::Route).next().and_then(|r| NameAddr::parse(r).ok());
+        let hop = route.as_ref().map_or(&request.uri, |route| &route.uri);
+        if hop.param("transport").is_some() {
+            return None;
+        }
+        let local = self.config.local_for(Protocol::Udp, flow.remote)?;
+        Some(Flow { protocol: Protocol::Udp, conn: None, local, remote: flow.remote })
     }
 
     /// Whether a large request may go by TCP: not where that was in vain a short while ago.

@@ -381,8 +381,10 @@ impl Bench {
         self.sent()
     }
 
+    /// The messages sent; keep-alives and orders to the driver left out.
     pub fn sent(&mut self) -> Vec<Message> {
-        self.transmits().iter().map(|t| read(&t.bytes)).collect()
+        let is_message = |t: &&Transmit| t.bytes.iter().any(|b| !matches!(b, b'\r' | b'\n'));
+        self.transmits().iter().filter(is_message).map(|t| read(&t.bytes)).collect()
     }
 
     pub fn transmits(&mut self) -> Vec<Transmit> {
