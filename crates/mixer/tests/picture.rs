@@ -382,6 +382,25 @@ fn a_hidden_site_is_not_decoded_and_its_card_stands_there() {
 }
 
 #[test]
+fn a_device_that_never_sends_another_key_frame_is_seen_again_after_it_was_hidden() {
+    let mut world = grid(3);
+    for n in 1..=2 {
+        world.at_mut(n).obeys = n == 1;
+    }
+    let asked = world.at(2).asked;
+    world.show(Kind::Full, &[1]);
+    world.run(ms(15_000));
+    assert!(world.statistics[&p(2)].video.as_ref().is_some_and(|v| !v.visible));
+    assert_eq!(world.totals.decoders, 2, "of the one seen, and of the one that does not answer");
+    assert!((1..=12).contains(&(world.at(2).asked - asked)), "asked {} times", world.at(2).asked - asked);
+    world.show(Kind::Full, &[2]);
+    world.run(ms(300));
+    assert!(shows(&world, 1, Kind::Full, &[2]), "at once");
+    assert!(world.run_until(ms(4000), |w| w.totals.decoders == 2), "it stays decoded");
+    unbroken(&world);
+}
+
+#[test]
 fn a_still_view_falls_to_five_pictures_a_second_and_a_key_frame_comes_all_the_same() {
     let mut world = World::new();
     world.join(Endpoint::new(1).no_camera());
