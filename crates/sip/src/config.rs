@@ -64,6 +64,16 @@ pub struct Config {
     /// Send requests larger than 1300 bytes over TCP instead of UDP (RFC 3261 18.1.1); only when the other side is known to
     /// listen there, since many do not.
     pub tcp_for_large: bool,
+    /// Whom we know, for the registrar and for calls; `None`: nobody.
+    pub digest: Option<crate::digest::Config>,
+    /// The registrar; needs `digest`.
+    pub registrar: Option<crate::registrar::Config>,
+    /// Ask for credentials before a call, a subscription or a REFER from outside of a call is taken.
+    pub authenticate_calls: bool,
+    /// Who we are for others, when they ask.
+    pub credentials: Vec<crate::digest::Credentials>,
+    /// Subscriptions of others.
+    pub subscriptions: crate::subscribe::Config,
 }
 
 impl Default for Config {
@@ -81,6 +91,11 @@ impl Default for Config {
             max_connections: 16_384,
             max_ringing: Duration::from_secs(180),
             tcp_for_large: false,
+            digest: None,
+            registrar: None,
+            authenticate_calls: false,
+            credentials: Vec::new(),
+            subscriptions: crate::subscribe::Config::default(),
         }
     }
 }

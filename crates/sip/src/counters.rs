@@ -37,4 +37,14 @@ pub struct Counters {
     pub timeouts: u64,
     /// Calls opened, both ways.
     pub calls: u64,
+    /// Requests of others that were asked for credentials (401).
+    pub challenged: u64,
+    /// Wrong credentials given to us.
+    pub wrong_credentials: u64,
+    /// Requests refused because of too many wrong credentials before.
+    pub barred: u64,
+    /// Requests of ours sent again with credentials.
+    pub answered_challenges: u64,
+    /// NOTIFYs sent, retransmissions not included.
+    pub notifies: u64,
 }

@@ -22,7 +22,8 @@ fn bench() -> Bench {
 fn options_tells_what_we_can_do() {
     let it = bench().response(&request("OPTIONS", "1", "", ""));
     assert_eq!(it.status, 200);
-    assert_eq!(it.headers.text(&Name::Allow).unwrap(), "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO");
+    let allow = it.headers.text(&Name::Allow).unwrap();
+    assert_eq!(allow, "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, SUBSCRIBE, REFER");
     assert!(it.headers.text(&Name::Accept).unwrap().contains("application/sdp"));
     assert!(it.headers.value(&Name::Supported).is_some());
     assert_eq!(it.headers.text(&Name::Contact).unwrap(), "<sip:8000@192.0.2.2:5060>;isfocus");

@@ -115,6 +115,7 @@ impl Endpoint {
             report(&mut self.events, &mut call, cause);
         }
         self.by_tag.remove(&call.dialog.local_tag);
+        self.keep_subscriptions(&call);
         self.timers.cancel(call.expire);
         self.timers.cancel(call.glare);
         for unacked in call.unacked {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Due, Endpoint,
     body::{self, Foreign},
-    respond::{ACCEPT, ALLOW, Extra, with_tag},
+    respond::{ACCEPT, Extra, with_tag},
 };
 use crate::{
     call::{Call, Checked, Ending, Phase, Unacked},
@@ -28,6 +28,7 @@ const RING_AGAIN: Duration = Duration::from_secs(60);
 impl Endpoint {
     /// An INVITE outside of a dialog.
     pub(super) fn invite(&mut self, now: Instant, checked: Checked) {
+        let Ok(account) = self.admitted(now, &checked) else { return };
         if self.calls.len() >= self.config.max_calls {
             self.counters.overload += 1;
             return self.respond_final(now, checked, 503, &[(Name::RetryAfter, "10")]);
@@ -52,7 +53,7 @@ impl Endpoint {
         let dialog = self.dialog_of(&checked, contact.as_ref());
         let id = self.new_call_id();
         let tx = self.begin_invite(now, &checked, id);
-        let incoming = incoming(&checked, contact, offer.clone());
+        let incoming = IncomingInvite { account, ..incoming(&checked, contact, offer.clone()) };
         let phase = Phase::Incoming { tx, cseq: checked.core.cseq, offered: offer.is_some(), ringing: None };
         let expires = request.headers.value(&Name::Expires).and_then(|e| scan::number::<u32>(e));
         let limit = expires
@@ -97,7 +98,7 @@ impl Endpoint {
         tx
     }
 
-    fn dialog_of(&mut self, checked: &Checked, contact: Option<&NameAddr>) -> Dialog {
+    pub(super) fn dialog_of(&mut self, checked: &Checked, contact: Option<&NameAddr>) -> Dialog {
         let headers = &checked.request.headers;
         let value = |name: &Name| headers.value(name).cloned().unwrap_or_default();
         let tag = Bytes::from(self.token());
@@ -180,7 +181,7 @@ impl Endpoint {
         let Some(call) = self.calls.get(&id) else { return };
         let (tag, contact) = (call.dialog.local_tag.clone(), text(&call.dialog.contact));
         let Some(flow) = self.tx.servers.get(&tx).map(|s| s.flow) else { return };
-        let extra: [Extra<'_>; 2] = [(Name::Contact, &contact), (Name::Allow, ALLOW)];
+        let extra: [Extra<'_>; 2] = [(Name::Contact, &contact), (Name::Allow, self.allow())];
         let Some(bytes) = self.respond_invite(now, tx, 200, &tag, &extra, Some(sdp)) else { return };
         let t1 = self.config.timers.t1;
         let again = self.timers.set(now + t1, Due::Again(id, cseq));
@@ -250,7 +251,7 @@ impl Endpoint {
 }
 
 /// Whether the caller names an address that is not its own as we see it.
-fn behind_nat(core: &Core, source: &Flow) -> bool {
+pub(super) fn behind_nat(core: &Core, source: &Flow) -> bool {
     source.protocol == Protocol::Udp && !core.via.is_from(source.remote.ip())
 }
 
@@ -288,6 +289,7 @@ fn incoming(checked: &Checked, contact: Option<NameAddr>, offer: Option<Bytes>) 
         remote: source.remote,
         local: source.local,
         offer,
+        account: None,
     }
 }
 

@@ -1,15 +1,21 @@
 //! The user agent core: what comes in goes through here, top down: wire, message, transaction, dialog, call.
 
+mod auth;
 mod body;
 mod ending;
 mod info;
 mod input;
 mod invite;
+mod notify;
 mod outgoing;
+mod refer;
+mod register;
+mod registrar;
 mod reinvite;
 mod requests;
 mod respond;
 mod responses;
+mod subscribe;
 mod timers;
 mod transact;
 
@@ -27,8 +33,12 @@ use crate::{
     call::Call,
     config::Config,
     counters::Counters,
+    digest::Guard,
     event::{CallId, Event},
-    timer::Queue,
+    register::{RegistrationId, Registrations},
+    registrar::Registrar,
+    subscribe::{SubscriptionId, Subscriptions},
+    timer::{Alarm, Queue},
     transaction::{Tables, Timer, TxId},
     transport::{ConnId, Transmit},
     wire::Wire,
@@ -49,6 +59,12 @@ pub struct Endpoint {
     by_tag: HashMap<Bytes, CallId>,
     last_call: u64,
     events: VecDeque<Event>,
+    /// Checks credentials, when there are accounts.
+    guard: Option<Guard>,
+    registrar: Option<Registrar>,
+    bindings_due: Option<Alarm>,
+    registrations: Registrations,
+    subscriptions: Subscriptions,
 }
 
 /// What a timer is for.
@@ -66,12 +82,22 @@ enum Due {
     Expire(CallId),
     /// Try the re-INVITE again.
     Glare(CallId),
+    /// A binding at our registrar ends.
+    Bindings,
+    /// A registration of ours is to be refreshed or tried again.
+    Register(RegistrationId),
+    /// A subscription ends.
+    Subscription(SubscriptionId),
+    /// The subscribers of a conference are to be told what changed.
+    Watched(std::sync::Arc<str>),
 }
 
 impl Endpoint {
     /// `seed` makes tags, branches and back-off times; take a random one, tests a fixed one.
     pub fn new(config: Config, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let guard = config.digest.clone().map(|digest| Guard::new(digest, rng.random()));
+        let registrar = config.registrar.clone().map(Registrar::new);
         Self {
             wire: Wire::new(config.max_connections),
             config,
@@ -84,6 +110,11 @@ impl Endpoint {
             by_tag: HashMap::new(),
             last_call: 0,
             events: VecDeque::new(),
+            guard,
+            registrar,
+            bindings_due: None,
+            registrations: Registrations::default(),
+            subscriptions: Subscriptions::default(),
         }
     }
 
@@ -141,6 +172,7 @@ impl Endpoint {
         for tx in self.wire.closed(conn) {
             self.client_failed(now, tx, true);
         }
+        self.connection_lost(now, conn);
     }
 
     fn new_call_id(&mut self) -> CallId {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     Endpoint,
-    respond::{ACCEPT, ALLOW, merge_key},
+    respond::{ACCEPT, merge_key},
 };
 use crate::{
     call::{Checked, Phase, Reinvite},
@@ -23,10 +23,13 @@ impl Endpoint {
             return self.respond_stateless(&checked.request, &checked.reply, 503, "", &extra);
         }
         let request = &checked.request;
+        let allow = self.allow();
         match request.method {
             Method::Invite | Method::Bye | Method::Options | Method::Info => {}
-            Method::Other(_) => return self.respond_final(now, checked, 501, &[(Name::Allow, ALLOW)]),
-            _ => return self.respond_final(now, checked, 405, &[(Name::Allow, ALLOW)]),
+            Method::Register => {}
+            Method::Subscribe | Method::Refer if self.config.focus => {}
+            Method::Other(_) => return self.respond_final(now, checked, 501, &[(Name::Allow, allow)]),
+            _ => return self.respond_final(now, checked, 405, &[(Name::Allow, allow)]),
         }
         let tagged = checked.core.to.tag().is_some();
         if !tagged {
@@ -56,12 +59,18 @@ impl Endpoint {
         if tagged {
             return match self.call_of(&checked.core) {
                 Some(call) => self.in_dialog(now, call, checked),
-                None => self.respond_final(now, checked, 481, &[]),
+                None => match self.subscriptions.of(&checked.core) {
+                    Some(id) if request.method == Method::Subscribe => self.resubscribe(now, id, checked),
+                    _ => self.respond_final(now, checked, 481, &[]),
+                },
             };
         }
         match request.method {
             Method::Invite => self.invite(now, checked),
             Method::Options => self.options(now, checked),
+            Method::Register => self.registering(now, checked),
+            Method::Subscribe => self.subscribe(now, None, checked),
+            Method::Refer => self.referred(now, None, checked),
             // BYE and INFO live in dialogs only.
             _ => self.respond_final(now, checked, 481, &[]),
         }
@@ -86,6 +95,9 @@ impl Endpoint {
             Method::Invite => self.reinvite(now, id, checked),
             Method::Bye => self.bye(now, id, checked),
             Method::Info => self.info_received(now, id, checked),
+            Method::Subscribe => self.subscribe_in_call(now, id, checked),
+            Method::Refer => self.referred(now, Some(id), checked),
+            Method::Register => self.respond_final(now, checked, 405, &[]),
             _ => self.options(now, checked),
         }
     }
@@ -95,7 +107,7 @@ impl Endpoint {
         let contact = self.contact(&checked.request.uri.user(), &checked.source);
         let contact = String::from_utf8_lossy(&contact).into_owned();
         let extra = [
-            (Name::Allow, ALLOW),
+            (Name::Allow, self.allow()),
             (Name::Accept, ACCEPT),
             (Name::AcceptEncoding, "identity"),
             (Name::AcceptLanguage, "vi, en"),

@@ -13,7 +13,9 @@ use crate::{
 };
 
 /// Methods that are understood.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
+/// Methods that are understood by the focus of a conference.
+const ALLOW_FOCUS: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, SUBSCRIBE, REFER";
 /// Bodies that are understood.
 pub(super) const ACCEPT: &str =
     "application/sdp, application/media_control+xml, application/dtmf-relay, application/dtmf";
@@ -22,6 +24,11 @@ pub(super) const ACCEPT: &str =
 pub(super) type Extra<'a> = (Name, &'a str);
 
 impl Endpoint {
+    /// Methods that are understood.
+    pub(super) fn allow(&self) -> &'static str {
+        if self.config.focus { ALLOW_FOCUS } else { ALLOW }
+    }
+
     /// A response to `request`. `tag` goes into To unless there is one.
     pub(super) fn response_to(&self, request: &Request, status: u16, reason: &str, tag: &[u8]) -> Response {
         let mut headers = Headers::new();
@@ -41,7 +48,10 @@ impl Endpoint {
                     headers.push(Name::To, value);
                 }
                 Name::Timestamp if status == 100 => headers.push(Name::Timestamp, header.value.clone()),
-                Name::RecordRoute if (101..300).contains(&status) && request.method == Method::Invite => {
+                Name::RecordRoute
+                    if (101..300).contains(&status)
+                        && matches!(request.method, Method::Invite | Method::Subscribe | Method::Refer) =>
+                {
                     headers.push(Name::RecordRoute, header.value.clone());
                 }
                 _ => {}

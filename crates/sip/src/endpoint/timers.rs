@@ -29,6 +29,10 @@ impl Endpoint {
                     }
                     self.next_reinvite(now, call);
                 }
+                Due::Bindings => self.bindings_due(now),
+                Due::Register(id) => self.send_register(now, id),
+                Due::Subscription(id) => self.subscription_due(now, id),
+                Due::Watched(room) => self.watched_due(now, room),
             }
         }
     }

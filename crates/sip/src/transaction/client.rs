@@ -12,8 +12,11 @@ use bytes::Bytes;
 use super::ClientKey;
 use crate::{
     config::Timers,
+    digest::Tried,
     event::CallId,
     message::{Headers, Method, Name, Request, Response},
+    register::RegistrationId,
+    subscribe::SubscriptionId,
     timer::Alarm,
     wire::Flow,
 };
@@ -27,8 +30,22 @@ pub(crate) enum User {
     Reinvite(CallId),
     /// A request in this call whose failure matters only if the call is forgotten there.
     Info(CallId),
+    /// A REGISTER of ours.
+    Register(RegistrationId),
+    /// A NOTIFY of this subscription.
+    Notify(SubscriptionId),
     /// BYE, CANCEL: nobody waits for the response.
     Nobody,
+}
+
+impl User {
+    /// The call it is part of, if it has one.
+    pub(crate) fn call(self) -> Option<CallId> {
+        match self {
+            Self::Invite(call) | Self::Reinvite(call) | Self::Info(call) => Some(call),
+            Self::Register(_) | Self::Notify(_) | Self::Nobody => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +86,8 @@ pub(crate) struct Client {
     pub fallback: Option<Flow>,
     /// The ACKs sent, by To tag: to be sent again when their 2xx comes again. One per fork.
     pub acks: Vec<(Bytes, Flow, Bytes)>,
+    /// The challenges it was sent again for.
+    pub tried: Tried,
 }
 
 impl Client {
@@ -88,6 +107,7 @@ impl Client {
             cancel_sent: false,
             fallback: None,
             acks: Vec::new(),
+            tried: Tried::default(),
         }
     }
 
