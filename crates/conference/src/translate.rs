@@ -42,7 +42,7 @@ fn audio(audio: &sdp::Audio, peer: IpAddr) -> AudioLeg {
         codec: codec(&audio.codec),
         pt_send: audio.pt_send,
         pt_recv: audio.pt_recv.iter().map(|(pt, format)| (*pt, codec(format))).collect(),
-        dtmf: audio.dtmf,
+        dtmf: audio.dtmf_recv.clone(),
         comfort_noise: audio.comfort_noise,
         max_kbps: Some(audio.max_kbps),
     }

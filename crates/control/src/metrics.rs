@@ -137,6 +137,7 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("compose-behind", sum(|m| m.skipped_compose)),
         ("encoder-behind", sum(|m| m.skipped_encode)),
         ("lagged", sum(|m| m.lagged)),
+        ("stranded", sum(|m| m.stranded)),
         ("sound-tick", sum(|m| m.skipped_ticks)),
         ("codec-error", sum(|m| m.codec_errors)),
     ] {

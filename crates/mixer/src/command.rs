@@ -201,8 +201,8 @@ pub struct AudioLeg {
     pub pt_send: u8,
     /// What may come in.
     pub pt_recv: Vec<(u8, AudioCodec)>,
-    /// Payload type of telephone-event (RFC 4733).
-    pub dtmf: Option<u8>,
+    /// Payload types of telephone-event (RFC 4733) that may come in, with their clocks in Hz: devices press keys at 8,000 also beside Opus.
+    pub dtmf: Vec<(u8, u32)>,
     /// Payload type of comfort noise (RFC 3389).
     pub comfort_noise: Option<u8>,
     /// What the far end takes at most, kbit/s.

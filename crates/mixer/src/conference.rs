@@ -170,6 +170,14 @@ impl Conference {
             let pulled = video.watch.pull(&mut units);
             let view = video.place.and_then(|place| self.views.get(&place.view));
             let csrc = view.map_or(&[][..], |v| v.csrc.as_slice());
+            let made =
+                video.place.zip(view).and_then(|(p, v)| v.channels.get(&p.kbps)).map_or(0, |c| c.main.made());
+            if video.is_stranded(now, made, !units.is_empty()) {
+                tracing::error!("{participant} got no picture although one was made for it: brought in anew");
+                out.totals.stranded += 1;
+                video.rejoin = true;
+                self.stale = true;
+            }
             for unit in units.drain(..) {
                 video.send(now, *participant, &unit, csrc, out);
             }

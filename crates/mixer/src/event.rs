@@ -163,6 +163,8 @@ pub struct Totals {
     pub skipped_encode: u64,
     /// Times a leg lost its place in a view's ring.
     pub lagged: u64,
+    /// Times a leg got nothing although its view was encoded, and was brought in anew: a fault of ours.
+    pub stranded: u64,
     /// Sound ticks left out because the worker was called too late.
     pub skipped_ticks: u64,
     /// Errors of decoders and encoders.

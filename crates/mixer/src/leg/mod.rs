@@ -4,6 +4,7 @@ pub mod audio;
 pub mod latch;
 pub mod line;
 pub mod playout;
+mod progress;
 pub mod video;
 
 use std::{

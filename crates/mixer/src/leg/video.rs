@@ -10,7 +10,10 @@ use cau_rtp::{
     stream::Outgoing,
 };
 
-use super::line::{Line, Origin};
+use super::{
+    line::{Line, Origin},
+    progress::Progress,
+};
 use crate::{
     Media,
     command::{Config, Mode, VideoLeg},
@@ -59,6 +62,7 @@ pub struct Video {
     epoch: Instant,
     last_timestamp: Option<u64>,
     sent: u32,
+    progress: Progress,
     /// It has asked for a key frame at least once in the call.
     has_asked: bool,
     loss_answered: Option<Instant>,
@@ -96,6 +100,7 @@ impl Video {
             epoch,
             last_timestamp: None,
             sent: 0,
+            progress: Progress::new(now),
             has_asked: false,
             loss_answered: None,
             asked_for_key: false,
@@ -113,10 +118,12 @@ impl Video {
         self.requester.negotiated(feedback(&config));
         if config.stream.recv {
             self.requester.request(now);
+            self.requester.renew(now);
         } else {
             self.source.stop();
         }
         self.negotiated = now;
+        self.first_packet = None;
         self.rejoin = true;
         self.changed = true;
         self.config = config;
@@ -179,6 +186,7 @@ impl Video {
         self.source.handle_timeout(now, out);
         let news = self.source.take_news();
         if news.back {
+            self.requester.renew(now);
             self.changed = true;
             out.events.push_back(Event::VideoBack { participant });
         }
@@ -253,6 +261,12 @@ impl Video {
         if unit.key {
             self.responder.key_sent(now);
         }
+    }
+
+    /// Tells how many pictures the encoder of its place has made, and whether it got one of them; see [`Progress`].
+    pub fn is_stranded(&mut self, now: Instant, made: u64, got_some: bool) -> bool {
+        let idle = !self.can_send();
+        self.progress.is_stranded(now, made, got_some || idle)
     }
 
     /// Pictures sent since the last call.

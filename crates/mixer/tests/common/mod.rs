@@ -266,7 +266,7 @@ pub fn audio_leg(n: u64, codec: AudioCodec, pt: u8) -> AudioLeg {
         codec,
         pt_send: pt,
         pt_recv: vec![(pt, codec)],
-        dtmf: Some(101),
+        dtmf: vec![(101, 8_000), (102, 48_000)],
         comfort_noise: Some(13),
         max_kbps: None,
     }
