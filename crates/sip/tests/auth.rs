@@ -368,3 +368,21 @@ fn floods_of_wrong_registers_leave_nothing_behind() {
     }
     assert_eq!((it.bench.endpoint.transactions(), it.bench.endpoint.bindings()), (0, 0));
 }
+
+/// baresip 1.0 gives up when it sees SHA-256, and comes again after a while.
+#[test]
+fn a_device_that_knows_only_md5_is_asked_for_that_the_second_time() {
+    let mut it = Device::new(with_registrar());
+    let asked = |it: &mut Device| {
+        let response = it.send("hoa-phu", PHONE);
+        response
+            .headers
+            .all(&Name::WwwAuthenticate)
+            .map(|c| String::from_utf8_lossy(c).into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&mut it).len(), 2);
+    it.bench.now += 30 * SECOND;
+    let second = asked(&mut it);
+    assert!(matches!(&second[..], [only] if only.contains("algorithm=MD5")), "{second:?}");
+}

@@ -215,6 +215,7 @@ fn what_cannot_be_subscribed_to_is_refused() {
     let phone = Bench::new(Config::default()).response(&request("SUBSCRIBE", "1", SUBSCRIBE, ""));
     assert_eq!(phone.status, 405, "only a focus has conferences");
     // The owner says no, or nothing.
+    let mut bench = self::bench();
     bench.send(&request("SUBSCRIBE", "2", SUBSCRIBE, ""));
     let id = wanted(&mut bench);
     bench.endpoint.refuse_subscription(bench.now, id, 403).unwrap();
@@ -373,6 +374,7 @@ fn a_report_can_be_called_off_and_ends_by_itself() {
     let last = only_request(vec![sent.remove(1)], Method::Notify);
     assert_eq!(header(&last, &Name::SubscriptionState), "terminated;reason=timeout");
     assert_eq!(bench.endpoint.subscriptions(), 0);
+    answer(&mut bench, &last, 200);
 
     bench.send(&in_dialog("REFER", 4, "r2", &tag, REFER, ""));
     let refer = referred(&mut bench);

@@ -12,8 +12,9 @@ use super::{
     algorithm::response,
     nonce::{Nonces, Worth, same},
     params::Params,
+    puzzled::Puzzled,
 };
-use crate::message::{Headers, Name, Uri, quote};
+use crate::message::{Headers, Name, NameAddr, Uri, quote};
 
 /// Wrong answers of one user from one address within [`GUESS_TIME`]; then he has to wait.
 const GUESSES: u32 = 10;
@@ -55,6 +56,8 @@ pub(crate) enum Verdict {
         stale: bool,
         /// There was an answer, and it was wrong.
         wrong: bool,
+        /// Ask for MD5 alone: the device does not understand the rest.
+        md5_only: bool,
     },
     /// Credentials that cannot be read, or that are for another address.
     Malformed,
@@ -69,17 +72,18 @@ pub(crate) struct Guard {
     guesses: HashMap<(IpAddr, Vec<u8>), (Instant, u32)>,
     /// Takes the place of the secret of those we do not know, so that they take the same time.
     nobody: Secret,
+    puzzled: Puzzled,
 }
 
 impl Guard {
     pub(crate) fn new(config: Config, key: [u8; 32]) -> Self {
         let nonces = Nonces::new(key, config.lifetime, config.max_nonces);
         let nobody = Secret::Password(super::algorithm::hex(&key));
-        Self { config, nonces, guesses: HashMap::new(), nobody }
+        Self { config, nonces, guesses: HashMap::new(), nobody, puzzled: Puzzled::default() }
     }
 
     /// Values of WWW-Authenticate, the preferred algorithm first.
-    pub(crate) fn challenge(&mut self, now: Instant, stale: bool) -> Vec<String> {
+    pub(crate) fn challenge(&mut self, now: Instant, stale: bool, md5_only: bool) -> Vec<String> {
         let nonce = self.nonces.make(now);
         let realm = quote(&self.config.realm);
         let stale = if stale { ", stale=true" } else { "" };
@@ -89,7 +93,8 @@ impl Guard {
                 algorithm.name()
             )
         };
-        self.config.accounts.offered().iter().map(one).collect()
+        let offered = self.config.accounts.offered().iter();
+        offered.filter(|a| !md5_only || **a == Algorithm::Md5).map(one).collect()
     }
 
     /// Looks for credentials of our realm in a request and checks them.
@@ -101,14 +106,15 @@ impl Guard {
         uri: &Uri,
         headers: &Headers,
     ) -> Verdict {
-        let ask = Verdict::Ask { stale: false, wrong: false };
         let ours = |params: &Params<'_>| params.value("realm") == Some(self.config.realm.as_bytes());
         let mut all = headers.all(&Name::Authorization).map(|value| Params::parse(value));
         let Some(params) = all.find_map(|p| p.filter(ours)) else {
             let unreadable =
                 headers.all(&Name::Authorization).any(|v| is_digest(v) && Params::parse(v).is_none());
-            return if unreadable { Verdict::Malformed } else { ask };
+            return if unreadable { Verdict::Malformed } else { self.ask(now, from, headers) };
         };
+        self.puzzled.answered(from, &caller(headers));
+        let ask = Verdict::Ask { stale: false, wrong: false, md5_only: false };
         let value = |name| params.value(name).unwrap_or_default();
         let algorithm = Algorithm::parse(params.value("algorithm").unwrap_or(b"MD5"));
         let Some((algorithm, false)) = algorithm.filter(|(a, _)| self.config.accounts.offered().contains(a))
@@ -139,13 +145,25 @@ impl Guard {
         let given = value("response").to_ascii_lowercase();
         let Some((name, _)) = known.filter(|_| same(right.as_bytes(), &given)) else {
             self.guessed(now, from, user);
-            return Verdict::Ask { stale: false, wrong: true };
+            return Verdict::Ask { stale: false, wrong: true, md5_only: algorithm == Algorithm::Md5 };
         };
         let name = name.clone();
         match self.nonces.spend(now, value("nonce"), count) {
             Worth::Fresh => Verdict::Known(name),
-            Worth::Stale => Verdict::Ask { stale: true, wrong: false },
+            Worth::Stale => Verdict::Ask { stale: true, wrong: false, md5_only: algorithm == Algorithm::Md5 },
         }
+    }
+
+    /// Nothing was said: ask, in a way the device understands.
+    fn ask(&mut self, now: Instant, from: IpAddr, headers: &Headers) -> Verdict {
+        let mut request = headers.value(&Name::CallId).map(|id| id.to_vec()).unwrap_or_default();
+        request.push(b' ');
+        request.extend_from_slice(headers.value(&Name::CSeq).map(|n| &n[..]).unwrap_or_default());
+        request.truncate(256);
+        let choice =
+            [Algorithm::Md5, Algorithm::Sha256].iter().all(|a| self.config.accounts.offered().contains(a));
+        let md5_only = choice && self.puzzled.ask(now, from, &caller(headers), request);
+        Verdict::Ask { stale: false, wrong: false, md5_only }
     }
 
     fn barred(&self, now: Instant, from: IpAddr, user: &[u8]) -> bool {
@@ -175,6 +193,14 @@ impl Guard {
             entry.1 = entry.1.saturating_add(1);
         }
     }
+}
+
+/// Who says he is asking: the user of From.
+fn caller(headers: &Headers) -> Vec<u8> {
+    let from = headers.value(&Name::From).and_then(|from| NameAddr::parse(from).ok());
+    let mut user = from.map(|from| from.uri.user()).unwrap_or_default().into_bytes();
+    user.truncate(128);
+    user
 }
 
 fn is_digest(value: &[u8]) -> bool {

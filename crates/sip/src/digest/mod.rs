@@ -16,6 +16,7 @@ mod challenge;
 mod guard;
 mod nonce;
 mod params;
+mod puzzled;
 
 pub use account::{Accounts, AccountsError, Credentials, Secret};
 pub use algorithm::Algorithm;

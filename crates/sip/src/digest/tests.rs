@@ -53,23 +53,25 @@ fn check(guard: &mut Guard, now: Instant, headers: &Headers) -> Verdict {
     guard.check(now, from(), "INVITE", &uri(), headers)
 }
 
-const ASK: Verdict = Verdict::Ask { stale: false, wrong: false };
-const STALE: Verdict = Verdict::Ask { stale: true, wrong: false };
-const WRONG: Verdict = Verdict::Ask { stale: false, wrong: true };
+const ASK: Verdict = Verdict::Ask { stale: false, wrong: false, md5_only: false };
+const STALE: Verdict = Verdict::Ask { stale: true, wrong: false, md5_only: false };
+const WRONG: Verdict = Verdict::Ask { stale: false, wrong: true, md5_only: false };
 
 #[test]
 fn who_knows_the_password_comes_in_once_per_nonce_and_count() {
     let (now, mut it) = (Instant::now(), guard(&[("hoa-phu", password("Mật khẩu 1"))]));
     assert_eq!(check(&mut it, now, &Headers::new()), ASK);
-    let challenges = it.challenge(now, false);
+    let challenges = it.challenge(now, false, false);
     assert!(challenges[0].contains("algorithm=SHA-256") && challenges[1].contains("algorithm=MD5"));
     let headers = said(&challenges, &credentials("hoa-phu", password("Mật khẩu 1")));
     assert!(headers.text(&Name::Authorization).unwrap().contains("algorithm=SHA-256"), "the best one");
     assert_eq!(check(&mut it, now, &headers), Verdict::Known("hoa-phu".into()));
     assert_eq!(check(&mut it, now, &headers), STALE, "a replay");
     let md5_only = said(&challenges[1..], &credentials("hoa-phu", password("Mật khẩu 1")));
-    assert_eq!(check(&mut it, now, &md5_only), STALE, "the same nonce and count");
-    let md5_only = said(&it.challenge(now, true)[1..], &credentials("hoa-phu", password("Mật khẩu 1")));
+    let stale = Verdict::Ask { stale: true, wrong: false, md5_only: true };
+    assert_eq!(check(&mut it, now, &md5_only), stale, "the same nonce and count; MD5 is what it knows");
+    let md5_only =
+        said(&it.challenge(now, true, false)[1..], &credentials("hoa-phu", password("Mật khẩu 1")));
     assert_eq!(check(&mut it, now, &md5_only), Verdict::Known("hoa-phu".into()));
 }
 
@@ -77,7 +79,7 @@ fn who_knows_the_password_comes_in_once_per_nonce_and_count() {
 fn wrong_passwords_and_strangers_are_told_the_same() {
     let (now, mut it) = (Instant::now(), guard(&[("hoa-phu", password("right"))]));
     for who in [credentials("hoa-phu", password("wrong")), credentials("nobody", password("right"))] {
-        let headers = said(&it.challenge(now, false), &who);
+        let headers = said(&it.challenge(now, false, false), &who);
         assert_eq!(check(&mut it, now, &headers), WRONG);
     }
 }
@@ -85,7 +87,7 @@ fn wrong_passwords_and_strangers_are_told_the_same() {
 #[test]
 fn an_old_nonce_is_stale_only_with_the_right_password() {
     let (now, mut it) = (Instant::now(), guard(&[("a", password("right"))]));
-    let challenges = it.challenge(now, false);
+    let challenges = it.challenge(now, false, false);
     let later = now + 301 * SECOND;
     assert_eq!(check(&mut it, later, &said(&challenges, &credentials("a", password("right")))), STALE);
     assert_eq!(check(&mut it, later, &said(&challenges, &credentials("a", password("wrong")))), WRONG);
@@ -95,15 +97,16 @@ fn an_old_nonce_is_stale_only_with_the_right_password() {
 fn who_guesses_has_to_wait_and_others_need_not() {
     let (now, mut it) = (Instant::now(), guard(&[("a", password("right")), ("b", password("right"))]));
     for _ in 0..10 {
-        let headers = said(&it.challenge(now, false), &credentials("a", password("wrong")));
+        let headers = said(&it.challenge(now, false, false), &credentials("a", password("wrong")));
         assert_eq!(check(&mut it, now, &headers), WRONG);
     }
-    let a = |it: &mut Guard, now| said(&it.challenge(now, false), &credentials("a", password("right")));
+    let a =
+        |it: &mut Guard, now| said(&it.challenge(now, false, false), &credentials("a", password("right")));
     let headers = a(&mut it, now);
     assert_eq!(check(&mut it, now, &headers), Verdict::Barred);
     let elsewhere = "192.0.2.7".parse().unwrap();
     assert_eq!(it.check(now, elsewhere, "INVITE", &uri(), &headers), Verdict::Known("a".into()));
-    let b = said(&it.challenge(now, false), &credentials("b", password("right")));
+    let b = said(&it.challenge(now, false, false), &credentials("b", password("right")));
     assert_eq!(check(&mut it, now, &b), Verdict::Known("b".into()));
     let later = now + 61 * SECOND;
     let headers = a(&mut it, later);
@@ -114,7 +117,7 @@ fn who_guesses_has_to_wait_and_others_need_not() {
 fn hashes_serve_in_place_of_passwords() {
     let ha1 = password("right").ha1(Algorithm::Md5, "a", b"mcu.example").unwrap();
     let (now, mut it) = (Instant::now(), guard(&[("a", Secret::Ha1(vec![(Algorithm::Md5, ha1)]))]));
-    let challenges = it.challenge(now, false);
+    let challenges = it.challenge(now, false, false);
     assert_eq!(challenges.len(), 1, "nobody is asked for what cannot be checked");
     assert_eq!(
         check(&mut it, now, &said(&challenges, &credentials("a", password("right")))),
@@ -126,7 +129,7 @@ fn hashes_serve_in_place_of_passwords() {
 fn credentials_for_something_else_do_not_count() {
     let (now, mut it) = (Instant::now(), guard(&[("a", password("right"))]));
     let who = credentials("a", password("right"));
-    let headers = said(&it.challenge(now, false), &who);
+    let headers = said(&it.challenge(now, false, false), &who);
     let other: Uri = "sip:8001@mcu.example".parse().unwrap();
     assert_eq!(it.check(now, from(), "INVITE", &other, &headers), Verdict::Malformed);
     assert_eq!(it.check(now, from(), "REGISTER", &uri(), &headers), WRONG);

@@ -23,10 +23,10 @@ impl Endpoint {
                 let method = request.method.as_str();
                 match guard.check(now, from, method, &request.uri, &request.headers) {
                     Verdict::Known(account) => return Some(account),
-                    Verdict::Ask { stale, wrong } => {
+                    Verdict::Ask { stale, wrong, md5_only } => {
                         self.counters.challenged += 1;
                         self.counters.wrong_credentials += u64::from(wrong);
-                        asked = guard.challenge(now, stale);
+                        asked = guard.challenge(now, stale, md5_only);
                         (401, "")
                     }
                     Verdict::Malformed => (400, ""),
