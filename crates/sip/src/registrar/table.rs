@@ -31,12 +31,14 @@ pub(crate) struct Registrar {
     accounts: HashMap<Arc<str>, Vec<Binding>>,
     /// Accounts by the time their next binding ends.
     due: BTreeSet<(Instant, Arc<str>)>,
+    /// Accounts that came by a connection, until it is closed.
+    conns: HashMap<ConnId, BTreeSet<Arc<str>>>,
     count: usize,
 }
 
 impl Registrar {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, accounts: HashMap::new(), due: BTreeSet::new(), count: 0 }
+        Self { config, accounts: HashMap::new(), due: BTreeSet::new(), conns: HashMap::new(), count: 0 }
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -119,14 +121,12 @@ impl Registrar {
     /// A connection is gone, and with it the devices that can be reached only by it. The others may be called anew.
     pub(crate) fn closed(&mut self, conn: ConnId) -> Vec<Changed> {
         let mut out = Vec::new();
-        let uses = |b: &Binding| b.flow.conn == Some(conn);
-        let concerned: Vec<_> =
-            self.accounts.iter().filter(|(_, all)| all.iter().any(uses)).map(|(a, _)| a.clone()).collect();
-        for account in concerned {
-            self.keep(&account, |b| !(uses(b) && b.needs_connection()), &mut out);
-            for binding in self.accounts.get_mut(&account).into_iter().flatten().filter(|b| uses(b)) {
+        for account in self.conns.remove(&conn).unwrap_or_default() {
+            let all = self.accounts.get_mut(&account).into_iter().flatten();
+            for binding in all.filter(|b| b.flow.conn == Some(conn) && !b.needs_connection()) {
                 binding.flow.conn = None;
             }
+            self.keep(&account, |b| b.flow.conn != Some(conn), &mut out);
         }
         out
     }
@@ -148,6 +148,9 @@ impl Registrar {
     }
 
     fn set(&mut self, account: Arc<str>, all: Vec<Binding>) {
+        for conn in all.iter().filter_map(|b| b.flow.conn) {
+            self.conns.entry(conn).or_default().insert(account.clone());
+        }
         if let Some(at) = all.iter().map(|b| b.expires).min() {
             self.due.insert((at, account.clone()));
             self.accounts.insert(account, all);
