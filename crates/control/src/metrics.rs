@@ -85,22 +85,23 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("retransmitted-out", s.retransmitted),
         ("repeated-in", s.repeated),
         ("keep-alive-in", s.keep_alives),
+        ("large-by-udp-out", s.fallbacks),
     ] {
         out.push(
             Sample::new("cau_sip_messages_total", "SIP messages, by kind.", n as f64).label("kind", kind),
         );
     }
-    for (reason, n) in [
-        ("unreadable", s.unreadable),
-        ("malformed", s.malformed),
-        ("oversized", s.oversized),
-        ("overload", s.overload),
-        ("stray-response", s.stray_responses),
-        ("stray-ack", s.stray_acks),
-        ("broken-stream", s.broken_streams),
-        ("refused-connection", s.refused_connections),
-        ("unsendable", s.unsendable),
-    ] {
+    out.push(Sample::new(
+        "cau_sip_transactions_timed_out_total",
+        "SIP transactions that ended without an answer.",
+        s.timeouts as f64,
+    ));
+    out.push(Sample::new(
+        "cau_sip_sessions_expired_total",
+        "Calls ended because nobody refreshed their session.",
+        s.expired_sessions as f64,
+    ));
+    for (reason, n) in s.dropped() {
         out.push(
             Sample::new(
                 "cau_sip_dropped_total",

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use super::{Endpoint, respond::Extra};
 use crate::{
-    call::{Checked, Phase, Reinvite},
+    call::{Change, Checked, Phase},
+    dialog::tag_of,
     digest::Verdict,
     message::{Method, Name, Request, Response, scan},
     transaction::{TxId, User},
@@ -114,7 +115,12 @@ impl Endpoint {
             Some(call) => self.calls.get_mut(&call).map(|c| &mut c.dialog),
             None => match user {
                 User::Notify(id) => self.notifying_dialog(id),
-                _ => None,
+                // A PRACK counts in its call; a BYE is the last of a dialog that is gone.
+                _ => {
+                    let tag = request.headers.value(&Name::From).map(|from| tag_of(from)).unwrap_or_default();
+                    let call = self.by_tag.get(&tag).copied();
+                    call.and_then(|call| self.calls.get_mut(&call)).map(|c| &mut c.dialog)
+                }
             },
         };
         if let Some(dialog) = dialog {
@@ -140,8 +146,8 @@ impl Endpoint {
                     *tx = new;
                 }
             }
-            User::Reinvite(call) => {
-                if let Some(Reinvite::Out { tx, .. }) = self.calls.get_mut(&call).map(|c| &mut c.reinvite)
+            User::Change(call) => {
+                if let Some(Change::Out { tx, .. }) = self.calls.get_mut(&call).map(|c| &mut c.change)
                     && *tx == old
                 {
                     *tx = new;

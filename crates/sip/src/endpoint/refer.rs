@@ -33,7 +33,7 @@ impl Endpoint {
             self.counters.malformed += 1;
             return self.respond_final(now, checked, 400, &[]);
         }
-        if self.subscriptions.all.len() >= self.config.subscriptions.max {
+        if self.subscriptions.all.len() >= self.config.subscriptions.max || !self.owner_listens() {
             self.counters.overload += 1;
             return self.respond_final(now, checked, 503, &[(Name::RetryAfter, "10")]);
         }

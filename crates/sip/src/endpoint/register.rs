@@ -194,6 +194,6 @@ impl Endpoint {
     fn registration_is(&mut self, id: RegistrationId, state: RegistrationState) {
         let Some(running) = self.registrations.all.get_mut(&id) else { return };
         running.state = state.clone();
-        self.events.push_back(Event::Registration { id, state });
+        self.tell(Event::Registration { id, state });
     }
 }

@@ -128,7 +128,9 @@ impl Endpoint {
 
     /// Reports changes, and sets the timer anew.
     fn bindings_changed(&mut self, changed: Vec<Changed>) {
-        self.events.extend(changed.into_iter().map(Event::Registrar));
+        for change in changed {
+            self.tell(Event::Registrar(change));
+        }
         self.timers.cancel(self.bindings_due.take());
         let next = self.registrar.as_ref().and_then(|r| r.next());
         self.bindings_due = next.map(|at| self.timers.set(at, Due::Bindings));

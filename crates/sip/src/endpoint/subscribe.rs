@@ -84,7 +84,7 @@ impl Endpoint {
         if self.expires(&checked.request).is_some_and(|e| !e.is_zero() && e < least) {
             return Err((423, vec![(Name::MinExpires, least.as_secs().to_string())]));
         }
-        if self.subscriptions.all.len() >= self.config.subscriptions.max {
+        if self.subscriptions.all.len() >= self.config.subscriptions.max || !self.owner_listens() {
             return Err((503, vec![(Name::RetryAfter, "60".to_owned())]));
         }
         Ok(())
@@ -206,7 +206,7 @@ impl Endpoint {
         if status < 300 {
             extra.push((Name::Contact, &contact));
         }
-        self.respond_invite(now, tx, status, &tag, &extra, None);
+        self.respond_pending(now, tx, status, &tag, &extra, None);
     }
 
     /// A SUBSCRIBE within a subscription: refreshed, or ended by Expires 0 (RFC 6665 4.2.1.2).
@@ -305,7 +305,7 @@ impl Endpoint {
         let Some(watched) = self.subscriptions.rooms.get_mut(&room) else { return };
         watched.alarm = None;
         watched.told = Some(now);
-        self.events.push_back(Event::StateWanted { room });
+        self.tell(Event::StateWanted { room });
     }
 
     /// The state of a conference as it is now: told to all who watch it, each what is new to him.
