@@ -108,14 +108,14 @@ fn a_subscriber_gets_everything_and_then_what_changes() {
 #[test]
 fn the_owner_is_asked_for_the_state_only_when_watched_and_not_too_often() {
     let mut bench = bench();
-    bench.endpoint.changed(bench.now, "c1");
+    bench.endpoint.room_changed(bench.now, "c1");
     bench.pass(SECOND);
     assert!(bench.events().is_empty() && !bench.endpoint.is_watched("c1"));
     subscribed(&mut bench, SUBSCRIBE);
     assert!(bench.endpoint.is_watched("c1"));
     let mut asked = 0;
     for _ in 0..200 {
-        bench.endpoint.changed(bench.now, "c1");
+        bench.endpoint.room_changed(bench.now, "c1");
         bench.pass(SECOND / 10);
         asked += bench
             .events()

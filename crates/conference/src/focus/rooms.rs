@@ -189,7 +189,7 @@ impl Focus {
         let Some(room) = self.rooms.get(&id) else { return };
         let seen = |event: &Event| matches!(event, Event::Conference | Event::Participant(_));
         if self.sip.subscriptions() > 0 && events.iter().any(seen) {
-            self.sip.changed(now, &id.to_string());
+            self.sip.room_changed(now, &id.to_string());
         }
         for event in events {
             match *event {

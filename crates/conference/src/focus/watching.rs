@@ -114,7 +114,7 @@ impl Focus {
     pub(super) fn time_left(&mut self, now: Instant) {
         while self.left.0.front().is_some_and(|gone| gone.at + SHOWN <= now) {
             if let Some(gone) = self.left.0.pop_front() {
-                self.sip.changed(now, &gone.conference.to_string());
+                self.sip.room_changed(now, &gone.conference.to_string());
             }
         }
     }

@@ -285,7 +285,7 @@ impl Endpoint {
     }
 
     /// Something changed in this conference: if anybody watches it, [`Event::StateWanted`] asks for its state when it is time.
-    pub fn changed(&mut self, now: Instant, room: &str) {
+    pub fn room_changed(&mut self, now: Instant, room: &str) {
         let interval = self.config.subscriptions.interval;
         let Some((room, watched)) = self.subscriptions.rooms.get_key_value(room).map(|(r, w)| (r.clone(), w))
         else {
