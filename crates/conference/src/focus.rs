@@ -57,6 +57,8 @@ pub struct Focus {
     mixers: BTreeMap<usize, cau_mixer::event::Totals>,
     /// Who left lately, for those who watch.
     left: watching::Left,
+    /// REFERs whose sites are on their way in.
+    reported: referring::Reported,
     /// Registrations of ours that were told to have failed.
     unregistered: BTreeSet<RegistrationId>,
 }
@@ -108,6 +110,7 @@ impl Focus {
             last_words: None,
             mixers: BTreeMap::new(),
             left: watching::Left::default(),
+            reported: referring::Reported::default(),
             unregistered: BTreeSet::new(),
         }
     }

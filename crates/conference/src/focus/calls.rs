@@ -60,10 +60,11 @@ impl Focus {
     pub(super) fn signalled(&mut self, now: Instant, event: Event) {
         match &event {
             Event::Ended { call, cause } => self.note_left(now, *call, disconnection(cause)),
-            Event::Rejected { call, status: 486 | 600, .. } => {
-                self.note_left(now, *call, Disconnection::Busy);
+            Event::Rejected { call, status, .. } => {
+                let busy = matches!(status, 486 | 600);
+                self.note_left(now, *call, if busy { Disconnection::Busy } else { Disconnection::Failed });
+                self.note_refused(*call, *status);
             }
-            Event::Rejected { call, .. } => self.note_left(now, *call, Disconnection::Failed),
             _ => {}
         }
         match event {

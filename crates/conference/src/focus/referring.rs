@@ -1,17 +1,35 @@
 //! REFER to a conference: somebody asks us to call or to hang up somebody (RFC 4579 5.5, 5.11).
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
+use cau_model::participant::State;
 use cau_model::{ConferenceId, ParticipantId, Words};
-use cau_sip::Uri;
 use cau_sip::refer::{Refer, Wanted};
+use cau_sip::subscribe::SubscriptionId;
+use cau_sip::{CallId, Uri};
 
 use super::watching::bare;
 use super::{Call, Focus};
 use crate::config::Referrers;
 
+/// Most sites whose way into a conference is reported on; of more the oldest have ended long ago.
+const MOST_REPORTED: usize = 1024;
+
 /// Why a REFER is not done: status, and words for the Warning.
 struct No(u16, &'static str);
+
+/// REFERs whose sites are on their way in.
+#[derive(Debug, Default)]
+pub(super) struct Reported(BTreeMap<SubscriptionId, OnTheWay>);
+
+#[derive(Debug)]
+struct OnTheWay {
+    conference: ConferenceId,
+    site: ParticipantId,
+    /// What the site refused with last.
+    refused: Option<u16>,
+}
 
 impl Focus {
     /// Does what is asked, if the asker may ask.
@@ -73,10 +91,57 @@ impl Focus {
         Ok(())
     }
 
-    fn refer_invite(&mut self, _now: Instant, refer: &Refer) -> Result<(), No> {
+    fn refer_invite(&mut self, now: Instant, refer: &Refer) -> Result<(), No> {
         let (conference, who) = self.referrer(refer)?;
         self.may_refer(conference, who)?;
-        Err(No(501, "the MCU does not call out yet"))
+        let site = self.bring_in(conference, refer)?;
+        if self.sip.accept_refer(now, refer.id).is_ok() {
+            if self.reported.0.len() >= MOST_REPORTED {
+                self.reported.0.pop_first();
+            }
+            self.reported.0.insert(refer.id, OnTheWay { conference, site, refused: None });
+            self.report_referred(now, conference, site);
+        }
+        Ok(())
+    }
+
+    /// The site a REFER wants in the conference; who is there already is not called twice.
+    fn bring_in(&self, conference: ConferenceId, refer: &Refer) -> Result<ParticipantId, No> {
+        self.meant(conference, &refer.target).ok_or(No(501, "the MCU does not call out yet"))
+    }
+
+    /// Notes the status a site refused our call with, for the report.
+    pub(super) fn note_refused(&mut self, call: CallId, status: u16) {
+        if self.reported.0.is_empty() {
+            return;
+        }
+        let Some(participant) = self.calls.get(&call).map(|call| call.participant) else { return };
+        for way in self.reported.0.values_mut().filter(|way| way.site == participant) {
+            way.refused = Some(status);
+        }
+    }
+
+    /// Tells those who wanted this site in the conference how far it is. A site that is lost and called again is still on its way.
+    pub(super) fn report_referred(&mut self, now: Instant, conference: ConferenceId, site: ParticipantId) {
+        if self.reported.0.is_empty() {
+            return;
+        }
+        let state = self.rooms.get(&conference).and_then(|room| room.conference.find(site));
+        let state = state.map_or(State::Left, |site| site.state);
+        let Focus { reported, sip, .. } = self;
+        reported.0.retain(|id, way| {
+            if (way.conference, way.site) != (conference, site) {
+                return true;
+            }
+            let status = match state {
+                State::Calling | State::Reconnecting => return true,
+                State::Ringing => 180,
+                State::Connected => 200,
+                State::Left => way.refused.unwrap_or(480),
+            };
+            sip.refer_result(now, *id, status, "");
+            status < 200
+        });
     }
 
     /// The participant of a conference with this address: as the roster names it, or as it calls itself.

@@ -223,6 +223,11 @@ impl Focus {
                 }
             }
         }
+        for event in events {
+            if let Event::Participant(who) = *event {
+                self.report_referred(now, id, who);
+            }
+        }
     }
 }
 

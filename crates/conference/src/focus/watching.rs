@@ -92,7 +92,8 @@ impl Focus {
 
     /// It is time to tell those who watch.
     pub(super) fn tell_watchers(&mut self, now: Instant, room: &str) {
-        let Ok(conference) = room.parse() else { return };
+        // Of a conference that is over the last word is said.
+        let Some(conference) = room.parse().ok().filter(|id| self.rooms.contains_key(id)) else { return };
         let state = self.roster(now, conference);
         self.sip.publish(now, room, state);
     }
@@ -228,7 +229,7 @@ fn status(stream: &Stream, muted: bool, deafened: bool) -> MediaStatus {
 /// How somebody left whose call ended for this cause.
 pub(super) fn disconnection(cause: &EndCause) -> Disconnection {
     match cause {
-        EndCause::RemoteHangUp { .. } | EndCause::Cancelled => Disconnection::Departed,
+        EndCause::RemoteHangUp { .. } | EndCause::Cancelled { .. } => Disconnection::Departed,
         EndCause::LocalHangUp => Disconnection::Booted,
         _ => Disconnection::Failed,
     }

@@ -24,6 +24,8 @@ const GUESSES_FROM: u32 = 100;
 const GUESS_TIME: Duration = Duration::from_secs(60);
 /// Most pairs of address and user whose wrong answers are counted.
 const MOST_GUESSERS: usize = 8192;
+/// Longest user name told apart from others, bytes; accounts have shorter ones.
+const MOST_NAME: usize = 128;
 
 /// Whom we know, and how we ask.
 #[derive(Clone, Debug)]
@@ -133,6 +135,7 @@ impl Guard {
             return Verdict::Malformed;
         }
         let user = value("username");
+        let user = user.get(..MOST_NAME).unwrap_or(user);
         if self.barred(now, from, user) {
             return Verdict::Barred;
         }
@@ -180,12 +183,14 @@ impl Guard {
         let old = |since: &Instant| now.saturating_duration_since(*since) >= GUESS_TIME;
         if self.guesses.len() >= MOST_GUESSERS {
             self.guesses.retain(|_, (since, _)| !old(since));
+            // A table that strangers keep full would let one of them guess uncounted; emptied, each of his guesses costs him thousands
+            // of messages.
+            if self.guesses.len() > MOST_GUESSERS / 2 {
+                self.guesses.clear();
+            }
         }
         for user in [user, b""] {
             let key = (from, user.to_vec());
-            if self.guesses.len() >= MOST_GUESSERS && !self.guesses.contains_key(&key) {
-                continue;
-            }
             let entry = self.guesses.entry(key).or_insert((now, 0));
             if old(&entry.0) {
                 *entry = (now, 0);

@@ -5,11 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::RngExt;
 
-use super::{
-    Due, Endpoint, body,
-    invite::text,
-    respond::Extra,
-};
+use super::{Due, Endpoint, body, invite::text, respond::Extra};
 use crate::{
     call::{Checked, Phase, Unpracked},
     end::EndCause,

@@ -111,7 +111,10 @@ impl Endpoint {
             Method::Prack => self.prack_received(now, id, checked),
             Method::Subscribe => self.subscribe_in_call(now, id, checked),
             Method::Refer => self.referred(now, Some(id), checked),
-            Method::Register => self.respond_final(now, checked, 405, &[]),
+            Method::Register => {
+                let allow = self.allow();
+                self.respond_final(now, checked, 405, &[(Name::Allow, allow)]);
+            }
             _ => self.options(now, checked),
         }
     }

@@ -226,8 +226,11 @@ impl Endpoint {
             Package::Conference { .. } => (package == PACKAGES, false),
             Package::Refer { .. } => (package == "refer", true),
         };
-        if !same || subscription.undecided.is_some() {
+        if !same {
             return self.respond_final(now, checked, 489, &[(Name::AllowEvents, PACKAGES)]);
+        }
+        if subscription.undecided.is_some() {
+            return self.respond_final(now, checked, 500, &[(Name::RetryAfter, "5")]);
         }
         // How long a REFER is reported on is ours to say.
         let expires = if refer && !asked.is_zero() {
@@ -239,9 +242,9 @@ impl Endpoint {
             let least = least.as_secs().to_string();
             return self.respond_final(now, checked, 423, &[(Name::MinExpires, &least)]);
         }
-        if let Package::Conference { sent, .. } = &mut subscription.package {
-            // A refresh is answered with everything (RFC 4575 3.6).
-            *sent = None;
+        if let Package::Conference { sent, detail, .. } = &mut subscription.package {
+            // A refresh is answered with everything (RFC 4575 3.6), in as much detail as fits by now.
+            (*sent, *detail) = (None, Detail::All);
         }
         if expires.is_zero() {
             subscription.ending = Some("timeout");
@@ -336,7 +339,10 @@ impl Endpoint {
     pub(super) fn end_subscription(&mut self, id: SubscriptionId) {
         let Some(subscription) = self.subscriptions.all.remove(&id) else { return };
         self.timers.cancel(subscription.alarm);
-        if let Place::Own(dialog) = &subscription.place {
+        // Several may have stayed behind of one call, with its tag.
+        if let Place::Own(dialog) = &subscription.place
+            && self.subscriptions.by_tag.get(&dialog.local_tag) == Some(&id)
+        {
             self.subscriptions.by_tag.remove(&dialog.local_tag);
         }
         if let Package::Conference { room, .. } = &subscription.package

@@ -44,7 +44,7 @@ pub(crate) struct Binding {
 pub(crate) enum Key {
     /// `+sip.instance` and `reg-id` (RFC 5626 4.2).
     Instance(Bytes, u32),
-    /// The address, as written, without parameters that say nothing about where it is.
+    /// The address in lower case, without headers.
     Address(Bytes),
 }
 

@@ -220,6 +220,21 @@ fn others_may_only_take_themselves_away() {
     assert_eq!(refused(&mut bench, 2, 6, REMOVE_3), "403");
 }
 
+#[test]
+fn who_is_there_already_is_not_called_when_the_chair_wants_him_in() {
+    let mut bench = chaired();
+    let refer = |number, site| request(2, "REFER", "8000", number, &format!("Refer-To: <sip:{site}>\n"));
+    let sent = send(&mut bench, "10.0.0.2:5999", &refer(1, "site3@10.0.0.3"));
+    assert_eq!(status(&sent), "202");
+    let trying = notify(&sent).clone();
+    let done = answer(&mut bench, "10.0.0.2:5999", &trying);
+    assert!(notify(&done).contains("SIP/2.0 200 OK"), "{done:#?}");
+    assert_eq!(bench.sites().len(), 3);
+    let sent = send(&mut bench, "10.0.0.2:5999", &refer(2, "site8@10.0.0.8"));
+    assert_eq!(status(&sent), "501");
+    assert!(bench.sent("SIP/2.0 501").contains("Warning: 399"));
+}
+
 fn accounts() -> Digest {
     let all = [("xa-hoa-phu".to_owned(), Secret::Password("right".into()))];
     Digest::new("mcu.example", Accounts::new(all).unwrap())
