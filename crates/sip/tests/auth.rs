@@ -114,6 +114,14 @@ fn a_device_registers_refreshes_and_goes() {
     assert!(matches!(&it.bench.events()[..], [Event::Registrar(c)] if c.change == registrar::Change::Left));
 }
 
+/// Some devices take the tag of our 200 into their next REGISTER, as if there were a dialog.
+#[test]
+fn a_refresh_with_a_tag_is_a_refresh() {
+    let mut it = Device::new(with_registrar());
+    let tagged = it.text("hoa-phu", PHONE).replace("@mcu.example>\n", "@mcu.example>;tag=old\n");
+    assert_eq!(it.bench.response(&tagged).status, 401);
+}
+
 #[test]
 fn a_binding_that_is_not_refreshed_ends() {
     let mut it = Device::new(with_registrar());

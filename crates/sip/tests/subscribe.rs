@@ -17,7 +17,8 @@ use common::{Bench, in_dialog, only_request, request, response, to_tag};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn bench() -> Bench {
-    Bench::new(Config { focus: true, ..Config::default() })
+    // Everything by UDP: nobody listens on TCP here.
+    Bench::new(Config { focus: true, tcp_for_large: false, ..Config::default() })
 }
 
 fn state(names: &[&str]) -> State {

@@ -29,10 +29,6 @@ enum No {
 impl Endpoint {
     /// A REGISTER.
     pub(super) fn registering(&mut self, now: Instant, checked: Checked) {
-        if self.registrar.is_none() {
-            let allow = self.allow();
-            return self.respond_final(now, checked, 405, &[(Name::Allow, allow)]);
-        }
         if !self.is_registered_here(&checked.request.uri) {
             return self.respond_final(now, checked, 404, &[]);
         }

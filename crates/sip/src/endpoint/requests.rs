@@ -31,8 +31,8 @@ impl Endpoint {
             | Method::Options
             | Method::Info
             | Method::Update
-            | Method::Prack
-            | Method::Register => {}
+            | Method::Prack => {}
+            Method::Register if self.registrar.is_some() => {}
             Method::Subscribe | Method::Refer if self.config.focus => {}
             Method::Other(_) => return self.respond_final(now, checked, 501, &[(Name::Allow, allow)]),
             _ => return self.respond_final(now, checked, 405, &[(Name::Allow, allow)]),
@@ -72,6 +72,8 @@ impl Endpoint {
                 Some(call) => self.in_dialog(now, call, checked),
                 None => match self.subscriptions.of(&checked.core) {
                     Some(id) if request.method == Method::Subscribe => self.resubscribe(now, id, checked),
+                    // There are no dialogs of REGISTER; some refresh with the tag of our last answer.
+                    None if request.method == Method::Register => self.registering(now, checked),
                     _ => self.respond_final(now, checked, 481, &[]),
                 },
             };
