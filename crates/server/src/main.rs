@@ -9,6 +9,7 @@ mod failure;
 mod log;
 mod media;
 mod ports_file;
+mod registrations;
 mod serve;
 mod signalling;
 
