@@ -349,7 +349,7 @@ fn a_registration_that_fails_is_tried_again_with_growing_waits() {
     assert!((5..=10).contains(&tries), "{tries}");
     pair.swallow.clear();
     pair.run(600 * SECOND);
-    assert_eq!(pair.a().told("registered") > 0, true);
+    assert!(pair.a().told("registered") > 0);
     let state = pair.a().endpoint.registrations().next().unwrap().2.clone();
     assert!(matches!(state, RegistrationState::Registered { .. }));
 }

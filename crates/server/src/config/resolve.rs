@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use cau_conference::{Referrers, Roster};
+
 use super::{
     Config, Encoder, Error, Log, LogFormat, Sip, Video,
     error::Place,

@@ -70,7 +70,7 @@ fn wish(element: &[u8], general: Option<Duration>) -> Result<Wish, ()> {
     let instance = address.params.value("+sip.instance").filter(|i| !i.is_empty());
     let key = match instance {
         Some(instance) => {
-            let reg_id = address.params.value("reg-id").and_then(|r| scan::number(r)).unwrap_or(0);
+            let reg_id = address.params.value("reg-id").and_then(scan::number).unwrap_or(0);
             Key::Instance(Bytes::copy_from_slice(instance), reg_id)
         }
         None => Key::Address(address.uri.to_bytes().to_ascii_lowercase().into()),

@@ -52,7 +52,7 @@ impl Registrar {
     /// The devices of an account, the preferred and the latest first.
     pub(crate) fn of(&self, account: &str) -> Vec<&Binding> {
         let mut all: Vec<_> = self.accounts.get(account).into_iter().flatten().collect();
-        all.sort_by(|a, b| (b.device.q, b.expires).cmp(&(a.device.q, a.expires)));
+        all.sort_by_key(|binding| std::cmp::Reverse((binding.device.q, binding.expires)));
         all
     }
 
