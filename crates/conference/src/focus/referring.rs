@@ -9,8 +9,8 @@ use cau_sip::refer::{Refer, Wanted};
 use cau_sip::subscribe::SubscriptionId;
 use cau_sip::{CallId, Uri};
 
-use super::watching::bare;
-use super::{Call, Focus};
+use super::Focus;
+use super::watching::called;
 use crate::config::Referrers;
 
 /// Most sites whose way into a conference is reported on; of more the oldest have ended long ago.
@@ -146,12 +146,10 @@ impl Focus {
 
     /// The participant of a conference with this address: as the roster names it, or as it calls itself.
     fn meant(&self, conference: ConferenceId, target: &Uri) -> Option<ParticipantId> {
-        let named = target.param("participant").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-        let wanted = bare(target);
-        let is = |call: &&Call| match named {
-            Some(named) => call.participant == named,
-            None => Uri::parse(call.uri.as_bytes()).is_ok_and(|uri| bare(&uri) == wanted),
-        };
-        self.calls.values().filter(|call| call.conference == conference).find(is).map(|call| call.participant)
+        let mut calls = self.calls.values().filter(|call| call.conference == conference);
+        match target.param("participant").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok()) {
+            Some(named) => calls.find(|call| call.participant == named).map(|call| call.participant),
+            None => called(calls, target),
+        }
     }
 }
