@@ -96,14 +96,14 @@ async function copyText(words) {
 }
 
 /** `words` is a function: the log follows the language of the page. */
-function happened(words, kind = "") {
-  state.log.unshift({ at: new Date(), words, kind });
+function happened(words, kind = "", at = new Date()) {
+  state.log.unshift({ at, words, kind });
   state.log.length = Math.min(state.log.length, 60);
   renderLog();
 }
 
 function renderLog() {
-  $("log").replaceChildren(...state.log.map((e) => h("li", { class: e.kind }, h("time", {}, clock(e.at)), h("span", {}, e.words()))));
+  $("log").replaceChildren(...state.log.map((e) => h("li", { class: e.kind }, h("time", {}, e.at ? clock(e.at) : "–"), h("span", {}, e.words()))));
 }
 
 // ---- what the server tells -----------------------------------------------------------------------------------------
@@ -183,7 +183,22 @@ async function loadParticipants() {
   const list = await get(`/conferences/${id}/participants?limit=10000`);
   if (id !== state.selected) return;
   state.participants = new Map(list.map((p) => [p.id, p]));
+  if (!state.log.length) startLog(list);
   render();
+}
+
+/** What happened before is in the journal of the server; here it begins with who is in the conference and who has left. */
+function startLog(list) {
+  const here = list.filter((p) => p.state !== "left");
+  const names = here.map((p) => p.name).sort(compare);
+  for (const p of list.filter((p) => p.state === "left").slice(-10)) {
+    happened(() => (reason(p) ? t("hasLeftWhy", { name: p.name, why: reason(p) }) : t("hasLeft", p)), "", null);
+  }
+  happened(() => {
+    if (!names.length) return t("nobodyYet");
+    const holes = { names: names.slice(0, 8).join(", "), n: number(names.length - 8) };
+    return t(names.length > 8 ? "presentMore" : "present", holes);
+  });
 }
 
 // ---- what the operator does ----------------------------------------------------------------------------------------
@@ -240,6 +255,7 @@ const dialog = $("conference-dialog");
 for (const id of ["new-conference", "new-first"]) $(id).addEventListener("click", () => {
   dialog.querySelector("form").reset();
   problem(dialog, null);
+  checkRoom();
   dialog.showModal();
 });
 dialog.querySelector("[value=cancel]").addEventListener("click", () => dialog.close());
@@ -256,10 +272,21 @@ dialog.addEventListener("submit", async (e) => {
   } catch (e) { problem(dialog, e); }
 });
 
+// The browser says only that the pattern is not met; what is allowed is said here, in the language of the page.
+const roomField = dialog.querySelector("[name=room]");
+function checkRoom() {
+  const v = roomField.validity;
+  roomField.setCustomValidity(v.valueMissing ? t("roomNeeded") : v.patternMismatch ? t("roomRule") : "");
+}
+roomField.addEventListener("input", checkRoom);
+
+const problems = new Map(); // form → what it says; `words` says it in the language of the page
+
 function problem(root, e) {
   const p = root.querySelector(".form-error");
+  problems.set(root, e);
   p.hidden = !e;
-  p.textContent = e?.message ?? "";
+  p.textContent = e ? e.words?.() ?? e.message : "";
 }
 
 // ---- signing in and out --------------------------------------------------------------------------------------------
@@ -275,12 +302,13 @@ $("signin-form").addEventListener("submit", async (e) => {
     problem(form, null);
     await enter();
   } catch (error) {
+    if (error.status === 401) error.words = () => t("wrongSignIn");
     problem(form, error);
     form.password.select();
   } finally { button.disabled = false; }
 });
 $("sign-out").addEventListener("click", () => run(remove("/sessions/current").then(() => leave())));
-onSignedOut(() => leave(t("signedOut")));
+onSignedOut(() => leave(() => t("signedOut")));
 
 async function enter() {
   await get("/sessions/current");
@@ -300,7 +328,7 @@ function leave(words) {
   state.selected = null;
   $("console").hidden = true;
   $("signin").hidden = false;
-  problem($("signin"), words && !$("console").dataset.fresh ? new Error(words) : null);
+  problem($("signin-form"), words && !$("console").dataset.fresh ? { words } : null);
   $("signin-form").password.focus();
 }
 
@@ -313,6 +341,9 @@ function words() {
   label($("end-conference"), "stop", t("endConference"));
   label($("mute-all"), "micOff", t("muteAll"));
   label($("unmute-all"), "mic", t("unmuteAll"));
+  checkRoom();
+  // What the server said it said in one language: gone rather than in the wrong one.
+  for (const [root, e] of problems) problem(root, e?.words ? e : null);
   captionPicture();
   renderLog();
   render();
@@ -321,5 +352,5 @@ function words() {
 words();
 $("console").dataset.fresh = "true"; // the first 401 is no expiry, only nobody signed in yet
 enter().catch((e) => {
-  if (e.status !== 401) { leave(); problem($("signin"), e); }
+  if (e.status !== 401) { leave(); problem($("signin-form"), e); }
 }).finally(() => delete $("console").dataset.fresh);

@@ -49,6 +49,36 @@ async fn wrong_passwords_are_401_and_then_429_for_that_address_only() {
 }
 
 #[tokio::test]
+async fn behind_a_trusted_proxy_each_client_is_locked_out_for_itself() {
+    let api = Api::with(|state| state.with_trusted_proxies(vec!["192.0.2.0/24".parse().unwrap()])).await;
+    let sign_in = async |password: &str, client: &str| {
+        let body = json!({ "username": "admin", "password": password }).to_string();
+        let mut request = Request::post("/api/v1/sessions")
+            .header("content-type", "application/json")
+            .header("x-forwarded-for", client)
+            .body(Body::from(body))
+            .unwrap();
+        let proxy: std::net::SocketAddr = "192.0.2.1:4000".parse().unwrap();
+        request.extensions_mut().insert(axum::extract::ConnectInfo(proxy));
+        api.raw(request).await.status.as_u16()
+    };
+    for _ in 0..5 {
+        assert_eq!(sign_in("Sai-mat-khau-1", "198.51.100.1").await, 401);
+    }
+    assert_eq!(sign_in(PASSWORD, "198.51.100.1").await, 429);
+    assert_eq!(sign_in(PASSWORD, "198.51.100.2").await, 201);
+}
+
+#[tokio::test]
+async fn a_body_the_listener_gave_up_waiting_for_is_408() {
+    let api = Api::new().await;
+    let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+    let body = Body::from_stream(futures_util::stream::iter([Err::<Vec<u8>, _>(late)]));
+    let request = Request::post("/api/v1/sessions").header("content-type", "application/json").body(body);
+    assert_eq!(api.raw(request.unwrap()).await.problem().0, 408);
+}
+
+#[tokio::test]
 async fn nothing_of_the_api_answers_without_a_sign_in() {
     let api = Api::new().await;
     let described = serde_json::to_value(cau_control::openapi()).unwrap();

@@ -11,6 +11,7 @@ mod media;
 mod ports_file;
 mod serve;
 mod signalling;
+mod web;
 
 use std::process::ExitCode;
 

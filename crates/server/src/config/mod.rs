@@ -6,6 +6,8 @@ mod resolve;
 
 use std::{net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
+
 pub use error::Error;
 pub use raw::load;
 
@@ -20,6 +22,10 @@ pub struct Config {
     pub rtp_ports: RangeInclusive<u16>,
     /// HTTP API and console.
     pub control_bind: SocketAddr,
+    /// HTTP connections at the same time.
+    pub control_max_connections: usize,
+    /// Proxies whose X-Forwarded-For and Forwarded are believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Pictures.
     pub video: Video,
     /// Threads for packets and sound.

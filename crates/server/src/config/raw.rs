@@ -23,6 +23,8 @@ const KEYS: &[&str] = &[
     "sip.max_calls",
     "rtp.ports",
     "control.bind",
+    "control.max_connections",
+    "control.trusted_proxies",
     "video.width",
     "video.height",
     "video.fps",

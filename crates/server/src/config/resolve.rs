@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 use super::{
     Config, Encoder, Error, Log, LogFormat, Sip, Video,
     error::Place,
@@ -40,6 +42,8 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
                 Err(format!("`{w}` is reachable from outside, and control goes over TLS only: use 127.0.0.1 and a TLS proxy"))
             }
         })?,
+        control_max_connections: v.number("control.max_connections", 1_000, 1..=100_000)?,
+        trusted_proxies: v.some("control.trusted_proxies", network)?,
         video: Video {
             width: even(&v, "video.width", 1280, 160..=1920)?,
             height: even(&v, "video.height", 720, 90..=1088)?,
@@ -83,6 +87,14 @@ fn address(word: &str) -> Result<SocketAddr, String> {
         .ok()
         .and_then(|mut found| found.next())
         .ok_or_else(|| format!("`{word}` is not an address with a port, such as 0.0.0.0:5060 or [::]:5060"))
+}
+
+/// A network, or an address, which is a network of its own.
+fn network(word: &str) -> Result<IpNet, String> {
+    let address = || word.parse::<IpAddr>().map(IpNet::from);
+    word.parse::<IpNet>()
+        .or_else(|_| address())
+        .map_err(|_| format!("`{word}` is not an address or a network such as 127.0.0.1 or 10.0.0.0/8"))
 }
 
 fn port_range(word: &str) -> Result<RangeInclusive<u16>, String> {
@@ -145,6 +157,12 @@ impl Reader<'_> {
         if words.is_empty() {
             return Err(self.wrong(key, "must not be empty".into()));
         }
+        words.iter().map(|w| parse(w).map_err(|m| self.wrong(key, m))).collect()
+    }
+
+    /// A list that may be empty, and is by default.
+    fn some<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Error> {
+        let words = self.values.get(key).map_or(&[][..], |v| &v.words);
         words.iter().map(|w| parse(w).map_err(|m| self.wrong(key, m))).collect()
     }
 
