@@ -37,6 +37,8 @@ pub struct Focus {
     sip: Endpoint,
     media: Box<dyn Media + Send>,
     random: StdRng,
+    /// Makes names of sessions out of those of conferences.
+    session_key: u64,
     rooms: BTreeMap<ConferenceId, Room>,
     registry: Registry,
     calls: HashMap<CallId, Call>,
@@ -85,6 +87,7 @@ impl Focus {
             config,
             sip,
             media,
+            session_key: random.random(),
             random,
             rooms: BTreeMap::new(),
             registry: Registry::default(),

@@ -116,6 +116,7 @@ impl Audio {
 
     /// Timers.
     pub fn handle_timeout(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
+        self.line.watch_target(now);
         self.dtmf.handle_timeout(now);
         self.report_keys(participant, out);
         self.line.send_rtcp(now, participant, out);
