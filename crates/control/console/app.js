@@ -1,15 +1,17 @@
 // The console: state, what the server tells, what the operator does.
 import { Problem, get, listen, onSignedOut, patch, post, put, remove } from "./api.js";
 import { $, confirm, h, icon, label, text, toast } from "./dom.js";
-import { clock, compare, lang, number, setLanguage, t, translate } from "./i18n.js";
+import { compare, lang, moment, number, setLanguage, t, translate } from "./i18n.js";
+import { MOST, line, past } from "./journal.js";
 import { showLayouts, useLayouts } from "./layouts.js";
 import { captionPicture, chosenPicture, pictureLeft, setPicture, showPictureOf } from "./picture.js";
-import { reason, renderSites, updateFigures, useActions } from "./sites.js";
+import { renderSites, updateFigures, useActions } from "./sites.js";
 
 const state = { conferences: new Map(), participants: new Map(), selected: null, sip: [], live: false, log: [] };
 let stopListening = null;
 
 const conference = () => state.conferences.get(state.selected);
+const nameOf = (id) => state.participants.get(id)?.name;
 const path = (rest = "") => `/conferences/${state.selected}${rest}`;
 
 // ---- what is shown -------------------------------------------------------------------------------------------------
@@ -95,15 +97,14 @@ async function copyText(words) {
   }
 }
 
-/** `words` is a function: the log follows the language of the page. */
-function happened(words, kind = "", at = new Date()) {
-  state.log.unshift({ at, words, kind });
-  state.log.length = Math.min(state.log.length, 60);
+function happened(what, detail, name) {
+  state.log.unshift({ at: new Date(), ...line(what, detail, name) });
+  state.log.length = Math.min(state.log.length, MOST);
   renderLog();
 }
 
 function renderLog() {
-  $("log").replaceChildren(...state.log.map((e) => h("li", { class: e.kind }, h("time", {}, e.at ? clock(e.at) : "–"), h("span", {}, e.words()))));
+  $("log").replaceChildren(...state.log.map((e) => h("li", { class: e.kind }, h("time", {}, moment(e.at)), h("span", {}, e.words()))));
 }
 
 // ---- what the server tells -----------------------------------------------------------------------------------------
@@ -125,9 +126,9 @@ const handlers = {
     if (p.conference !== state.selected) return;
     const { conference: _, change, ...shown } = p;
     state.participants.set(p.id, shown);
-    if (change === "joined") happened(() => t("joined", p), "good");
+    if (change === "joined") happened("participant.joined", p);
     if (change === "left") {
-      happened(() => (reason(p) ? t("hasLeftWhy", { name: p.name, why: reason(p) }) : t("hasLeft", p)));
+      happened("participant.left", p);
       pictureLeft(p.id);
     }
     render();
@@ -143,10 +144,9 @@ const handlers = {
   },
   alarm(a) {
     if (a.conference && a.conference !== state.selected) return;
-    const name = state.participants.get(a.participant)?.name;
-    happened(() => (name ? `${name}: ${a.detail[lang()]}` : a.detail[lang()]), "alarm");
+    happened("alarm", a, nameOf(a.participant));
   },
-  "call-refused": (r) => happened(() => t("refused", { from: r.from, why: r.detail[lang()] }), "alarm"),
+  "call-refused": (r) => happened("call.refused", r),
 };
 
 /** The state as a whole: at the start, and when the stream lost its place. */
@@ -183,22 +183,18 @@ async function loadParticipants() {
   const list = await get(`/conferences/${id}/participants?limit=10000`);
   if (id !== state.selected) return;
   state.participants = new Map(list.map((p) => [p.id, p]));
-  if (!state.log.length) startLog(list);
+  loadLog().catch(failed);
   render();
 }
 
-/** What happened before is in the journal of the server; here it begins with who is in the conference and who has left. */
-function startLog(list) {
-  const here = list.filter((p) => p.state !== "left");
-  const names = here.map((p) => p.name).sort(compare);
-  for (const p of list.filter((p) => p.state === "left").slice(-10)) {
-    happened(() => (reason(p) ? t("hasLeftWhy", { name: p.name, why: reason(p) }) : t("hasLeft", p)), "", null);
-  }
-  happened(() => {
-    if (!names.length) return t("nobodyYet");
-    const holes = { names: names.slice(0, 8).join(", "), n: number(names.length - 8) };
-    return t(names.length > 8 ? "presentMore" : "present", holes);
-  });
+/** What happened before, and what came in while it was asked for. */
+async function loadLog() {
+  const id = state.selected;
+  const before = await past(id, nameOf);
+  if (id !== state.selected) return;
+  const known = new Set(before.map((e) => e.key));
+  state.log = [...state.log.filter((e) => !known.has(e.key)), ...before].slice(0, MOST);
+  renderLog();
 }
 
 // ---- what the operator does ----------------------------------------------------------------------------------------

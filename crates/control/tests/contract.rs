@@ -171,6 +171,33 @@ async fn what_was_answered_is_stored() {
 }
 
 #[tokio::test]
+async fn what_happened_in_a_conference_is_told_newest_first_in_pages() {
+    let api = Api::new().await;
+    let (path, _) = api.meeting(&[]).await;
+    api.patch(&path, json!({"name":"Mới","pin":"2468"})).await;
+    api.put(&format!("{path}/layout"), json!({"layout":"2x2"})).await;
+    api.journal.flush().await;
+    let journal = format!("{path}/journal");
+    let all = api.get(&journal).await.json();
+    let what: Vec<_> = all.as_array().unwrap().iter().map(|e| e["what"].as_str().unwrap()).collect();
+    assert_eq!(what, ["layout.set", "conference.changed", "conference.created"]);
+    assert_eq!((&all[0]["who"], &all[0]["at"]), (&json!("admin"), &json!("2027-01-15T08:00:00Z")));
+    assert!(!all.to_string().contains("2468"), "no PIN: {all}");
+
+    let first = api.get(&format!("{journal}?limit=2")).await;
+    assert_eq!(first.json().as_array().unwrap()[..], all.as_array().unwrap()[..2]);
+    let next = first.header("link").split(['<', '>']).nth(1).unwrap().to_owned();
+    let last = api.get(&next).await;
+    assert_eq!((last.json(), last.header("link")), (json!([all[2]]), ""));
+
+    api.delete(&path).await;
+    api.journal.flush().await;
+    assert_eq!(api.get(&journal).await.json()[0]["what"], "conference.deleted", "the record outlives it");
+    assert_eq!(api.get("/api/v1/conferences/c999/journal").await.problem().0, 404);
+    assert_eq!(api.get(&format!("{journal}?after=x")).await.problem(), (422, "after".into()));
+}
+
+#[tokio::test]
 async fn what_the_focus_refuses_is_taken_back_in_the_store() {
     let api = Api::new().await;
     api.focus.refuse_next();

@@ -23,6 +23,7 @@ use crate::{
     data_dir,
     failure::Failure,
     media::Threads,
+    places::Places,
     ports_file,
     signalling::Signalling,
     web::{self, Counts, Limits},
@@ -98,13 +99,18 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
     let http = listener.local_addr().map_err(Failure::system("the console's address"))?;
     let about = About { version: env!("CARGO_PKG_VERSION").to_owned(), sip: dial.clone() };
     let counts = Counts::default();
-    let web_figures = counts.clone();
+    let places = Places::new(
+        config.control_max_connections,
+        config.control_max_connections_per_address,
+        config.trusted_proxies.clone(),
+    );
+    let web_figures = (counts.clone(), places.clone());
     let state =
         State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about)
-            .with_figures(Arc::new(move || web_figures.samples()))
+            .with_figures(Arc::new(move || web_figures.0.samples(&web_figures.1)))
             .with_trusted_proxies(config.trusted_proxies.clone());
     tokio::spawn(cau_control::watch_store(state.clone()));
-    let web = serve_web(listener, state.clone(), Limits::new(config.control_max_connections), counts);
+    let web = serve_web(listener, state.clone(), places, counts);
     let first = sip.first().copied().unwrap_or(config.control_bind);
     ports_file::write(&config.data_dir, first, http)
         .map_err(|source| Failure::DataDir { path: config.data_dir.clone(), source })?;
@@ -256,9 +262,9 @@ fn dial_addresses(sip: &[SocketAddr], advertise: Option<IpAddr>) -> Vec<String> 
 fn serve_web(
     listener: TcpListener,
     state: State,
-    limits: Limits,
+    places: Places,
     counts: Counts,
 ) -> JoinHandle<std::io::Result<()>> {
     let ended = state.shutdown().cancelled_owned();
-    tokio::spawn(web::serve(listener, cau_control::router(state), limits, counts, ended))
+    tokio::spawn(web::serve(listener, cau_control::router(state), places, Limits::default(), counts, ended))
 }

@@ -8,6 +8,7 @@ mod demo;
 mod failure;
 mod log;
 mod media;
+mod places;
 mod ports_file;
 mod serve;
 mod signalling;

@@ -1,10 +1,12 @@
 //! The HTTP listener: a bound on connections, and time-outs for those who do not finish what they begin to say.
 //!
 //! A request's head has [`Limits::head`] to arrive, its body [`Limits::body`] as a whole, so that a trickle does not hold a
-//! connection either. Answers may take as long as they like: event streams are not touched. A connection beyond the bound is
-//! closed at once and counted.
+//! connection either. Answers may take as long as they like, event streams included, as long as the client takes what it
+//! is sent: after [`Limits::stalled`] without, the system ends the connection. A connection beyond the bounds is closed at
+//! once. All of it is counted.
 
 use std::{
+    error::Error as _,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -29,31 +31,36 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::Sleep,
 };
 use tower::ServiceExt as _;
 
+use crate::places::{Full, Places};
+
 /// After an error of accept (no file descriptors, as a rule) the next try waits a little instead of turning in circles.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a client may take.
+/// The time a client has.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at a time.
-    pub connections: usize,
     /// Time for the head of a request, from the end of the one before; so also how long a connection may be idle.
     pub head: Duration,
     /// Time for the whole body of a request.
     pub body: Duration,
+    /// How long a client may leave an answer unread that no longer fits into the buffers between.
+    pub stalled: Duration,
 }
 
-impl Limits {
-    /// So many connections, 10 s for a head, 30 s for a body.
-    pub fn new(connections: usize) -> Self {
-        Self { connections, head: Duration::from_secs(10), body: Duration::from_secs(30) }
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            stalled: Duration::from_secs(60),
+        }
     }
 }
 
@@ -63,25 +70,28 @@ pub struct Counts(Arc<Numbers>);
 
 #[derive(Debug, Default)]
 struct Numbers {
-    open: AtomicU64,
-    refused: AtomicU64,
+    too_many: AtomicU64,
+    too_many_from_address: AtomicU64,
     no_request: AtomicU64,
     slow_body: AtomicU64,
+    stalled: AtomicU64,
 }
 
 impl Counts {
     /// The figures.
-    pub fn samples(&self) -> Vec<Sample> {
+    pub fn samples(&self, places: &Places) -> Vec<Sample> {
         let get = |n: &AtomicU64| n.load(Ordering::Relaxed) as f64;
         let closed = |reason: &str, n| {
             Sample::new("cau_http_closed_total", "HTTP connections closed by the server, by reason.", n)
                 .label("reason", reason)
         };
         vec![
-            Sample::new("cau_http_connections", "HTTP connections open now.", get(&self.0.open)),
-            closed("too-many", get(&self.0.refused)),
+            Sample::new("cau_http_connections", "HTTP connections open now.", places.taken() as f64),
+            closed("too-many", get(&self.0.too_many)),
+            closed("too-many-from-address", get(&self.0.too_many_from_address)),
             closed("no-request", get(&self.0.no_request)),
             closed("slow-body", get(&self.0.slow_body)),
+            closed("stalled", get(&self.0.stalled)),
         ]
     }
 }
@@ -93,11 +103,11 @@ impl Counts {
 pub async fn serve(
     listener: TcpListener,
     app: Router,
+    places: Places,
     limits: Limits,
     counts: Counts,
     ended: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     tokio::pin!(ended);
     loop {
@@ -113,21 +123,28 @@ pub async fn serve(
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            counts.0.refused.fetch_add(1, Ordering::Relaxed);
-            continue;
+        let place = match places.take(peer.ip()) {
+            Ok(place) => place,
+            Err(full) => {
+                let count = match full {
+                    Full::All => &counts.0.too_many,
+                    Full::Address => &counts.0.too_many_from_address,
+                };
+                count.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
         };
-        counts.0.open.fetch_add(1, Ordering::Relaxed);
         let connection = connection(stream, peer, app.clone(), limits, counts.clone());
         let connection = graceful.watch(connection);
         let counts = counts.clone();
         tokio::spawn(async move {
-            if let Err(e) = connection.await
-                && e.is_timeout()
-            {
-                counts.0.no_request.fetch_add(1, Ordering::Relaxed);
+            if let Err(e) = connection.await {
+                if e.is_timeout() {
+                    counts.0.no_request.fetch_add(1, Ordering::Relaxed);
+                } else if is_stalled(&e) {
+                    counts.0.stalled.fetch_add(1, Ordering::Relaxed);
+                }
             }
-            counts.0.open.fetch_sub(1, Ordering::Relaxed);
             drop(place);
         });
     }
@@ -145,6 +162,11 @@ fn connection(
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send {
     // Events are small and must not wait for the next one.
     let _ = stream.set_nodelay(true);
+    // The kernel knows what the client has taken, hyper only what the kernel has.
+    #[cfg(target_os = "linux")]
+    if let Err(e) = SockRef::from(&stream).set_tcp_user_timeout(Some(limits.stalled)) {
+        tracing::debug!(error = %e, "no time-out for a client that does not read");
+    }
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(|body| Body::new(Timed::new(body, limits.body, counts.clone())));
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -154,6 +176,13 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .serve_connection(TokioIo::new(stream), service)
+}
+
+/// The system gave the connection up: nothing was taken for too long.
+fn is_stalled(e: &hyper::Error) -> bool {
+    e.source()
+        .and_then(|e| e.downcast_ref::<io::Error>())
+        .is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
 }
 
 /// A body that must have arrived as a whole within a time.
@@ -212,7 +241,7 @@ mod tests {
     use super::*;
 
     /// Real sockets, and short times in place of the real ones.
-    fn start(limits: Limits) -> (SocketAddr, Counts, tokio::runtime::Runtime) {
+    fn start(limits: Limits, places: (usize, usize)) -> (SocketAddr, Counts, tokio::runtime::Runtime) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -223,14 +252,33 @@ mod tests {
         let app = Router::new()
             .route("/", get(|| async { "ok" }))
             .route("/slow", get(slow))
+            .route("/endless", get(|| async { Body::new(Endless) }))
             .route("/body", post(|body: String| async move { body }));
         let counts = Counts::default();
-        runtime.spawn(serve(listener, app, limits, counts.clone(), std::future::pending()));
+        let places = Places::new(places.0, places.1, Vec::new());
+        runtime.spawn(serve(listener, app, places, limits, counts.clone(), std::future::pending()));
         (addr, counts, runtime)
     }
 
-    fn short(connections: usize) -> Limits {
-        Limits { connections, head: Duration::from_millis(300), body: Duration::from_millis(300) }
+    const SHORT: Limits = Limits {
+        head: Duration::from_millis(300),
+        body: Duration::from_millis(300),
+        stalled: Duration::from_millis(500),
+    };
+
+    /// An answer without an end.
+    struct Endless;
+
+    impl hyper::body::Body for Endless {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[7; 65_536])))))
+        }
     }
 
     fn said(addr: SocketAddr, text: &str) -> (TcpStream, String) {
@@ -244,20 +292,20 @@ mod tests {
     }
 
     fn count(counts: &Counts, reason: &str) -> f64 {
-        let samples = counts.samples();
+        let samples = counts.samples(&Places::new(1, 1, Vec::new()));
         samples.iter().find(|s| s.labels.iter().any(|(_, v)| v == reason)).unwrap().value
     }
 
     #[test]
     fn half_a_head_is_closed_and_counted() {
-        let (addr, counts, _runtime) = start(short(10));
+        let (addr, counts, _runtime) = start(SHORT, (10, 10));
         assert_eq!(said(addr, "GET / HTTP/1.1\r\nHost: x\r\n").1, "");
         assert_eq!(count(&counts, "no-request"), 1.0);
     }
 
     #[test]
     fn a_body_that_does_not_come_is_answered_and_closed_and_counted() {
-        let (addr, counts, _runtime) = start(short(10));
+        let (addr, counts, _runtime) = start(SHORT, (10, 10));
         let head = "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nsome";
         assert!(said(addr, head).1.starts_with("HTTP/1.1 4"));
         assert_eq!(count(&counts, "slow-body"), 1.0);
@@ -265,15 +313,29 @@ mod tests {
 
     #[test]
     fn an_answer_may_take_longer_than_the_time_for_a_request() {
-        let (addr, counts, _runtime) = start(short(10));
+        let (addr, counts, _runtime) = start(SHORT, (10, 10));
         let answer = said(addr, "GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").1;
         assert!(answer.ends_with("late"), "{answer}");
         assert_eq!(count(&counts, "no-request"), 0.0);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_client_that_does_not_read_its_answer_is_closed_and_counted() {
+        let (addr, counts, _runtime) = start(SHORT, (10, 10));
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        // Only the system's clock can tell; it looks at times that double.
+        let closed = (0..400).any(|_| {
+            std::thread::sleep(Duration::from_millis(25));
+            count(&counts, "stalled") == 1.0
+        });
+        assert!(closed);
+    }
+
     #[test]
     fn beyond_the_bound_connections_are_closed_at_once_and_places_come_back() {
-        let (addr, counts, _runtime) = start(Limits { head: Duration::from_secs(60), ..short(2) });
+        let (addr, counts, _runtime) = start(Limits { head: Duration::from_secs(60), ..SHORT }, (2, 2));
         let mut open = Vec::new();
         for _ in 0..2 {
             let mut stream = TcpStream::connect(addr).unwrap();
@@ -288,5 +350,15 @@ mod tests {
         let whole = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         // The server hears of the closing a moment later.
         assert!((0..1000).any(|_| said(addr, whole).1.ends_with("ok")));
+    }
+
+    #[test]
+    fn one_address_is_closed_at_its_own_bound() {
+        let (addr, counts, _runtime) = start(Limits { head: Duration::from_secs(60), ..SHORT }, (10, 1));
+        let mut first = TcpStream::connect(addr).unwrap();
+        first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        first.read_exact(&mut [0; 15]).unwrap();
+        assert_eq!(said(addr, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").1, "");
+        assert_eq!(count(&counts, "too-many-from-address"), 1.0);
     }
 }

@@ -120,6 +120,29 @@ impl Store {
         rows.iter().map(|r| row_of(r).map_err(|e| self.sql(e))).collect()
     }
 
+    /// The entries of one conference before number `before` (none: the end), newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn journal_of(
+        &self,
+        conference: ConferenceId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Row>, Error> {
+        let rows = sqlx::query(
+            "SELECT id, at, conference, who, what, detail FROM journal
+             WHERE conference = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+        )
+        .bind(conference.0.cast_signed())
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(i64::from(limit))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(|e| self.sql(e))?;
+        rows.iter().map(|r| row_of(r).map_err(|e| self.sql(e))).collect()
+    }
+
     /// Drops what is older than the retention. How many entries went.
     ///
     /// # Errors

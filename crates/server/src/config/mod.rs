@@ -24,6 +24,8 @@ pub struct Config {
     pub control_bind: SocketAddr,
     /// HTTP connections at the same time.
     pub control_max_connections: usize,
+    /// Those of one address; proxies trusted may take all.
+    pub control_max_connections_per_address: usize,
     /// Proxies whose X-Forwarded-For and Forwarded are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Pictures.

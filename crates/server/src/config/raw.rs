@@ -24,6 +24,7 @@ const KEYS: &[&str] = &[
     "rtp.ports",
     "control.bind",
     "control.max_connections",
+    "control.max_connections_per_address",
     "control.trusted_proxies",
     "video.width",
     "video.height",

@@ -43,6 +43,11 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
             }
         })?,
         control_max_connections: v.number("control.max_connections", 1_000, 1..=100_000)?,
+        control_max_connections_per_address: v.number(
+            "control.max_connections_per_address",
+            250,
+            1..=100_000,
+        )?,
         trusted_proxies: v.some("control.trusted_proxies", network)?,
         video: Video {
             width: even(&v, "video.width", 1280, 160..=1920)?,
