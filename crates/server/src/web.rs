@@ -31,7 +31,6 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::Sleep,
@@ -164,7 +163,7 @@ fn connection(
     let _ = stream.set_nodelay(true);
     // The kernel knows what the client has taken, hyper only what the kernel has.
     #[cfg(target_os = "linux")]
-    if let Err(e) = SockRef::from(&stream).set_tcp_user_timeout(Some(limits.stalled)) {
+    if let Err(e) = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(limits.stalled)) {
         tracing::debug!(error = %e, "no time-out for a client that does not read");
     }
     let service = service_fn(move |request: Request<Incoming>| {
@@ -210,14 +209,13 @@ impl hyper::body::Body for Timed {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        match &mut self.deadline {
-            Some(deadline) if deadline.as_mut().poll(cx).is_ready() => {
-                self.deadline = None;
-                self.counts.0.slow_body.fetch_add(1, Ordering::Relaxed);
-                Poll::Ready(Some(Err(Box::new(io::Error::from(io::ErrorKind::TimedOut)))))
-            }
-            _ => Poll::Pending,
+        let late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
+        if !late {
+            return Poll::Pending;
         }
+        self.deadline = None;
+        self.counts.0.slow_body.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Some(Err(Box::new(io::Error::from(io::ErrorKind::TimedOut)))))
     }
 
     fn is_end_stream(&self) -> bool {
