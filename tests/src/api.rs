@@ -22,6 +22,11 @@ impl Api {
         Self { base: format!("http://127.0.0.1:{port}"), token: None, agent: config.into() }
     }
 
+    /// `host:port`, for those who speak HTTP by hand.
+    pub fn address(&self) -> String {
+        self.base.trim_start_matches("http://").to_owned()
+    }
+
     /// Signs in; panics when refused.
     #[must_use]
     pub fn sign_in(mut self, username: &str, password: &str) -> Self {

@@ -24,7 +24,7 @@ export async function call(method, path, body) {
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
-    throw new Problem(0, t("unreachable"));
+    throw Object.assign(new Problem(0, t("unreachable")), { words: () => t("unreachable") });
   }
   if (response.ok) return response.status === 204 ? null : response.json();
   const problem = await response.json().catch(() => ({}));

@@ -1,15 +1,17 @@
 // The console: state, what the server tells, what the operator does.
 import { Problem, get, listen, onSignedOut, patch, post, put, remove } from "./api.js";
 import { $, confirm, h, icon, label, text, toast } from "./dom.js";
-import { clock, compare, lang, number, setLanguage, t, translate } from "./i18n.js";
+import { compare, lang, moment, number, setLanguage, t, translate } from "./i18n.js";
+import { MOST, line, past } from "./journal.js";
 import { showLayouts, useLayouts } from "./layouts.js";
 import { captionPicture, chosenPicture, pictureLeft, setPicture, showPictureOf } from "./picture.js";
-import { reason, renderSites, updateFigures, useActions } from "./sites.js";
+import { renderSites, updateFigures, useActions } from "./sites.js";
 
 const state = { conferences: new Map(), participants: new Map(), selected: null, sip: [], live: false, log: [] };
 let stopListening = null;
 
 const conference = () => state.conferences.get(state.selected);
+const nameOf = (id) => state.participants.get(id)?.name;
 const path = (rest = "") => `/conferences/${state.selected}${rest}`;
 
 // ---- what is shown -------------------------------------------------------------------------------------------------
@@ -95,15 +97,14 @@ async function copyText(words) {
   }
 }
 
-/** `words` is a function: the log follows the language of the page. */
-function happened(words, kind = "") {
-  state.log.unshift({ at: new Date(), words, kind });
-  state.log.length = Math.min(state.log.length, 60);
+function happened(what, detail, name) {
+  state.log.unshift({ at: new Date(), ...line(what, detail, name) });
+  state.log.length = Math.min(state.log.length, MOST);
   renderLog();
 }
 
 function renderLog() {
-  $("log").replaceChildren(...state.log.map((e) => h("li", { class: e.kind }, h("time", {}, clock(e.at)), h("span", {}, e.words()))));
+  $("log").replaceChildren(...state.log.map((e) => h("li", { class: e.kind }, h("time", {}, moment(e.at)), h("span", {}, e.words()))));
 }
 
 // ---- what the server tells -----------------------------------------------------------------------------------------
@@ -125,9 +126,9 @@ const handlers = {
     if (p.conference !== state.selected) return;
     const { conference: _, change, ...shown } = p;
     state.participants.set(p.id, shown);
-    if (change === "joined") happened(() => t("joined", p), "good");
+    if (change === "joined") happened("participant.joined", p);
     if (change === "left") {
-      happened(() => (reason(p) ? t("hasLeftWhy", { name: p.name, why: reason(p) }) : t("hasLeft", p)));
+      happened("participant.left", p);
       pictureLeft(p.id);
     }
     render();
@@ -143,10 +144,9 @@ const handlers = {
   },
   alarm(a) {
     if (a.conference && a.conference !== state.selected) return;
-    const name = state.participants.get(a.participant)?.name;
-    happened(() => (name ? `${name}: ${a.detail[lang()]}` : a.detail[lang()]), "alarm");
+    happened("alarm", a, nameOf(a.participant));
   },
-  "call-refused": (r) => happened(() => t("refused", { from: r.from, why: r.detail[lang()] }), "alarm"),
+  "call-refused": (r) => happened("call.refused", r),
 };
 
 /** The state as a whole: at the start, and when the stream lost its place. */
@@ -183,7 +183,18 @@ async function loadParticipants() {
   const list = await get(`/conferences/${id}/participants?limit=10000`);
   if (id !== state.selected) return;
   state.participants = new Map(list.map((p) => [p.id, p]));
+  loadLog().catch(failed);
   render();
+}
+
+/** What happened before, and what came in while it was asked for. */
+async function loadLog() {
+  const id = state.selected;
+  const before = await past(id, nameOf);
+  if (id !== state.selected) return;
+  const known = new Set(before.map((e) => e.key));
+  state.log = [...state.log.filter((e) => !known.has(e.key)), ...before].slice(0, MOST);
+  renderLog();
 }
 
 // ---- what the operator does ----------------------------------------------------------------------------------------
@@ -240,6 +251,7 @@ const dialog = $("conference-dialog");
 for (const id of ["new-conference", "new-first"]) $(id).addEventListener("click", () => {
   dialog.querySelector("form").reset();
   problem(dialog, null);
+  checkRoom();
   dialog.showModal();
 });
 dialog.querySelector("[value=cancel]").addEventListener("click", () => dialog.close());
@@ -256,10 +268,21 @@ dialog.addEventListener("submit", async (e) => {
   } catch (e) { problem(dialog, e); }
 });
 
+// The browser says only that the pattern is not met; what is allowed is said here, in the language of the page.
+const roomField = dialog.querySelector("[name=room]");
+function checkRoom() {
+  const v = roomField.validity;
+  roomField.setCustomValidity(v.valueMissing ? t("roomNeeded") : v.patternMismatch ? t("roomRule") : "");
+}
+roomField.addEventListener("input", checkRoom);
+
+const problems = new Map(); // form → what it says; `words` says it in the language of the page
+
 function problem(root, e) {
   const p = root.querySelector(".form-error");
+  problems.set(root, e);
   p.hidden = !e;
-  p.textContent = e?.message ?? "";
+  p.textContent = e ? e.words?.() ?? e.message : "";
 }
 
 // ---- signing in and out --------------------------------------------------------------------------------------------
@@ -275,12 +298,13 @@ $("signin-form").addEventListener("submit", async (e) => {
     problem(form, null);
     await enter();
   } catch (error) {
+    if (error.status === 401) error.words = () => t("wrongSignIn");
     problem(form, error);
     form.password.select();
   } finally { button.disabled = false; }
 });
 $("sign-out").addEventListener("click", () => run(remove("/sessions/current").then(() => leave())));
-onSignedOut(() => leave(t("signedOut")));
+onSignedOut(() => leave(() => t("signedOut")));
 
 async function enter() {
   await get("/sessions/current");
@@ -300,7 +324,7 @@ function leave(words) {
   state.selected = null;
   $("console").hidden = true;
   $("signin").hidden = false;
-  problem($("signin"), words && !$("console").dataset.fresh ? new Error(words) : null);
+  problem($("signin-form"), words && !$("console").dataset.fresh ? { words } : null);
   $("signin-form").password.focus();
 }
 
@@ -313,6 +337,9 @@ function words() {
   label($("end-conference"), "stop", t("endConference"));
   label($("mute-all"), "micOff", t("muteAll"));
   label($("unmute-all"), "mic", t("unmuteAll"));
+  checkRoom();
+  // What the server said it said in one language: gone rather than in the wrong one.
+  for (const [root, e] of problems) problem(root, e?.words ? e : null);
   captionPicture();
   renderLog();
   render();
@@ -321,5 +348,5 @@ function words() {
 words();
 $("console").dataset.fresh = "true"; // the first 401 is no expiry, only nobody signed in yet
 enter().catch((e) => {
-  if (e.status !== 401) { leave(); problem($("signin"), e); }
+  if (e.status !== 401) { leave(); problem($("signin-form"), e); }
 }).finally(() => delete $("console").dataset.fresh);

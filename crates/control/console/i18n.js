@@ -22,7 +22,8 @@ const words = {
     dialIn: "Gọi vào", dialHint: "Trong Linphone hoặc thiết bị hội nghị, gọi địa chỉ này bằng video.", copy: "Sao chép", copied: "Đã sao chép",
     happened: "Diễn biến", joined: "{name} vào họp", hasLeft: "{name} rời họp", hasLeftWhy: "{name} rời họp: {why}", refused: "Từ chối cuộc gọi của {from}: {why}",
     failed: "Không thực hiện được", unreachable: "Không liên lạc được với máy chủ.", signedOut: "Phiên đăng nhập đã hết hạn, hãy đăng nhập lại.",
-    mutedAll: "Đã tắt tiếng {n} điểm cầu", unmutedAll: "Đã bật tiếng {n} điểm cầu", created: "Đã tạo phiên họp phòng {room}", seats: "{n} ô",
+    mutedAll: "Đã tắt tiếng {n} điểm cầu", unmutedAll: "Đã bật tiếng {n} điểm cầu", created: "Đã tạo phiên họp phòng {room}", seats: "{n} ô", roomRule: "Phòng gồm 1–64 chữ cái không dấu, chữ số, dấu chấm, gạch dưới, gạch nối; bắt đầu và kết thúc bằng chữ cái hoặc chữ số. Không dùng dấu cách.",
+    roomNeeded: "Hãy nhập số hoặc tên phòng.", wrongSignIn: "Sai tên đăng nhập hoặc mật khẩu.",
     layoutNames: { full: "Toàn hình", grid: "Lưới đều", "side-by-side": "Song song" },
   },
   en: {
@@ -31,7 +32,7 @@ const words = {
     noConferenceHint: "Make a conference for sites to dial into.", room: "Room (number or word to dial)", conferenceName: "Name of the conference",
     joinMuted: "Sites join muted", cancel: "Cancel", create: "Create", endConference: "End",
     endTitle: "End the conference?", endText: "“{name}”: every call is hung up and the room can no longer be dialled.",
-    roomChip: "Room {room}", connectedChip: "{n} sites", live: "Live", offline: "Connection lost, reconnecting…",
+    roomChip: "Room {room}", connectedChip: "{n} sites", connectedChip_one: "{n} site", live: "Live", offline: "Connection lost, reconnecting…",
     common: "Common picture", commonAlt: "The common picture of the conference", sentBy: "Sent by {name}", seenBy: "Seen by {name}", sent: "Sends", seen: "Sees",
     pictureOf: "Which picture", backToCommon: "Common picture", noPicture: "No picture yet", nobodyYet: "Nobody is in the conference yet",
     layout: "Layout", more: "More layouts…", fewer: "Fewer", speaker: "Speaker", byVoice: "Automatic, by voice",
@@ -46,7 +47,8 @@ const words = {
     dialIn: "Dial in", dialHint: "In Linphone or on a conference device, call this address with video.", copy: "Copy", copied: "Copied",
     happened: "What happened", joined: "{name} joined", hasLeft: "{name} left", hasLeftWhy: "{name} left: {why}", refused: "Call from {from} refused: {why}",
     failed: "Not done", unreachable: "The server cannot be reached.", signedOut: "The session has expired, please sign in again.",
-    mutedAll: "{n} sites muted", unmutedAll: "{n} sites unmuted", created: "Conference of room {room} made", seats: "{n} seats",
+    mutedAll: "{n} sites muted", mutedAll_one: "{n} site muted", unmutedAll: "{n} sites unmuted", unmutedAll_one: "{n} site unmuted", created: "Conference of room {room} made", seats: "{n} seats", seats_one: "{n} seat", roomRule: "A room is 1–64 letters without accents, digits, dots, underscores, hyphens; it begins and ends with a letter or a digit. No blanks.",
+    roomNeeded: "Enter the number or word of a room.", wrongSignIn: "Wrong user name or password.",
     layoutNames: { full: "Full screen", grid: "Grid", "side-by-side": "Side by side" },
   },
 };
@@ -67,9 +69,9 @@ export function setLanguage(next) {
   document.documentElement.lang = language;
 }
 
-/** The words of `key` with {holes} filled in. */
+/** The words of `key` with {holes} filled in; those of one (`key_one`) where the language has them and `n` is 1. */
 export function t(key, holes = {}) {
-  const text = words[language][key] ?? key;
+  const text = (String(holes.n) === "1" && words[language][`${key}_one`]) || (words[language][key] ?? key);
   return text.replace(/\{(\w+)\}/g, (_, hole) => holes[hole] ?? "");
 }
 
@@ -91,7 +93,9 @@ function formatter(kind, options) {
 
 export const number = (n, digits = 0) => formatter(Intl.NumberFormat, { maximumFractionDigits: digits }).format(n);
 export const percent = (n) => formatter(Intl.NumberFormat, { style: "percent", maximumFractionDigits: n < 0.1 ? 1 : 0 }).format(n);
-export const clock = (d) => formatter(Intl.DateTimeFormat, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }).format(d);
+const clock = (d) => formatter(Intl.DateTimeFormat, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }).format(d);
+/** The time of day, with the day before it when that is not today. */
+export const moment = (d) => (d.toDateString() === new Date().toDateString() ? clock(d) : `${formatter(Intl.DateTimeFormat, { day: "2-digit", month: "2-digit" }).format(d)} ${clock(d)}`);
 
 /** Fills every element that names its words: data-t text, data-label, data-title, data-placeholder. */
 export function translate(root = document) {

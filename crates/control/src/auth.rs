@@ -4,10 +4,8 @@
 //! A cookie is sent by the browser whoever made it ask, so a changing request that is signed in by cookie must also come
 //! from our own page: `Sec-Fetch-Site: same-origin`, or, from older browsers, an Origin that is our Host.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, Request, State as Extracted},
+    extract::{FromRequestParts, Request, State as Extracted},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -168,14 +166,6 @@ pub(crate) fn set_cookie(token: Option<&str>, seconds: u64, secure: bool) -> Hea
     format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
         .parse()
         .unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// The address a request came from; the unspecified one where the server gives none (tests).
-pub(crate) fn peer<B>(request: &axum::http::Request<B>) -> IpAddr {
-    request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip().to_canonical())
 }
 
 #[cfg(test)]

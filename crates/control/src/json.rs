@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::Problem;
+use crate::{Problem, strict::Strict};
 
 /// Largest body taken, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
@@ -37,10 +37,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 format!("Nội dung lớn hơn {MAX_BODY} byte."),
                 format!("The body has more than {MAX_BODY} bytes."),
             ),
+            _ if is_timeout(&e) => Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "Nội dung yêu cầu không đến đủ trong thời gian cho phép.",
+                "The body did not arrive in time.",
+            ),
             _ => bad_json("connection", "the body was cut off"),
         })?;
         parse(&bytes).map(Self)
     }
+}
+
+/// The server's listener ends a body that takes too long with such an error.
+fn is_timeout(e: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(e), |e| e.source())
+        .filter_map(|e| e.downcast_ref::<std::io::Error>())
+        .any(|e| e.kind() == std::io::ErrorKind::TimedOut)
 }
 
 fn is_json(request: &Request) -> bool {
@@ -57,9 +69,10 @@ fn is_json(request: &Request) -> bool {
 /// JSON text to a value; the problem names the field.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
-        let path = e.path().to_string();
-        let cause = e.into_inner();
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let value = T::deserialize(Strict(tracked)).map_err(|cause| {
+        let path = track.path().to_string();
         if !cause.is_data() {
             return bad_json(type_name::<T>(), &cause.to_string());
         }
@@ -156,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn only_an_object_is_an_object() {
+        for text in [r#"["1"]"#, r#"["1",[{"seat":0}]]"#, "[]", "null", "\"1\"", "7", "true"] {
+            let refused = refused(text);
+            assert!(refused.contains("422") && refused.contains("expected an object"), "{text}: {refused}");
+            assert!(!refused.contains("Outer"), "no name of a type: {refused}");
+        }
+        let good = parse::<Outer>(br#" {"room":"1","seats":[{"seat":0},{"seat":3}]} "#).unwrap();
+        assert_eq!((good.room.as_str(), good.seats.len()), ("1", 2));
+        assert_eq!(parse::<Vec<Inner>>(br#"[{"seat":1}]"#).unwrap().len(), 1, "lists stay lists");
+    }
+
+    #[test]
     fn the_field_is_named() {
         assert!(refused(r#"{"room":1}"#).contains(r#"field: Some("room")"#));
         assert!(refused(r#"{}"#).contains(r#"field: Some("room")"#));
@@ -168,6 +193,7 @@ mod tests {
             refused(r#"{"room":"1","seats":[{"seat":0,"y":1}]}"#).contains(r#"field: Some("seats[0].y")"#)
         );
         assert!(refused(r#"{"room":"1","seats":[{}]}"#).contains(r#"field: Some("seats[0].seat")"#));
+        assert!(refused(r#"{"room":"1","seats":[[0]]}"#).contains(r#"field: Some("seats[0]")"#));
         for text in ["", "{", "{\"room\":\"1\"}x", "nope"] {
             assert!(refused(text).contains("400"), "{text}");
         }

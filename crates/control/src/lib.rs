@@ -9,6 +9,7 @@
 
 mod api;
 pub mod auth;
+mod client;
 mod console;
 pub mod events;
 mod focus;
@@ -21,9 +22,11 @@ mod notices;
 mod problem;
 mod router;
 mod state;
+mod strict;
 
 pub use auth::Secure;
 pub use events::Events;
+pub use health::watch_store;
 pub use json::MAX_BODY;
 pub use language::Language;
 pub use metrics::Sample;

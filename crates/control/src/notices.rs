@@ -66,7 +66,7 @@ impl Events {
                         entry(
                             &p.uri,
                             "participant.left",
-                            json!({ "id": p.id, "name": p.name, "reason": p.reason, "quality": p.quality }),
+                            json!({ "id": p.id, "name": p.name, "reason": p.reason, "reason_en": p.reason_en, "quality": p.quality }),
                         )
                     }
                     Change::Changed | Change::Level => None,

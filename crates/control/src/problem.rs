@@ -168,6 +168,13 @@ impl From<cau_store::Error> for Problem {
                     "The server's disk cannot be written; nothing was changed.",
                 )
             }
+            E::Busy { .. } => {
+                tracing::error!(error = %e, "the store is busy");
+                Self::unavailable(
+                    "Ổ đĩa của máy chủ đang quá tải; thay đổi chưa được thực hiện, hãy thử lại.",
+                    "The server's disk is overloaded; nothing was changed, try again.",
+                )
+            }
             _ => Self::internal(&e),
         }
     }

@@ -10,7 +10,7 @@ use axum::{
 };
 use utoipa::openapi::OpenApi;
 
-use crate::{MAX_BODY, Problem, Secure, State, api, auth, console, health, problem};
+use crate::{MAX_BODY, Problem, Secure, State, api, auth, client, console, health, problem};
 
 /// What the pages of the console may load: their own files, stills, the API. No script but ours, no frame around it.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; \
@@ -36,6 +36,7 @@ pub fn router(state: State) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(problem::localize))
         .layer(middleware::from_fn(headers))
+        .layer(middleware::from_fn_with_state(state.clone(), client::find))
         .with_state(state)
 }
 

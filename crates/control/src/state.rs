@@ -10,6 +10,7 @@ use std::{
 use cau_conference::Handle;
 use cau_model::{ConferenceId, ParticipantId};
 use cau_store::{Journal, Store};
+use ipnet::IpNet;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +46,7 @@ pub struct State {
     pub(crate) clock: Clock,
     pub(crate) figures: Figures,
     pub(crate) about: Arc<About>,
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) keep_alive: Duration,
     pub(crate) streams: Arc<Semaphore>,
@@ -82,6 +84,7 @@ impl State {
             clock,
             figures: Arc::new(Vec::new),
             about: Arc::new(about),
+            trusted_proxies: Arc::default(),
             shutdown: CancellationToken::new(),
             keep_alive: Duration::from_secs(15),
             streams: Arc::new(Semaphore::new(STREAMS)),
@@ -95,6 +98,13 @@ impl State {
     #[must_use]
     pub fn with_figures(mut self, figures: Figures) -> Self {
         self.figures = figures;
+        self
+    }
+
+    /// Proxies whose `X-Forwarded-For` and `Forwarded` are believed; none by default.
+    #[must_use]
+    pub fn with_trusted_proxies(mut self, networks: Vec<IpNet>) -> Self {
+        self.trusted_proxies = networks.into();
         self
     }
 

@@ -49,6 +49,36 @@ async fn wrong_passwords_are_401_and_then_429_for_that_address_only() {
 }
 
 #[tokio::test]
+async fn behind_a_trusted_proxy_each_client_is_locked_out_for_itself() {
+    let api = Api::with(|state| state.with_trusted_proxies(vec!["192.0.2.0/24".parse().unwrap()])).await;
+    let sign_in = async |password: &str, client: &str| {
+        let body = json!({ "username": "admin", "password": password }).to_string();
+        let mut request = Request::post("/api/v1/sessions")
+            .header("content-type", "application/json")
+            .header("x-forwarded-for", client)
+            .body(Body::from(body))
+            .unwrap();
+        let proxy: std::net::SocketAddr = "192.0.2.1:4000".parse().unwrap();
+        request.extensions_mut().insert(axum::extract::ConnectInfo(proxy));
+        api.raw(request).await.status.as_u16()
+    };
+    for _ in 0..5 {
+        assert_eq!(sign_in("Sai-mat-khau-1", "198.51.100.1").await, 401);
+    }
+    assert_eq!(sign_in(PASSWORD, "198.51.100.1").await, 429);
+    assert_eq!(sign_in(PASSWORD, "198.51.100.2").await, 201);
+}
+
+#[tokio::test]
+async fn a_body_the_listener_gave_up_waiting_for_is_408() {
+    let api = Api::new().await;
+    let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+    let body = Body::from_stream(futures_util::stream::iter([Err::<Vec<u8>, _>(late)]));
+    let request = Request::post("/api/v1/sessions").header("content-type", "application/json").body(body);
+    assert_eq!(api.raw(request.unwrap()).await.problem().0, 408);
+}
+
+#[tokio::test]
 async fn nothing_of_the_api_answers_without_a_sign_in() {
     let api = Api::new().await;
     let described = serde_json::to_value(cau_control::openapi()).unwrap();
@@ -138,6 +168,32 @@ async fn what_was_answered_is_stored() {
         ["session.created", "conference.created", "conference.changed", "layout.set", "conference.deleted"]
     );
     assert!(rows.iter().all(|r| r.entry.who == "admin"));
+}
+
+#[tokio::test]
+async fn what_happened_in_a_conference_is_told_newest_first_in_pages() {
+    let api = Api::new().await;
+    let (path, _) = api.meeting(&[]).await;
+    api.patch(&path, json!({"name":"Mới"})).await;
+    api.put(&format!("{path}/layout"), json!({"layout":"2x2"})).await;
+    api.journal.flush().await;
+    let journal = format!("{path}/journal");
+    let all = api.get(&journal).await.json();
+    let what: Vec<_> = all.as_array().unwrap().iter().map(|e| e["what"].as_str().unwrap()).collect();
+    assert_eq!(what, ["layout.set", "conference.changed", "conference.created"]);
+    assert_eq!((&all[0]["who"], &all[0]["at"]), (&json!("admin"), &json!("2027-01-15T08:00:00Z")));
+
+    let first = api.get(&format!("{journal}?limit=2")).await;
+    assert_eq!(first.json().as_array().unwrap()[..], all.as_array().unwrap()[..2]);
+    let next = first.header("link").split(['<', '>']).nth(1).unwrap().to_owned();
+    let last = api.get(&next).await;
+    assert_eq!((last.json(), last.header("link")), (json!([all[2]]), ""));
+
+    api.delete(&path).await;
+    api.journal.flush().await;
+    assert_eq!(api.get(&journal).await.json()[0]["what"], "conference.deleted", "the record outlives it");
+    assert_eq!(api.get("/api/v1/conferences/c999/journal").await.problem().0, 404);
+    assert_eq!(api.get(&format!("{journal}?after=x")).await.problem(), (422, "after".into()));
 }
 
 #[tokio::test]

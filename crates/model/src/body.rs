@@ -37,36 +37,51 @@ pub struct Draft {
     pub voice: Option<voice::Times>,
 }
 
-/// `PATCH /conferences/{id}`: absent fields stay as they are, `null` takes away what may be absent.
+/// `PATCH /conferences/{id}`: absent fields stay as they are, `null` takes away what may be absent and is
+/// refused elsewhere.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ConferencePatch))]
 pub struct Patch {
     /// See [`Draft::room`].
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub room: Option<String>,
     /// See [`Draft::name`].
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub name: Option<String>,
     /// See [`Draft::pin`].
     #[serde(deserialize_with = "present")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub pin: Option<Option<String>>,
     /// See [`Draft::layout`].
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub layout: Option<String>,
     /// See [`Draft::names`].
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub names: Option<String>,
     /// See [`Draft::join_muted`].
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub join_muted: Option<bool>,
     /// See [`Draft::encryption`].
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub encryption: Option<String>,
     /// See [`Draft::chair`].
     #[serde(deserialize_with = "present")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub chair: Option<Option<String>>,
     /// See [`Draft::voice`].
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub voice: Option<voice::Times>,
 }
 
-/// A field that is there, `null` included, is `Some`.
+/// A field that is there is `Some`; `null` must then be something `T` can be, or it is refused.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -116,13 +131,43 @@ pub struct Speaker {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ParticipantPatch))]
 pub struct Participant {
     /// Nobody hears the site.
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub audio_muted: Option<bool>,
     /// The site hears nobody.
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub deafened: Option<bool>,
     /// Nobody sees the site.
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub video_hidden: Option<bool>,
     /// Gain of the site's sound for the others, dB, −40 to +20.
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub volume_db: Option<f32>,
     /// The name shown.
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub name: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_refused_where_nothing_may_be_absent() {
+        for field in ["room", "name", "layout", "names", "join_muted", "encryption", "voice"] {
+            let text = format!(r#"{{"{field}":null}}"#);
+            assert!(serde_json::from_str::<Patch>(&text).is_err(), "{text}");
+        }
+        for field in ["audio_muted", "deafened", "video_hidden", "volume_db", "name"] {
+            let text = format!(r#"{{"{field}":null}}"#);
+            assert!(serde_json::from_str::<Participant>(&text).is_err(), "{text}");
+        }
+        let gone: Patch = serde_json::from_str(r#"{"pin":null,"chair":null}"#).unwrap();
+        assert_eq!((gone.pin, gone.chair), (Some(None), Some(None)));
+        assert_eq!(serde_json::from_str::<Patch>("{}").unwrap(), Patch::default());
+    }
 }

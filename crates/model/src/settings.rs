@@ -12,7 +12,8 @@ use crate::voice;
 /// what a newer one stored; missing ones take their default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The user part of the address endpoints dial: 1–64 of letters, digits, `.`, `_`, `-`; in lower case.
+    /// The user part of the address endpoints dial: 1–64 of letters, digits, `.`, `_`, `-`, the first and the last a letter
+    /// or a digit; in lower case.
     pub room: String,
     /// Shown to people; may be dialled too, as its path key ([`name::slug`]). Never empty.
     pub name: String,
@@ -143,11 +144,14 @@ impl TryFrom<Draft> for Settings {
 
 fn checked_room(room: &str) -> Result<String, Refusal> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if room.is_empty() || room.len() > 64 || !room.bytes().all(plain) {
+    // `.` and `..` are no path segments, `-` alone looks like an option: an end is a letter or a digit.
+    let end = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+    let ends = end(room.bytes().next()) && end(room.bytes().last());
+    if room.len() > 64 || !ends || !room.bytes().all(plain) {
         return Err(Refusal::invalid(
             "room",
-            "số phòng gồm 1–64 chữ cái không dấu, chữ số, dấu chấm, gạch dưới, gạch nối",
-            "a room is 1–64 letters without accents, digits, dots, underscores, hyphens",
+            "số phòng gồm 1–64 chữ cái không dấu, chữ số, dấu chấm, gạch dưới, gạch nối; bắt đầu và kết thúc bằng chữ cái hoặc chữ số",
+            "a room is 1–64 letters without accents, digits, dots, underscores, hyphens; it begins and ends with a letter or a digit",
         ));
     }
     Ok(room.to_ascii_lowercase())
@@ -229,6 +233,20 @@ mod tests {
             serde_json::from_str::<Settings>(r#"{"room":"8000","name":"8000","new":1}"#).unwrap(),
             settings
         );
+    }
+
+    #[test]
+    fn a_room_begins_and_ends_with_a_letter_or_a_digit() {
+        for good in ["8", "8000", "giao-ban", "Xa.Hoa_Phu-2", "a..b"] {
+            assert_eq!(Settings::new(good).unwrap().room, good.to_ascii_lowercase());
+        }
+        for bad in ["", ".", "..", "-", "_", "-8000", "8000.", ".8000", "phòng", "a b", "a/b"] {
+            assert!(
+                matches!(Settings::new(bad), Err(Refusal::Invalid { field, .. }) if field == "room"),
+                "{bad}"
+            );
+        }
+        assert!(Settings::new(&"8".repeat(65)).is_err());
     }
 
     #[test]

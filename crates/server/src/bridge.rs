@@ -20,8 +20,14 @@ use cau_store::{Journal, Options, Store};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
-    config::Config, data_dir, failure::Failure, media::Threads, ports_file, registrations,
+    config::Config,
+    data_dir,
+    failure::Failure,
+    media::Threads,
+    places::Places,
+    ports_file, registrations,
     signalling::Signalling,
+    web::{self, Counts, Limits},
 };
 
 /// Requests and reports waiting for signalling.
@@ -97,9 +103,19 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         .map_err(|source| Failure::Control { addr: config.control_bind, source })?;
     let http = listener.local_addr().map_err(Failure::system("the console's address"))?;
     let about = About { version: env!("CARGO_PKG_VERSION").to_owned(), sip: dial.clone() };
+    let counts = Counts::default();
+    let places = Places::new(
+        config.control_max_connections,
+        config.control_max_connections_per_address,
+        config.trusted_proxies.clone(),
+    );
+    let web_figures = (counts.clone(), places.clone());
     let state =
-        State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about);
-    let web = serve_web(listener, state.clone());
+        State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about)
+            .with_figures(Arc::new(move || web_figures.0.samples(&web_figures.1)))
+            .with_trusted_proxies(config.trusted_proxies.clone());
+    tokio::spawn(cau_control::watch_store(state.clone()));
+    let web = serve_web(listener, state.clone(), places, counts);
     let first = sip.first().copied().unwrap_or(config.control_bind);
     ports_file::write(&config.data_dir, first, http)
         .map_err(|source| Failure::DataDir { path: config.data_dir.clone(), source })?;
@@ -263,10 +279,12 @@ fn dial_addresses(sip: &[SocketAddr], advertise: Option<IpAddr>) -> Vec<String> 
     all.iter().map(ToString::to_string).collect()
 }
 
-fn serve_web(listener: TcpListener, state: State) -> JoinHandle<std::io::Result<()>> {
-    let shutdown = state.shutdown();
-    let app = cau_control::router(state).into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move {
-        axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await
-    })
+fn serve_web(
+    listener: TcpListener,
+    state: State,
+    places: Places,
+    counts: Counts,
+) -> JoinHandle<std::io::Result<()>> {
+    let ended = state.shutdown().cancelled_owned();
+    tokio::spawn(web::serve(listener, cau_control::router(state), places, Limits::default(), counts, ended))
 }

@@ -8,10 +8,12 @@ mod demo;
 mod failure;
 mod log;
 mod media;
+mod places;
 mod ports_file;
 mod registrations;
 mod serve;
 mod signalling;
+mod web;
 
 use std::process::ExitCode;
 

@@ -31,15 +31,17 @@ impl Store {
     /// # Errors
     /// [`Error::RoomTaken`], or the database fails.
     pub async fn create_conference(&self, settings: &Settings, now: SystemTime) -> Result<Record, Error> {
+        let mut tx = self.write().await?;
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO conferences (room, settings, created_at, changed_at) VALUES ($1, $2, $3, $3) RETURNING id",
         )
         .bind(settings.room.to_string())
         .bind(self.json(settings)?)
         .bind(millis(now))
-        .fetch_one(&self.0.pool)
+        .fetch_one(&mut *tx)
         .await
         .map_err(|e| self.taken(e, settings))?;
+        self.commit(tx).await?;
         let at = time(millis(now));
         Ok(Record {
             id: ConferenceId(id.cast_unsigned()),
@@ -59,15 +61,17 @@ impl Store {
         settings: &Settings,
         now: SystemTime,
     ) -> Result<(), Error> {
+        let mut tx = self.write().await?;
         let done =
             sqlx::query("UPDATE conferences SET room = $2, settings = $3, changed_at = $4 WHERE id = $1")
                 .bind(id.0.cast_signed())
                 .bind(settings.room.to_string())
                 .bind(self.json(settings)?)
                 .bind(millis(now))
-                .execute(&self.0.pool)
+                .execute(&mut *tx)
                 .await
                 .map_err(|e| self.taken(e, settings))?;
+        self.commit(tx).await?;
         if done.rows_affected() == 0 { Err(Error::Missing("conference")) } else { Ok(()) }
     }
 
@@ -76,11 +80,13 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`], or the database fails.
     pub async fn delete_conference(&self, id: ConferenceId) -> Result<(), Error> {
+        let mut tx = self.write().await?;
         let done = sqlx::query("DELETE FROM conferences WHERE id = $1")
             .bind(id.0.cast_signed())
-            .execute(&self.0.pool)
+            .execute(&mut *tx)
             .await
             .map_err(|e| self.sql(e))?;
+        self.commit(tx).await?;
         if done.rows_affected() == 0 { Err(Error::Missing("conference")) } else { Ok(()) }
     }
 

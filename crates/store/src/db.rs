@@ -3,12 +3,12 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use sqlx::{
-    SqlitePool,
+    Connection as _, Sqlite, SqlitePool, Transaction,
     migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -18,6 +18,7 @@ use crate::{
     Error, Policy, Role,
     guard::Guard,
     password::{self, Hasher},
+    sessions::Used,
 };
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -74,6 +75,9 @@ pub(crate) struct Inner {
     /// Sign-ins being looked at or waiting for it.
     pub sign_ins: Semaphore,
     pub guard: Mutex<Guard>,
+    pub used: Mutex<Used>,
+    /// Why the last write failed; `None`: it did not.
+    pub failing: Mutex<Option<String>>,
     pub session_ttl: Duration,
     pub journal_keep: Duration,
 }
@@ -98,6 +102,8 @@ impl Store {
             hashing: Semaphore::new(2),
             sign_ins: Semaphore::new(64),
             guard: Mutex::new(Guard::new(options.lockout)),
+            used: Mutex::default(),
+            failing: Mutex::default(),
             session_ttl: options.session_ttl,
             journal_keep: options.journal_keep,
         }));
@@ -105,13 +111,33 @@ impl Store {
         Ok(Opened { store, admin_password_file })
     }
 
-    /// Can the database be read now? For readiness checks.
+    /// Can the database be read now, and did the last write succeed? Cheap; for readiness checks. Whoever asks for this
+    /// lets [`Store::probe`] run at times, else the store stays failing until somebody writes.
     ///
     /// # Errors
-    /// What SQLite reports.
+    /// What SQLite reports; [`Error::NotWritable`] after a write that failed for want of space or of the right to write.
     pub async fn check(&self) -> Result<(), Error> {
         sqlx::query("SELECT count(*) FROM users").execute(&self.0.pool).await.map_err(|e| self.sql(e))?;
-        Ok(())
+        match self.failing() {
+            Some(detail) => Err(Error::NotWritable { path: self.0.path.clone(), detail }),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes and commits something that means nothing (the header's `user_version`): the only proof that the store can
+    /// be written. It costs one fsync.
+    ///
+    /// # Errors
+    /// What SQLite reports, [`Error::NotWritable`] for a full disk.
+    pub async fn probe(&self) -> Result<(), Error> {
+        let mut tx = self.write().await?;
+        sqlx::query("PRAGMA user_version = 1").execute(&mut *tx).await.map_err(|e| self.sql(e))?;
+        self.commit(tx).await
+    }
+
+    /// Why the last write failed, as SQLite put it; `None` when the last one succeeded.
+    pub fn failing(&self) -> Option<String> {
+        self.0.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Closes the database after writing the WAL back.
@@ -120,7 +146,24 @@ impl Store {
     }
 
     pub(crate) fn sql(&self, e: sqlx::Error) -> Error {
-        Error::sql(&self.0.path, e)
+        let e = Error::sql(&self.0.path, e);
+        if let Error::NotWritable { detail, .. } = &e {
+            *self.0.failing.lock().unwrap_or_else(PoisonError::into_inner) = Some(detail.clone());
+        }
+        e
+    }
+
+    /// Begins a change. Every change goes through here and [`Store::commit`], single statements too: outside of a
+    /// transaction sqlx ends `INSERT … RETURNING` at its first row, and the error of the commit behind it is lost.
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        self.0.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|e| self.sql(e))
+    }
+
+    /// Ends a change; only what comes back `Ok` is stored.
+    pub(crate) async fn commit(&self, tx: Transaction<'static, Sqlite>) -> Result<(), Error> {
+        tx.commit().await.map_err(|e| self.sql(e))?;
+        *self.0.failing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
     }
 
     async fn first_start(
@@ -166,6 +209,20 @@ async fn connect(path: &Path) -> Result<SqlitePool, Error> {
     SqlitePoolOptions::new()
         .max_connections(4)
         .acquire_timeout(Duration::from_secs(10))
+        // On a full disk SQLite may end a transaction by itself (<https://sqlite.org/lang_transaction.html>, 3.1); the
+        // ROLLBACK of sqlx then fails, and the connection still counts as being in a transaction: what is written on it
+        // later would land in a savepoint nobody commits. Such a connection is closed instead of being used again.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // The rollback of a dropped transaction is only queued; the ping comes back behind it.
+                connection.ping().await?;
+                let open = connection.is_in_transaction();
+                if open {
+                    tracing::warn!("a database connection is replaced: its transaction could not be ended");
+                }
+                Ok(!open)
+            })
+        })
         .connect_with(options)
         .await
         .map_err(|e| Error::sql(path, e))

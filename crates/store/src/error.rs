@@ -46,6 +46,12 @@ pub enum Error {
         /// What SQLite said.
         detail: String,
     },
+    /// Others write, or every connection is in use, for longer than one waits (5 s and 10 s).
+    #[error("database {}: busy for too long. Try again; when it stays so, the disk is too slow", path.display())]
+    Busy {
+        /// The database file.
+        path: PathBuf,
+    },
     /// Something else SQLite reports.
     #[error("database {}: {source}", path.display())]
     Sql {
@@ -79,6 +85,8 @@ pub enum Error {
 }
 
 // Primary result codes of SQLite, <https://sqlite.org/rescode.html>; extended codes carry them in the low byte.
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
 const READONLY: u32 = 8;
 const IOERR: u32 = 10;
 const CORRUPT: u32 = 11;
@@ -100,6 +108,8 @@ impl Error {
         match code {
             Some(CORRUPT | NOTADB) => Self::Corrupt { detail: detail(), path },
             Some(READONLY | FULL | CANTOPEN | IOERR) => Self::NotWritable { detail: detail(), path },
+            Some(BUSY | LOCKED) => Self::Busy { path },
+            None if matches!(source, sqlx::Error::PoolTimedOut) => Self::Busy { path },
             _ => Self::Sql { path, source },
         }
     }

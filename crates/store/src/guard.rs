@@ -1,9 +1,11 @@
 //! Lock-out on guessing.
 //!
-//! Counted per user *and* address, so that a guesser elsewhere cannot shut an operator out, and per address over all users,
-//! so that trying one password on many names is stopped too. After [`Policy::tries`] wrong passwords (four times as many
-//! for the address alone) the next sign-in is refused for [`Policy::lock`], doubled by every further wrong one up to
-//! [`Policy::longest`]; the count is forgotten after [`Policy::forget`] without a wrong one, or by a right one. IPv6
+//! Counted per user *and* address, so that a guesser elsewhere cannot shut an operator out; per user over all addresses, so
+//! that guessing from many of them is stopped; and per address over all users, so that trying one password on many names is
+//! stopped. The latter two have much higher bounds ([`MANY`]): behind a proxy that is not trusted, everybody has one
+//! address, and nobody is to shut out everybody. After [`Policy::tries`] wrong passwords the next sign-in is refused for
+//! [`Policy::lock`], doubled by every further wrong one up to [`Policy::longest`]; the count is forgotten after
+//! [`Policy::forget`] without a wrong one; that of user and address by a right one. IPv6
 //! addresses count by their /64, which is what one customer has. At most [`Policy::entries`] counts are kept; when full,
 //! the one that would be forgotten first falls out.
 
@@ -12,6 +14,10 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     time::{Duration, SystemTime},
 };
+
+/// How many times [`Policy::tries`] a user over all addresses, or an address over all users, has before the first lock.
+/// One address alone cannot lock a user everywhere: while it is locked itself, its tries do not count.
+const MANY: u32 = 40;
 
 /// The numbers of the lock-out.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +46,8 @@ impl Default for Policy {
     }
 }
 
-/// Who is counted: the user's name in lower case (none: all of the address), and the address.
-type Key = (Option<String>, IpAddr);
+/// Who is counted: the user's name in lower case (none: all of the address), and the address (none: the user everywhere).
+type Key = (Option<String>, Option<IpAddr>);
 
 #[derive(Debug, Clone, Copy)]
 struct Count {
@@ -73,7 +79,8 @@ impl Guard {
     /// A wrong password.
     pub fn wrong(&mut self, now: SystemTime, user: &str, from: IpAddr) {
         for key in keys(user, from) {
-            let tries = if key.0.is_some() { self.policy.tries } else { self.policy.tries.saturating_mul(4) };
+            let one = matches!(key, (Some(_), Some(_)));
+            let tries = if one { self.policy.tries } else { self.policy.tries.saturating_mul(MANY) };
             self.make_room(now, &key);
             let count = self.counts.entry(key).or_insert(Count { wrong: 0, last: now, locked_until: None });
             if now.duration_since(count.last).is_ok_and(|d| d > self.policy.forget) {
@@ -88,9 +95,10 @@ impl Guard {
         }
     }
 
-    /// A right password: the user's own count is forgotten, the address's stays (it may know one password and guess others).
+    /// A right password: the count of this user from this address is forgotten. That of the address stays (it may know one
+    /// password and guess others), that of the user too (others may be guessing).
     pub fn right(&mut self, user: &str, from: IpAddr) {
-        self.counts.remove(&(Some(user.to_lowercase()), network(from)));
+        self.counts.remove(&(Some(user.to_lowercase()), Some(network(from))));
     }
 
     fn make_room(&mut self, now: SystemTime, wanted: &Key) {
@@ -108,9 +116,9 @@ impl Guard {
     }
 }
 
-fn keys(user: &str, from: IpAddr) -> [Key; 2] {
-    let from = network(from);
-    [(Some(user.to_lowercase()), from), (None, from)]
+fn keys(user: &str, from: IpAddr) -> [Key; 3] {
+    let (user, from) = (user.to_lowercase(), network(from));
+    [(Some(user.clone()), Some(from)), (Some(user), None), (None, Some(from))]
 }
 
 fn network(from: IpAddr) -> IpAddr {
@@ -161,11 +169,37 @@ mod tests {
     }
 
     #[test]
+    fn a_user_guessed_at_from_many_addresses_is_locked_everywhere() {
+        let mut g = Guard::new(Policy::default());
+        for i in 0..200_u8 {
+            g.wrong(T0, "admin", IpAddr::from([198, 51, 100, i]));
+        }
+        assert!(g.locked(T0, "admin", ip("192.0.2.1")).is_some());
+        assert!(g.locked(T0, "other", ip("192.0.2.1")).is_none());
+    }
+
+    #[test]
+    fn five_wrong_ones_for_one_user_lock_nobody_else_at_the_same_address() {
+        let mut g = Guard::new(Policy::default());
+        let proxy = ip("127.0.0.1");
+        for _ in 0..5 {
+            g.wrong(T0, "admin", proxy);
+        }
+        assert!(g.locked(T0, "admin", proxy).is_some());
+        assert!(g.locked(T0, "operator", proxy).is_none());
+    }
+
+    #[test]
     fn one_address_trying_many_names_is_locked() {
         let mut g = Guard::new(Policy::default());
-        for i in 0..20 {
+        for i in 0..199 {
             g.wrong(T0, &format!("user{i}"), ip("2001:db8:1:1::5"));
         }
+        assert!(
+            g.locked(T0, "somebody-new", ip("2001:db8:1:1::77")).is_none(),
+            "many behind one proxy mistype"
+        );
+        g.wrong(T0, "user199", ip("2001:db8:1:1::5"));
         assert!(g.locked(T0, "somebody-new", ip("2001:db8:1:1::77")).is_some(), "same /64");
         assert!(g.locked(T0, "somebody-new", ip("2001:db8:1:2::77")).is_none(), "another /64");
     }

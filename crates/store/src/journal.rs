@@ -120,6 +120,29 @@ impl Store {
         rows.iter().map(|r| row_of(r).map_err(|e| self.sql(e))).collect()
     }
 
+    /// The entries of one conference before number `before` (none: the end), newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn journal_of(
+        &self,
+        conference: ConferenceId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Row>, Error> {
+        let rows = sqlx::query(
+            "SELECT id, at, conference, who, what, detail FROM journal
+             WHERE conference = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+        )
+        .bind(conference.0.cast_signed())
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(i64::from(limit))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(|e| self.sql(e))?;
+        rows.iter().map(|r| row_of(r).map_err(|e| self.sql(e))).collect()
+    }
+
     /// Drops what is older than the retention. How many entries went.
     ///
     /// # Errors
@@ -128,18 +151,20 @@ impl Store {
         let keep = self.0.journal_keep.max(KEEP_AT_LEAST);
         let Some(before) = now.checked_sub(keep) else { return Ok(0) };
         // The newest entry stands for the clock in the trigger: a clock that jumped ahead cannot empty the journal.
+        let mut tx = self.write().await?;
         let done =
             sqlx::query("DELETE FROM journal WHERE at < $1 AND at <= (SELECT max(at) FROM journal) - $2")
                 .bind(millis(before))
                 .bind(i64::try_from(KEEP_AT_LEAST.as_millis()).unwrap_or(i64::MAX))
-                .execute(&self.0.pool)
+                .execute(&mut *tx)
                 .await
                 .map_err(|e| self.sql(e))?;
+        self.commit(tx).await?;
         Ok(done.rows_affected())
     }
 
     async fn write_entries(&self, entries: &[Entry]) -> Result<(), Error> {
-        let mut tx = self.0.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|e| self.sql(e))?;
+        let mut tx = self.write().await?;
         for e in entries {
             sqlx::query(
                 "INSERT INTO journal (at, conference, who, what, detail) VALUES ($1, $2, $3, $4, $5)",
@@ -153,7 +178,7 @@ impl Store {
             .await
             .map_err(|e| self.sql(e))?;
         }
-        tx.commit().await.map_err(|e| self.sql(e))
+        self.commit(tx).await
     }
 }
 

@@ -10,6 +10,8 @@
 mod conferences;
 mod db;
 mod error;
+#[cfg(test)]
+mod full;
 mod guard;
 mod journal;
 pub mod password;

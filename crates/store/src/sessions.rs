@@ -1,16 +1,34 @@
 //! Signing in, and the tokens that prove it.
 
-use std::{net::IpAddr, sync::PoisonError, time::SystemTime};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{MutexGuard, PoisonError},
+    time::SystemTime,
+};
 
 use sha2::{Digest, Sha256};
+use sqlx::{Row as _, sqlite::SqliteRow};
 
 use crate::{
     Error, Store, User,
     db::{millis, time},
 };
 
-/// Most sessions one user may have at a time; a further one ends the oldest.
-const SESSIONS_PER_USER: i64 = 64;
+/// Most sessions one user may have at a time; a further one ends the one that has been idle longest. A script that signs in
+/// every minute and never out has 720 in the 12 h they last.
+const SESSIONS_PER_USER: usize = 1_000;
+
+/// When each session was last used, by the hash of its token, and when it expires. Kept in memory: an idle time that is
+/// off after a restart is worth less than a write per request. Bounded by the sessions there are.
+pub(crate) type Used = HashMap<Vec<u8>, Times>;
+
+/// Milliseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    used: i64,
+    expires: i64,
+}
 
 /// A new session.
 #[derive(Clone)]
@@ -97,18 +115,20 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn session(&self, token: &str, now: SystemTime) -> Result<Option<Session>, Error> {
-        use sqlx::Row as _;
+        let hash = digest(token);
         let row = sqlx::query(
             "SELECT u.id, u.name, u.role, u.password_changed_at, s.expires_at
              FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = $1 AND s.expires_at > $2",
         )
-        .bind(digest(token))
+        .bind(&hash)
         .bind(millis(now))
         .fetch_optional(&self.0.pool)
         .await
         .map_err(|e| self.sql(e))?;
         let Some(row) = row else { return Ok(None) };
-        let expires_at = time(row.try_get("expires_at").map_err(|e| self.sql(e))?);
+        let expires = row.try_get("expires_at").map_err(|e| self.sql(e))?;
+        self.used().insert(hash, Times { used: millis(now), expires });
+        let expires_at = time(expires);
         Ok(Some(Session { user: self.user_of(&row)?, expires_at }))
     }
 
@@ -117,32 +137,37 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn sign_out(&self, token: &str) -> Result<bool, Error> {
+        let mut tx = self.write().await?;
         let done = sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
             .bind(digest(token))
-            .execute(&self.0.pool)
+            .execute(&mut *tx)
             .await
             .map_err(|e| self.sql(e))?;
+        self.commit(tx).await?;
         Ok(done.rows_affected() > 0)
     }
 
     async fn new_session(&self, user: User, now: SystemTime) -> Result<SignIn, Error> {
         let token = random_token();
         let expires_at = time(millis(now + self.0.session_ttl));
-        let mut tx = self.0.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|e| self.sql(e))?;
+        let mut tx = self.write().await?;
         sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
             .bind(millis(now))
             .execute(&mut *tx)
             .await
             .map_err(|e| self.sql(e))?;
-        sqlx::query(
-            "DELETE FROM sessions WHERE token_hash IN
-             (SELECT token_hash FROM sessions WHERE user_id = $1 ORDER BY created_at DESC LIMIT -1 OFFSET $2)",
-        )
-        .bind(user.id)
-        .bind(SESSIONS_PER_USER - 1)
-        .execute(&mut *tx)
-        .await
-        .map_err(|e| self.sql(e))?;
+        let rows = sqlx::query("SELECT token_hash, created_at FROM sessions WHERE user_id = $1")
+            .bind(user.id)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(|e| self.sql(e))?;
+        for hash in self.idle_longest(&rows, now)? {
+            sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
+                .bind(hash)
+                .execute(&mut *tx)
+                .await
+                .map_err(|e| self.sql(e))?;
+        }
         sqlx::query(
             "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
         )
@@ -153,11 +178,31 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(|e| self.sql(e))?;
-        tx.commit().await.map_err(|e| self.sql(e))?;
+        self.commit(tx).await?;
         Ok(SignIn { token, session: Session { user, expires_at } })
     }
 
-    fn guard(&self) -> std::sync::MutexGuard<'_, crate::guard::Guard> {
+    /// Of the sessions of one user those that must go for a further one to have room.
+    fn idle_longest(&self, rows: &[SqliteRow], now: SystemTime) -> Result<Vec<Vec<u8>>, Error> {
+        let mut used = self.used();
+        let now = millis(now);
+        used.retain(|_, times| times.expires > now);
+        let mut sessions = Vec::with_capacity(rows.len());
+        for row in rows {
+            let hash: Vec<u8> = row.try_get("token_hash").map_err(|e| self.sql(e))?;
+            let created: i64 = row.try_get("created_at").map_err(|e| self.sql(e))?;
+            sessions.push((used.get(&hash).map_or(created, |times| times.used.max(created)), hash));
+        }
+        sessions.sort_unstable();
+        sessions.truncate((sessions.len() + 1).saturating_sub(SESSIONS_PER_USER));
+        Ok(sessions.into_iter().map(|(_, hash)| hash).collect())
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn guard(&self) -> MutexGuard<'_, crate::guard::Guard> {
         self.0.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,4 +220,55 @@ fn random_token() -> String {
         let _ = write!(s, "{b:02x}");
         s
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Options;
+
+    fn at(s: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + s)
+    }
+
+    #[tokio::test]
+    async fn a_script_that_never_signs_out_ends_idle_sessions_and_not_the_console() {
+        let dir = tempfile::tempdir().unwrap();
+        let password = Some("Cau-Long-Bien-1902".to_owned());
+        let options = Options { admin_password: password, ..Options::new(dir.path()) };
+        let store = Store::open(options, at(0)).await.unwrap().store;
+        let user = store.user("admin").await.unwrap().unwrap().0;
+        let console = store.new_session(user.clone(), at(0)).await.unwrap().token;
+        let idle = store.new_session(user.clone(), at(1)).await.unwrap().token;
+        let mut tx = store.write().await.unwrap();
+        for n in 2..SESSIONS_PER_USER as u64 {
+            sqlx::query(
+                "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+            )
+            .bind(digest(&n.to_string()))
+            .bind(user.id)
+            .bind(millis(at(n)))
+            .bind(millis(at(40_000)))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        }
+        store.commit(tx).await.unwrap();
+        // The oldest session, and the one in use.
+        assert!(store.session(&console, at(1500)).await.unwrap().is_some());
+        let new = store.new_session(user.clone(), at(1501)).await.unwrap().token;
+        assert!(store.session(&idle, at(1502)).await.unwrap().is_none(), "idle longest");
+        assert!(store.session("2", at(1502)).await.unwrap().is_some(), "only one had to go");
+        for token in [&console, &new] {
+            assert!(store.session(token, at(1502)).await.unwrap().is_some());
+        }
+        let later = store.new_session(user, at(43_000)).await.unwrap().token;
+        assert!(store.session(&later, at(43_000)).await.unwrap().is_some());
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM sessions").fetch_one(&store.0.pool).await.unwrap();
+        assert_eq!(count, 3, "the expired go first; console, new and later are left");
+    }
 }

@@ -67,6 +67,7 @@ impl Store {
         now: SystemTime,
     ) -> Result<User, PasswordError> {
         let hash = self.hash(name, password).await?;
+        let mut tx = self.write().await?;
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO users (name, password, role, created_at, password_changed_at)
              VALUES ($1, $2, $3, $4, $4) RETURNING id",
@@ -75,9 +76,10 @@ impl Store {
         .bind(hash)
         .bind(role.as_str())
         .bind(millis(now))
-        .fetch_one(&self.0.pool)
+        .fetch_one(&mut *tx)
         .await
         .map_err(|e| self.sql(e))?;
+        self.commit(tx).await?;
         Ok(User { id, name: name.to_owned(), role, password_changed_at: time(millis(now)) })
     }
 
@@ -92,7 +94,7 @@ impl Store {
         now: SystemTime,
     ) -> Result<(), PasswordError> {
         let hash = self.hash(name, password).await?;
-        let mut tx = self.0.pool.begin().await.map_err(|e| self.sql(e))?;
+        let mut tx = self.write().await?;
         let id: Option<i64> = sqlx::query_scalar(
             "UPDATE users SET password = $2, password_changed_at = $3 WHERE name = $1 RETURNING id",
         )
@@ -108,8 +110,7 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(|e| self.sql(e))?;
-        tx.commit().await.map_err(|e| self.sql(e))?;
-        Ok(())
+        Ok(self.commit(tx).await?)
     }
 
     /// The user of that name with the stored hash.

@@ -247,6 +247,10 @@ async fn journal_entries_are_paged_by_number_and_conference() {
     let second = store.journal_entries(Some(ConferenceId(1)), first[499].id, 500).await.unwrap();
     assert_eq!((first.len(), second.len()), (500, 250));
     assert!(second[0].id > first[499].id);
+    let newest = store.journal_of(ConferenceId(1), None, 500).await.unwrap();
+    let rest = store.journal_of(ConferenceId(1), Some(newest[499].id), 500).await.unwrap();
+    assert_eq!((newest.len(), rest.len()), (500, 250));
+    assert_eq!((newest[0].entry.at, rest[249].entry.at), (at(1499), at(1)), "newest first");
     assert!(store.journal_entries(None, 0, 5000).await.unwrap().len() == 1500);
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod about;
 pub(crate) mod conferences;
+pub(crate) mod journal;
 pub(crate) mod later;
 pub(crate) mod page;
 pub(crate) mod participants;
@@ -62,6 +63,7 @@ pub(crate) fn routes() -> (OpenApiRouter<State>, OpenApiRouter<State>) {
         .routes(routes!(sessions::current, sessions::sign_out))
         .routes(routes!(conferences::list, conferences::create))
         .routes(routes!(conferences::one, conferences::change, conferences::end))
+        .routes(routes!(journal::of_conference))
         .routes(routes!(participants::list, participants::patch_all, later::invite))
         .routes(routes!(participants::one, participants::patch, participants::hang_up))
         .routes(routes!(picture::layout))

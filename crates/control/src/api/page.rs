@@ -36,6 +36,14 @@ impl Page {
         mut items: Vec<T>,
         id: impl Fn(&T) -> K,
     ) -> Result<Response, Problem> {
+        let (limit, after) = self.bounds::<K>()?;
+        items.sort_by_key(&id);
+        let start = after.map_or(0, |after| items.partition_point(|item| id(item) <= after));
+        Ok(answer(path, limit, items.split_off(start), id))
+    }
+
+    /// Most items, and the id of the last one before.
+    pub fn bounds<K: std::str::FromStr>(self) -> Result<(usize, Option<K>), Problem> {
         let limit = self.limit.unwrap_or(DEFAULT);
         if !(1..=MOST).contains(&limit) {
             return Err(Problem::invalid("limit", format!("Từ 1 đến {MOST}."), format!("1 to {MOST}.")));
@@ -47,19 +55,26 @@ impl Page {
                 "Not the id of an item of the list.",
             )
         })?;
-        items.sort_by_key(&id);
-        let start = after.map_or(0, |after| items.partition_point(|item| id(item) <= after));
-        let mut items = items.split_off(start);
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|last| format!("<{path}?limit={limit}&after={}>; rel=\"next\"", id(last)));
-        let mut response = Answer(items).into_response();
-        if let Some(link) = next.and_then(|link| HeaderValue::try_from(link).ok()) {
-            response.headers_mut().insert(header::LINK, link);
-        }
-        Ok(response)
+        Ok((limit, after))
     }
+}
+
+/// The first `limit` of `items`, and where the next page is when there are more.
+pub(crate) fn answer<T: Serialize, K: std::fmt::Display>(
+    path: &str,
+    limit: usize,
+    mut items: Vec<T>,
+    id: impl Fn(&T) -> K,
+) -> Response {
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items
+        .last()
+        .filter(|_| more)
+        .map(|last| format!("<{path}?limit={limit}&after={}>; rel=\"next\"", id(last)));
+    let mut response = Answer(items).into_response();
+    if let Some(link) = next.and_then(|link| HeaderValue::try_from(link).ok()) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    response
 }

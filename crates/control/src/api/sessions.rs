@@ -2,13 +2,12 @@
 
 use axum::{
     Extension, Json as Answer,
-    extract::{ConnectInfo, State as Extracted},
+    extract::State as Extracted,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use cau_store::{Session, SignInError};
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 use utoipa::ToSchema;
 
@@ -16,6 +15,7 @@ use super::{Unauthorized, Unavailable, Unprocessable};
 use crate::{
     Problem, State,
     auth::{Secure, SignedIn, set_cookie},
+    client::Client,
     json::Json,
 };
 
@@ -58,17 +58,18 @@ pub(crate) struct Current {
 /// Signs in.
 ///
 /// Also sets the console's cookie (HttpOnly, SameSite=Strict). After five wrong passwords for a user from an address the
-/// next try is refused (429, Retry-After) for 30 s, doubled by each further one up to 15 min.
+/// next try is refused (429, Retry-After) for 30 s, doubled by each further one up to 15 min; the same after 200 for a user
+/// from everywhere, or from an address for everybody.
 #[utoipa::path(post, path = "/sessions", operation_id = "signIn", tag = "sessions", request_body = Credentials, security(()),
     responses((status = 201, body = Created), Unauthorized, Unprocessable, Unavailable,
         (status = 429, description = "Too many wrong passwords", content_type = "application/problem+json", body = crate::problem::Body9457)))]
 pub(crate) async fn sign_in(
     Extracted(state): Extracted<State>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Extension(client): Extension<Client>,
     secure: Option<Extension<Secure>>,
     Json(body): Json<Credentials>,
 ) -> Result<Response, Problem> {
-    let from = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |p| p.0.0.ip().to_canonical());
+    let from = client.ip;
     let now = (state.clock)();
     if body.username.chars().count() > MAX_NAME {
         return Err(wrong());

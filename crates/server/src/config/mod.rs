@@ -13,6 +13,8 @@ use cau_sip::{
     digest::{Accounts, Credentials},
     register::Registration,
 };
+use ipnet::IpNet;
+
 pub use error::Error;
 pub use raw::load;
 
@@ -29,6 +31,12 @@ pub struct Config {
     pub rtp_ports: RangeInclusive<u16>,
     /// HTTP API and console.
     pub control_bind: SocketAddr,
+    /// HTTP connections at the same time.
+    pub control_max_connections: usize,
+    /// Those of one address; proxies trusted may take all.
+    pub control_max_connections_per_address: usize,
+    /// Proxies whose X-Forwarded-For and Forwarded are believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Pictures.
     pub video: Video,
     /// Threads for packets and sound.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use cau_conference::{Referrers, Roster};
+use ipnet::IpNet;
 
 use super::{
     Config, Encoder, Error, Log, LogFormat, Sip, Video,
@@ -53,6 +54,13 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
                 Err(format!("`{w}` is reachable from outside, and control goes over TLS only: use 127.0.0.1 and a TLS proxy"))
             }
         })?,
+        control_max_connections: v.number("control.max_connections", 1_000, 1..=100_000)?,
+        control_max_connections_per_address: v.number(
+            "control.max_connections_per_address",
+            250,
+            1..=100_000,
+        )?,
+        trusted_proxies: v.some("control.trusted_proxies", network)?,
         video: Video {
             width: even(&v, "video.width", 1280, 160..=1920)?,
             height: even(&v, "video.height", 720, 90..=1088)?,
@@ -108,6 +116,14 @@ fn address(word: &str) -> Result<SocketAddr, String> {
         .ok()
         .and_then(|mut found| found.next())
         .ok_or_else(|| format!("`{word}` is not an address with a port, such as 0.0.0.0:5060 or [::]:5060"))
+}
+
+/// A network, or an address, which is a network of its own.
+fn network(word: &str) -> Result<IpNet, String> {
+    let address = || word.parse::<IpAddr>().map(IpNet::from);
+    word.parse::<IpNet>()
+        .or_else(|_| address())
+        .map_err(|_| format!("`{word}` is not an address or a network such as 127.0.0.1 or 10.0.0.0/8"))
 }
 
 fn port_range(word: &str) -> Result<RangeInclusive<u16>, String> {
@@ -176,6 +192,12 @@ impl Reader<'_> {
         if words.is_empty() {
             return Err(self.wrong(key, "must not be empty".into()));
         }
+        words.iter().map(|w| parse(w).map_err(|m| self.wrong(key, m))).collect()
+    }
+
+    /// A list that may be empty, and is by default.
+    fn some<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Error> {
+        let words = self.values.keys.get(key).map_or(&[][..], |v| &v.words);
         words.iter().map(|w| parse(w).map_err(|m| self.wrong(key, m))).collect()
     }
 

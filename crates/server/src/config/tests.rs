@@ -61,6 +61,17 @@ fn a_wrong_value_is_named_with_its_line_and_what_would_be_right() {
 }
 
 #[test]
+fn trusted_proxies_are_addresses_and_networks() {
+    let config = with("[control]\ntrusted_proxies = ['127.0.0.1', '10.0.0.0/8', '2001:db8::/32']\n", &[]);
+    let nets: Vec<String> = config.expect("valid").trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(nets, ["127.0.0.1/32", "10.0.0.0/8", "2001:db8::/32"]);
+    let said = complaint("", &[("CAU_CONTROL__TRUSTED_PROXIES", "127.0.0.1,proxy")]);
+    assert!(said.contains("`proxy`") && said.contains("10.0.0.0/8"), "{said}");
+    let said = complaint("[control]\nmax_connections = 0\n", &[]);
+    assert!(said.contains("line 2") && said.contains("from 1 to 100000"), "{said}");
+}
+
+#[test]
 fn broken_toml_is_named_with_its_line() {
     let said = complaint("data_dir = 'x'\n[sip\n", &[]);
     assert!(said.contains("line 2"), "{said}");
