@@ -11,9 +11,11 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cau_mixer::Event as Mixed;
+use cau_model::layout::Equipment;
 use cau_model::{ConferenceId, ParticipantId, Words};
 use cau_sip::sdp::{Negotiated, Origin, Ports, Session};
 use cau_sip::{CallId, ConnId, Endpoint, Input, Transmit};
@@ -49,6 +51,8 @@ pub struct Focus {
     /// When the last of them has been told; `None` when nobody has to be.
     last_words: Option<Instant>,
     mixers: BTreeMap<usize, cau_mixer::event::Totals>,
+    /// Layouts of files, logo.
+    equipment: Arc<Equipment>,
 }
 
 /// One call that was let in.
@@ -96,6 +100,7 @@ impl Focus {
             drain: None,
             last_words: None,
             mixers: BTreeMap::new(),
+            equipment: Arc::default(),
         }
     }
 

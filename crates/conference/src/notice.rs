@@ -47,7 +47,8 @@ pub enum Body {
     Alarm {
         /// Whom it concerns, if one participant.
         participant: Option<ParticipantId>,
-        /// A short name that holds still: `picture-lost`, `picture-back`, `media-lost`, `media-back`, `no-ports`.
+        /// A short name that holds still: `picture-lost`, `picture-back`, `media-lost`, `media-back`, `no-ports`,
+        /// `noise`, `hum`, `echo` and each with `-over`.
         code: &'static str,
         /// In words.
         words: Words,

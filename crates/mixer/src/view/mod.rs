@@ -3,6 +3,7 @@
 pub mod channel;
 pub mod compose;
 pub mod output;
+pub mod overlay;
 pub mod paint;
 pub mod watch;
 
@@ -12,14 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cau_codec::video::Pool;
 use cau_model::{scene::Scene, scene::SceneId};
 use smallvec::SmallVec;
 
-use crate::{
-    job::{Spawner, Task},
-    profile::Profile,
-};
+use crate::{conference::Shared, job::Task, profile::Profile};
 use channel::Channel;
 use compose::{Composing, Plan};
 
@@ -69,11 +66,11 @@ pub struct View {
 
 impl View {
     /// A view that makes its first picture now.
-    pub fn new(now: Instant, key: Key, scene: Arc<Scene>, pool: &Pool, spawner: &Spawner) -> Self {
-        let composing = Composing::new((key.width, key.height), pool.clone());
+    pub fn new(now: Instant, key: Key, scene: Arc<Scene>, shared: &Shared) -> Self {
+        let composing = Composing::new((key.width, key.height), shared.pool.clone(), shared.decor.clone());
         Self {
             scene,
-            source: Source::Composed(Task::new(spawner, composing)),
+            source: Source::Composed(Task::new(&shared.spawner, composing)),
             channels: BTreeMap::new(),
             csrc: SmallVec::new(),
             period: Duration::from_secs(1) / key.fps.max(1),
