@@ -39,6 +39,8 @@ pub struct Focus {
     sip: Endpoint,
     media: Box<dyn Media + Send>,
     random: StdRng,
+    /// Makes names of sessions out of those of conferences.
+    session_key: u64,
     rooms: BTreeMap<ConferenceId, Room>,
     registry: Registry,
     calls: HashMap<CallId, Call>,
@@ -89,6 +91,7 @@ impl Focus {
             config,
             sip,
             media,
+            session_key: random.random(),
             random,
             rooms: BTreeMap::new(),
             registry: Registry::default(),

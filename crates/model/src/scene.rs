@@ -116,7 +116,9 @@ impl Scene {
             return None;
         }
         match self.tiles.as_slice() {
-            [Tile { participant, name: None, border: false, card: Card::Picture, .. }] => *participant,
+            [Tile { participant, name: None, border: false, card: Card::Picture, fit: Fit::Fit, .. }] => {
+                *participant
+            }
             _ => None,
         }
     }

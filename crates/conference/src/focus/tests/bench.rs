@@ -62,6 +62,8 @@ pub(super) struct Phone {
     pub(super) events: Vec<Event>,
     /// Nothing reaches it and nothing leaves it.
     pub(super) unplugged: bool,
+    /// Answers offers with this, whatever it is.
+    pub(super) answers_with: Option<&'static str>,
 }
 
 pub(super) struct Bench {
@@ -81,7 +83,12 @@ impl Bench {
     }
 
     pub(super) fn with(set: impl FnOnce(&mut Config)) -> Bench {
-        let sip = cau_sip::Config { udp: vec![MCU.parse().unwrap()], ..cau_sip::Config::default() };
+        // Nobody listens on TCP here.
+        let sip = cau_sip::Config {
+            udp: vec![MCU.parse().unwrap()],
+            tcp_for_large: false,
+            ..cau_sip::Config::default()
+        };
         let mut config = Config::new(sip, Capabilities::mcu(Receive::HD720, 2_000));
         set(&mut config);
         let log = Arc::new(Mutex::new(Log { capacity: 100, ..Log::default() }));
@@ -116,7 +123,8 @@ impl Bench {
     pub(super) fn phone(&mut self, n: u8) -> &mut Phone {
         let addr: SocketAddr = format!("10.0.0.{n}:5060").parse().unwrap();
         self.phones.entry(n).or_insert_with(|| {
-            let config = cau_sip::Config { udp: vec![addr], ..cau_sip::Config::default() };
+            let config =
+                cau_sip::Config { udp: vec![addr], tcp_for_large: false, ..cau_sip::Config::default() };
             Phone {
                 sip: Endpoint::new(config, u64::from(n)),
                 addr,
@@ -127,6 +135,7 @@ impl Bench {
                 last: None,
                 events: Vec::new(),
                 unplugged: false,
+                answers_with: None,
             }
         })
     }
@@ -291,6 +300,9 @@ impl Phone {
     }
 
     fn answer(&mut self, offer: &[u8]) -> Bytes {
+        if let Some(answer) = self.answers_with {
+            return Bytes::from_static(answer.as_bytes());
+        }
         let offer = Session::parse(offer).unwrap();
         let (mut answer, _) = sdp::answer(&offer, &self.caps, &self.ports, &self.origin).unwrap();
         self.origin.revise(&mut answer, self.last.as_ref());
