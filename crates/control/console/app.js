@@ -243,7 +243,8 @@ function setLayout({ layout = conference().layout, seats = conference().seats, c
   if (lost.length) toast(t("noSeatFor", { names: lost.map((s) => state.participants.get(s.participant)?.name ?? "").filter(Boolean).join(", ") }));
   // The audience of a lecture turns by itself; that is no wish of the operator.
   const turning = c.layout === "lecture" && layout !== "lecture" ? null : cycle;
-  return put(path("/layout"), { layout, seats: kept, ...(turning && { cycle: turning }) });
+  // Taken in at once: the next change must build on this one, not on what the event still brings.
+  return put(path("/layout"), { layout, seats: kept, ...(turning && { cycle: turning }) }).then(handlers.conference);
 }
 useLayouts((layout) => run(setLayout({ layout })));
 useSeats({
