@@ -1,10 +1,9 @@
-//! Discipline of sound with real speech on a virtual clock: levels evened, echoes and noises found, the picture after the voice.
+//! Discipline of sound with real speech on a virtual clock: levels evened, echoes and noises found.
 
 mod common;
 
 use std::{
     collections::VecDeque,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -19,48 +18,10 @@ use cau_mixer::{
         watch::Finding,
     },
 };
-use cau_model::{
-    Command, Conference, ConferenceId, ParticipantId, Settings,
-    command::Join,
-    participant::{Direction, State},
-    sound::{Kind, Rules, Trouble},
-    voice::Level,
-};
+use cau_model::sound::{Kind, Rules, Trouble};
+use common::speech;
 
 const TICK: Duration = Duration::from_millis(20);
-
-/// Recordings of five people, none of them in two lists; `None` without the data.
-fn recordings() -> Option<Vec<Vec<f32>>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/media/speech");
-    if !dir.exists() {
-        use std::io::Write;
-        let _ = writeln!(std::io::stderr(), "skipped: no speech in {}", dir.display());
-        return None;
-    }
-    let mut files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|f| f.unwrap().path()).collect();
-    files.retain(|f| f.extension().is_some_and(|e| e == "wav"));
-    files.sort();
-    assert!(files.len() >= 10, "{files:?}");
-    let mut people: Vec<Vec<f32>> = vec![Vec::new(); 4];
-    for (n, file) in files.iter().enumerate() {
-        let mut reader = hound::WavReader::open(file).unwrap();
-        assert_eq!(reader.spec().sample_rate, 16_000);
-        let mut said: Vec<f32> = reader.samples::<i16>().map(|s| f32::from(s.unwrap()) / 32_768.0).collect();
-        let power = said.iter().map(|s| s * s).sum::<f32>() / said.len() as f32;
-        said.iter_mut().for_each(|s| *s *= 10f32.powf(-26.0 / 20.0) / power.sqrt());
-        let person = if n < 5 { 0 } else { 1 + n % 3 };
-        people[person].extend(upsample(&said));
-        // A pause between two sentences, longer each time.
-        people[person].extend(std::iter::repeat_n(0.0, 48 * (400 + 170 * n)));
-    }
-    Some(people)
-}
-
-/// 16 → 48 kHz on straight lines.
-fn upsample(low: &[f32]) -> Vec<f32> {
-    let pairs = low.iter().zip(low.iter().skip(1));
-    pairs.flat_map(|(a, b)| [0.0, 1.0 / 3.0, 2.0 / 3.0].map(|t| a + (b - a) * t)).collect()
-}
 
 /// White noise of −1…1 from a seed.
 struct Noise(u32);
@@ -205,7 +166,7 @@ impl Hall {
 
 #[test]
 fn soft_and_loud_sites_are_heard_within_three_decibels() {
-    let Some(people) = recordings() else { return };
+    let Some(people) = speech::recordings() else { return };
     let gains = [-9.0, 8.0, 0.0, -5.0];
     let mut hall = Hall::new(people.into_iter().zip(gains).map(|(said, db)| Mouth::new(said, db)).collect());
     for round in 0..8 {
@@ -235,7 +196,7 @@ fn noise_alone_moves_no_gain() {
 
 #[test]
 fn a_site_that_returns_the_mix_is_named_within_five_seconds_and_nobody_else() {
-    let Some(people) = recordings() else { return };
+    let Some(people) = speech::recordings() else { return };
     for (ticks, db) in [(3, 0.0), (12, -12.0), (45, -20.0)] {
         let mut mouths: Vec<Mouth> = people.iter().map(|said| Mouth::new(said.clone(), 0.0)).collect();
         mouths[3].echo = Some((ticks, 10f32.powf(db / 20.0)));
@@ -257,7 +218,7 @@ fn a_site_that_returns_the_mix_is_named_within_five_seconds_and_nobody_else() {
 
 #[test]
 fn minutes_of_double_talk_name_no_clean_site() {
-    let Some(people) = recordings() else { return };
+    let Some(people) = speech::recordings() else { return };
     let mut hall = Hall::new(people.into_iter().map(|said| Mouth::new(said, 0.0)).collect());
     for pair in [[0, 1], [2, 3], [0, 2], [1, 3], [0, 3], [1, 2]] {
         hall.run(30.0, &pair);
@@ -267,7 +228,7 @@ fn minutes_of_double_talk_name_no_clean_site() {
 
 #[test]
 fn noisy_and_humming_sites_are_found_while_others_speak_and_quiet_ones_are_not() {
-    let Some(people) = recordings() else { return };
+    let Some(people) = speech::recordings() else { return };
     let mut mouths: Vec<Mouth> = people.into_iter().map(|said| Mouth::new(said, 0.0)).collect();
     mouths[1].noise = 0.012;
     mouths[2].hum = 0.004;
@@ -301,62 +262,4 @@ fn a_muted_site_is_not_watched_and_nobody_is_without_the_rule() {
     hall.room.set_rules(Rules { watch: false, mute_noisy: true, ..Rules::default() });
     hall.run(10.0, &[]);
     assert!(hall.found(0).is_some(), "a rule that mutes needs somebody who watches");
-}
-
-#[test]
-fn the_picture_follows_the_voice() {
-    let Some(people) = recordings() else { return };
-    let mut hall = Hall::new(people.into_iter().map(|said| Mouth::new(said, 0.0)).collect());
-    let mut settings = Settings::new("8000").unwrap();
-    settings.layout = "full".parse().unwrap();
-    let mut conference = Conference::new(ConferenceId(1), settings);
-    for n in 0..4 {
-        let join = Join {
-            participant: ParticipantId(n),
-            name: format!("Site {n}"),
-            uri: String::new(),
-            direction: Direction::In,
-            state: State::Connected,
-            sends_video: true,
-        };
-        conference.apply(hall.now, Command::Join(join)).unwrap();
-    }
-    let mut wrong = Vec::new();
-    let mut all = 0;
-    for turn in [1_usize, 3, 0, 2, 1, 2, 3, 1] {
-        for tick in 0..400 {
-            hall.tick(&[turn]);
-            if tick % 5 == 0 {
-                let levels = hall.sites.iter().enumerate().map(|(n, site)| Level {
-                    participant: ParticipantId(n as u64),
-                    level_dbov: site.meter.level_dbov() as i8,
-                    speaking: site.meter.speaking(),
-                });
-                conference.apply(hall.now, Command::Voice(levels.collect())).unwrap();
-            }
-            conference.handle_timeout(hall.now);
-            // Hold and candidate times, and the pauses of the reader.
-            if tick >= 200 {
-                all += 1;
-                if conference.speaker() != Some(ParticipantId(turn as u64)) {
-                    wrong.push((turn, tick));
-                }
-            }
-        }
-        let shown = conference
-            .scenes()
-            .iter()
-            .find(|(_, v)| !v.contains(&ParticipantId(turn as u64)))
-            .unwrap()
-            .0
-            .pictures()
-            .next();
-        assert_eq!(shown, Some(ParticipantId(turn as u64)), "at the end of the turn of {turn}");
-    }
-    assert!(
-        wrong.len() * 20 < all,
-        "{} of {all} ticks with another speaker: {:?}",
-        wrong.len(),
-        wrong.first()
-    );
 }

@@ -1,4 +1,5 @@
 //! Layouts as receivers see them: every seat in its place, one over the other, fitted or filled; logo, clock, message.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

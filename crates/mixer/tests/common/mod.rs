@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod endpoint;
+pub mod speech;
 
 use std::{
     collections::BTreeMap,
