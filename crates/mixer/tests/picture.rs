@@ -191,6 +191,28 @@ fn mode_0_and_mode_1_share_an_encoder_with_small_nal_units() {
 }
 
 #[test]
+fn who_needs_small_nal_units_and_comes_right_after_one_who_does_not_has_a_picture_at_once() {
+    let mut world = World::new();
+    world.join(Endpoint::new(1));
+    world.show(TWO, &[1, 2]);
+    world.run(ms(2500));
+    for (n, mode) in
+        [(2, Mode::NonInterleaved), (3, Mode::Single), (4, Mode::Single), (5, Mode::NonInterleaved)]
+    {
+        world.join(Endpoint::new(n).mode(mode));
+        world.show(TWO, &[1, 2]);
+        assert!(world.run_until(ms(200), |w| !w.at(n).received.pictures.is_empty()), "{n} has no picture");
+        world.run(ms(100));
+    }
+    world.run(ms(3000));
+    for n in [3, 4] {
+        assert_eq!(world.at(n).received.fragments, 0, "mode 0 knows no fragments");
+    }
+    assert_eq!(world.totals.stranded, 0);
+    unbroken(&world);
+}
+
+#[test]
 fn a_site_that_comes_late_is_a_card_first_and_a_picture_then() {
     let mut world = World::new();
     world.join(Endpoint::new(1));

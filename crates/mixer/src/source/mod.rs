@@ -216,7 +216,7 @@ impl Source {
         let Self { relaying, ring, .. } = self;
         let relaying = relaying.get_or_insert_with(|| {
             let mut relaying = Relaying::new(max_payload);
-            if let Some(mut cursor) = ring.last_key(now, REPLAY, KEEP.bytes) {
+            if let Some(mut cursor) = ring.last_key(now, REPLAY, KEEP.bytes, |_| true) {
                 while let Read::Item(unit) = ring.read(&mut cursor) {
                     relaying.push(&unit, false);
                 }
@@ -298,7 +298,7 @@ impl Source {
             return;
         }
         let decoding = Task::new(&self.spawner, Decoding::new(self.shown.clone()));
-        match self.ring.last_key(now, REPLAY, KEEP.bytes) {
+        match self.ring.last_key(now, REPLAY, KEEP.bytes, |_| true) {
             Some(cursor) => {
                 self.replay(&decoding, cursor);
                 decoding.schedule();
