@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cau_codec::{
+    draw::Painter,
     scale::{self, Fit},
     video::{Canvas, Colour, Decode, Decoder, Pool, decode, encode},
 };
@@ -148,9 +149,12 @@ fn sixteen_callers_all_seen_in_one_grid() {
 }
 
 fn sound_only(name: &str, codec: AudioCodec, pt: u8, callers: u64, talkers: u64) {
-    for (how, rules) in [("", None), (", levels evened and watched", Some(Rules::default()))] {
+    let even = Rules { watch: false, ..Rules::default() };
+    let rules =
+        [("", None), (", levels evened", Some(even)), (", evened and watched", Some(Rules::default()))];
+    for (how, rules) in rules {
         let per = per_caller(codec, pt, callers, talkers, rules);
-        println!("{name}{how}: {per:.5} cores per caller");
+        println!("{name}{how}: {per:.5} cores per caller, {:.1} µs per frame", per * 20_000.0);
     }
 }
 
@@ -194,4 +198,31 @@ fn sound_only_per_caller() {
     sound_only("G.711, 100 callers, all talk", AudioCodec::Pcma, 8, 100, 100);
     sound_only("G.711, 100 callers, 3 talk", AudioCodec::Pcma, 8, 100, 3);
     sound_only("Opus, 100 callers, 3 talk", AudioCodec::Opus { fec: true }, 96, 100, 3);
+}
+
+#[test]
+#[ignore = "measures"]
+fn ornaments_at_720p() {
+    const TIMES: u32 = 500;
+    const SIZE: (u32, u32) = (1280, 720);
+    let tell = |what: &str, work: &mut dyn FnMut(u32)| {
+        let before = cpu();
+        (0..TIMES).for_each(&mut *work);
+        println!("{what}: {:.1} µs", (cpu() - before).as_secs_f64() * 1e6 / f64::from(TIMES));
+    };
+    let mut painter = Painter::new();
+    let pool = Pool::new(1 << 26);
+    let mut canvas = pool.canvas(SIZE.0, SIZE.1).unwrap();
+    canvas.fill(Colour::rgb(90, 110, 90));
+    let bare = canvas.freeze();
+    let mut canvas = pool.canvas(SIZE.0, SIZE.1).unwrap();
+    let message =
+        painter.ticker("Họp lại lúc 14 giờ 30 phút, các điểm cầu kiểm tra đường truyền", true, SIZE);
+    let clock = painter.label(SIZE.0, 36.0, "08:30:00");
+    tell("copy of the picture without ornaments", &mut |_| scale::blit(&bare, &mut canvas, 0, 0));
+    tell("running message", &mut |n| message.paint(&mut canvas, 660, f64::from(n) / 30.0));
+    tell("clock", &mut |_| clock.paint(&mut canvas, 1_000, 20));
+    tell("clock written anew (once a second)", &mut |n| {
+        drop(painter.label(SIZE.0, 36.0, &format!("08:{:02}:{:02}", n / 60, n % 60)));
+    });
 }
