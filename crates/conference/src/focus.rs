@@ -14,9 +14,11 @@ mod watching;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cau_mixer::Event as Mixed;
+use cau_model::layout::Equipment;
 use cau_model::{ConferenceId, ParticipantId, Words};
 use cau_sip::register::RegistrationId;
 use cau_sip::sdp::{Negotiated, Origin, Ports, Session};
@@ -61,6 +63,8 @@ pub struct Focus {
     reported: referring::Reported,
     /// Registrations of ours that were told to have failed.
     unregistered: BTreeSet<RegistrationId>,
+    /// Layouts of files, logo.
+    equipment: Arc<Equipment>,
 }
 
 /// One call that was let in.
@@ -112,6 +116,7 @@ impl Focus {
             left: watching::Left::default(),
             reported: referring::Reported::default(),
             unregistered: BTreeSet::new(),
+            equipment: Arc::default(),
         }
     }
 

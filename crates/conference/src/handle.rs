@@ -1,6 +1,10 @@
 //! The asynchronous way to the focus, for the HTTP API.
 
+use std::sync::Arc;
+
 use cau_model::command::{Patch, SetLayout, Who};
+use cau_model::layout::Equipment;
+use cau_model::ornament::Message;
 use cau_model::{ConferenceId, ParticipantId, Settings, snapshot};
 use tokio::sync::{mpsc, oneshot};
 
@@ -129,6 +133,23 @@ impl Handle {
         layout: SetLayout,
     ) -> Answered<snapshot::Conference> {
         self.ask(|answer| Request::Layout { conference, layout, answer }).await
+    }
+
+    /// See [`Request::Message`].
+    ///
+    /// # Errors
+    /// Not found, invalid.
+    pub async fn message(
+        &self,
+        conference: ConferenceId,
+        message: Option<Message>,
+    ) -> Answered<snapshot::Conference> {
+        self.ask(|answer| Request::Message { conference, message, answer }).await
+    }
+
+    /// See [`Request::Equipment`]. Nothing happens when the focus has ended.
+    pub async fn equip(&self, equipment: Arc<Equipment>) {
+        let _ = self.0.send(Request::Equipment(equipment)).await;
     }
 
     /// See [`Request::Speaker`].

@@ -1,6 +1,10 @@
 //! What the rest of the program asks of the focus. Every request carries the way for its answer.
 
+use std::sync::Arc;
+
 use cau_model::command::{Patch, SetLayout, Who};
+use cau_model::layout::Equipment;
+use cau_model::ornament::Message;
 use cau_model::{ConferenceId, ParticipantId, Refusal, Settings, Words, snapshot};
 use tokio::sync::oneshot;
 
@@ -88,6 +92,17 @@ pub enum Request {
         /// With the whole conference.
         answer: Answer<snapshot::Conference>,
     },
+    /// The text over the pictures; `None` takes it away.
+    Message {
+        /// Where.
+        conference: ConferenceId,
+        /// The text.
+        message: Option<Message>,
+        /// With the whole conference.
+        answer: Answer<snapshot::Conference>,
+    },
+    /// What the machine has for its conferences, read at the start and anew when asked.
+    Equipment(Arc<Equipment>),
     /// Names the speaker, or gives it back to the voice.
     Speaker {
         /// Where.

@@ -2,10 +2,12 @@
 import { Problem, get, listen, onSignedOut, patch, post, put, remove } from "./api.js";
 import { $, confirm, h, icon, label, text, toast } from "./dom.js";
 import { compare, lang, moment, number, setLanguage, t, translate } from "./i18n.js";
+import { renderExtras, useExtras } from "./extras.js";
 import { MOST, line, past } from "./journal.js";
-import { showLayouts, useLayouts } from "./layouts.js";
+import { drawingOf, showLayouts, useLayouts } from "./layouts.js";
 import { captionPicture, chosenPicture, pictureLeft, setPicture, showPictureOf } from "./picture.js";
-import { renderSites, updateFigures, useActions } from "./sites.js";
+import { carried, renderSeats, useSeats } from "./seats.js";
+import { reason, renderSites, updateFigures, useActions } from "./sites.js";
 
 const state = { conferences: new Map(), participants: new Map(), selected: null, sip: [], live: false, log: [] };
 let stopListening = null;
@@ -46,7 +48,25 @@ function renderNow() {
   renderSpeaker(c, here);
   for (const b of $("names").children) b.setAttribute("aria-pressed", String(b.dataset.value === c.names));
   renderDial(c);
-  showLayouts(c, here.length).catch(failed);
+  renderExtras(c);
+  renderAlarms(here);
+  showLayouts(c, here.length).then(() => renderSeats(c, drawingOf(c.layout), state.participants)).catch(failed);
+}
+
+/** What is wrong now: lines lost and sound found bad, each with the button that helps. */
+function renderAlarms(here) {
+  const all = here.flatMap((p) => [
+    ...(p.state === "reconnecting" ? [{ p, words: t("lineLost") }] : []),
+    ...p.troubles.map((trouble) => ({ p, words: trouble.detail[lang()], muted: trouble.muted || p.audio.muted })),
+  ]);
+  const section = $("alarms");
+  const key = JSON.stringify([lang(), all.map(({ p, words, muted }) => [p.id, p.name, words, muted])]);
+  if (section.dataset.key === key) return;
+  section.dataset.key = key;
+  section.hidden = all.length === 0;
+  section.querySelector("ul").replaceChildren(...all.slice(0, 30).map(({ p, words, muted }) =>
+    h("li", {}, h("span", {}, h("strong", {}, p.name), ` – ${words}`),
+      muted === undefined ? "" : h("button", { type: "button", class: "ghost small", onclick: () => run(patch(path(`/participants/${p.id}`), { audio_muted: !muted })) }, t(muted ? "openMic" : "closeMic")))));
 }
 
 function renderConferences() {
@@ -216,12 +236,40 @@ useActions({
   mute: (id) => run(patch(path(`/participants/${id}`), { audio_muted: !state.participants.get(id)?.audio.muted })),
   hide: (id) => run(patch(path(`/participants/${id}`), { video_hidden: !state.participants.get(id)?.video_hidden })),
   speak: (id) => run(put(path("/speaker"), { participant: conference()?.speaker_named && conference().speaker === id ? null : id })),
+  volume: (id, volume_db) => run(patch(path(`/participants/${id}`), { volume_db })),
+  deafen: (id) => run(patch(path(`/participants/${id}`), { deafened: !state.participants.get(id)?.deafened })),
   async hangUp(id) {
     const p = state.participants.get(id);
     if (p && await confirm(t("hangUpTitle"), t("hangUpText", p), t("hangUpOk"))) run(remove(path(`/participants/${id}`)));
   },
 });
-useLayouts((layout) => run(put(path("/layout"), { layout })));
+
+/** The layout as it is with something changed: what the operator pinned and set turning stays. */
+function setLayout({ layout = conference().layout, seats = conference().seats, cycle = conference().cycle }) {
+  const c = conference();
+  const drawing = drawingOf(layout);
+  // `grid` grows with its pins.
+  const count = layout === "grid" ? 64 : (drawing?.seats.length ?? 1) + (drawing?.lecturer_sees?.length ?? 0);
+  const { kept, lost } = carried(seats, count);
+  if (lost.length) toast(t("noSeatFor", { names: lost.map((s) => state.participants.get(s.participant)?.name ?? "").filter(Boolean).join(", ") }));
+  // The audience of a lecture turns by itself; that is no wish of the operator.
+  const turning = c.layout === "lecture" && layout !== "lecture" ? null : cycle;
+  // Taken in at once: the next change must build on this one, not on what the event still brings.
+  return put(path("/layout"), { layout, seats: kept, ...(turning && { cycle: turning }) }).then(handlers.conference);
+}
+useLayouts((layout) => run(setLayout({ layout })));
+useSeats({
+  pin(seat, participant) {
+    const others = conference().seats.filter((s) => s.seat !== seat && (!participant || s.participant !== participant));
+    run(setLayout({ seats: participant ? [...others, { seat, participant }] : others })).finally(render);
+  },
+});
+$("unpin").addEventListener("click", () => run(setLayout({ seats: [] })));
+useExtras({
+  message: (body) => run((body ? put(path("/message"), body) : remove(path("/message"))).then(() => { if (body) $("message-form").reset(); })),
+  settings: (change) => run(patch(path(), change)).finally(render),
+  cycle: (seconds) => run(setLayout({ cycle: seconds ? { ...conference().cycle, period_s: seconds } : null })).finally(render),
+});
 $("speaker").addEventListener("change", (e) => run(put(path("/speaker"), { participant: e.target.value || null }).finally(render)));
 $("names").addEventListener("click", (e) => { if (e.target.dataset.value) run(patch(path(), { names: e.target.dataset.value })); });
 const muteAll = async (audio_muted) => {

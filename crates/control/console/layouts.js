@@ -4,7 +4,7 @@ import { $, h, s, text } from "./dom.js";
 import { layoutName, number, t } from "./i18n.js";
 
 /** Always in sight; the others behind “more”. */
-const FIRST = ["full", "grid", "side-by-side", "1+5", "1+7", "2+8", "1+12", "2x2", "3x3", "4x4"];
+const FIRST = ["full", "grid", "side-by-side", "pip", "lecture", "1+5", "1+7", "2+8", "1+12", "2x2", "3x3", "4x4"];
 
 let drawings = [];
 let drawnFor = 0;
@@ -15,6 +15,9 @@ export function useLayouts(chosen) {
   choose = chosen;
   $("more-layouts").addEventListener("click", () => { more = !more; renderLayouts(); });
 }
+
+/** Drawing of a layout, once they are there. */
+export const drawingOf = (layout) => drawings.find((d) => d.layout === layout);
 
 /** Gets the drawings for that many sites (the grid depends on it) and shows which is on. */
 export async function showLayouts(conference, sites) {
@@ -33,7 +36,7 @@ function renderLayouts(conference) {
   const button = $("more-layouts");
   button.textContent = t(more ? "fewer" : "more");
   button.setAttribute("aria-expanded", String(more));
-  const shown = drawings.filter((d) => more || FIRST.includes(d.layout) || d.layout === current);
+  const shown = drawings.filter((d) => more || d.title || FIRST.includes(d.layout) || d.layout === current);
   shown.sort((a, b) => rank(a) - rank(b));
   const box = $("layouts");
   const key = shown.map((d) => d.layout).join();
@@ -43,18 +46,19 @@ function renderLayouts(conference) {
       h("button", { type: "button", class: "layout", dataset: { layout: d.layout }, onclick: () => choose(d.layout) }, draw(d), h("span", {}))));
   }
   for (const e of box.children) {
-    const name = layoutName(e.dataset.layout);
-    const seats = drawings.find((d) => d.layout === e.dataset.layout)?.seats.length ?? 0;
+    const drawing = drawingOf(e.dataset.layout);
+    const name = drawing?.title ?? layoutName(e.dataset.layout);
+    const seats = drawing?.seats.length ?? 0;
     text(e.lastChild, name);
     e.title = `${name} – ${t("seats", { n: number(seats) })}`;
     e.setAttribute("aria-pressed", String(e.dataset.layout === current));
   }
-  text($("layout-now"), current ? layoutName(current) : "");
+  text($("layout-now"), current ? drawingOf(current)?.title ?? layoutName(current) : "");
 }
 
 const rank = (d) => {
   const at = FIRST.indexOf(d.layout);
-  return at < 0 ? FIRST.length + d.seats.length : at;
+  return at >= 0 ? at : d.title ? FIRST.length : FIRST.length + d.seats.length;
 };
 
 function draw({ seats }) {
@@ -63,7 +67,9 @@ function draw({ seats }) {
   seats.forEach((r, i) => svg.append(s("rect", {
     x: (r.x * w + gap / 2).toFixed(2), y: (r.y * hgt + gap / 2).toFixed(2),
     width: Math.max(0.5, r.w * w - gap).toFixed(2), height: Math.max(0.5, r.h * hgt - gap).toFixed(2),
-    rx: 1, class: r.w > seats[seats.length - 1].w * 1.2 || (i === 0 && seats.length === 1) ? "large" : "small",
+    rx: 1, class: i > 0 && seats.slice(0, i).some((s) => overlaps(s, r)) ? "over" : r.w > seats[seats.length - 1].w * 1.2 || (i === 0 && seats.length === 1) ? "large" : "small",
   })));
   return svg;
 }
+
+const overlaps = (a, b) => a.x < b.x + b.w - 0.001 && b.x < a.x + a.w - 0.001 && a.y < b.y + b.h - 0.001 && b.y < a.y + a.h - 0.001;

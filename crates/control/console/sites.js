@@ -1,6 +1,7 @@
 // The list of sites: one row each, made once and then kept up to date, so that focus and selection stay where they are.
 import { $, h, icon, text } from "./dom.js";
 import { compare, number, percent, plain, t } from "./i18n.js";
+import { drags } from "./seats.js";
 
 const rows = new Map(); // participant id → parts of its row
 let actions; // what the buttons do; see app.js
@@ -78,17 +79,31 @@ function build(id) {
     mute: button("mic", (i) => actions.mute(i)),
     hide: button("eye", (i) => actions.hide(i)),
     speak: button("speaker", (i) => actions.speak(i)),
+    more: button("sliders", () => open(row, row.panel.hidden)),
     hang: button("hangUp", (i) => actions.hangUp(i)),
+    volume: h("input", { type: "range", min: -40, max: 20, step: 1, onchange: (e) => actions.volume(id, Number(e.target.value)), oninput: (e) => level(row, Number(e.target.value)) }),
+    volumeNow: h("output", {}),
+    volumeName: h("span", {}),
+    deaf: button("ear", (i) => actions.deafen(i)),
   };
+  row.panel = h("div", { class: "site-panel", hidden: true }, h("label", { class: "inline" }, row.volumeName, row.volume, row.volumeNow), row.deaf);
   row.hang.classList.add("danger");
   row.stats.append(row.facts, row.line);
   row.root = h("li", { class: "site", dataset: { id } }, row.meter,
     h("div", { class: "site-text" }, h("div", { class: "site-head" }, row.name, row.badges), row.stats),
-    h("div", { class: "tools" }, row.mute, row.hide, row.speak, row.hang));
+    h("div", { class: "tools" }, row.mute, row.hide, row.speak, row.more, row.hang), row.panel);
+  drags(row.root, id);
   rows.set(id, row);
   sight.observe(row.root);
   return row;
 }
+
+function open(row, on) {
+  row.panel.hidden = !on;
+  row.more.setAttribute("aria-expanded", String(on));
+}
+
+const level = (row, db) => text(row.volumeNow, `${db > 0 ? "+" : ""}${number(db)} dB`);
 
 function update(row, p, conference, options) {
   row.of = p;
@@ -103,11 +118,19 @@ function update(row, p, conference, options) {
     p.state !== "connected" && ["warn", t(p.state)],
     p.chair && ["chair", t("chair")],
     speaker && ["speaker", t("isSpeaker")],
+    ...p.troubles.map((trouble) => ["alarm", t(trouble.kind)]),
+    p.deafened && ["warn", t("isDeaf")],
+    p.volume_db !== 0 && ["", `${p.volume_db > 0 ? "+" : ""}${number(p.volume_db)} dB`],
   ].filter(Boolean));
   const named = speaker && conference.speaker_named;
   tool(row.mute, p.audio.muted ? "micOff" : "mic", t(p.audio.muted ? "unmute" : "mute", p), p.audio.muted, "off");
   tool(row.hide, p.video_hidden ? "eyeOff" : "eye", t(p.video_hidden ? "show" : "hide", p), p.video_hidden, "off");
   tool(row.speak, "speaker", named ? t("releaseSpeaker") : t("makeSpeaker", p), named, "on");
+  tool(row.more, "sliders", t("more-of", p), undefined);
+  tool(row.deaf, p.deafened ? "earOff" : "ear", t(p.deafened ? "undeafen" : "deafen", p), p.deafened, "off");
+  text(row.volumeName, t("volume"));
+  if (document.activeElement !== row.volume) row.volume.value = String(p.volume_db);
+  level(row, Number(row.volume.value));
   tool(row.hang, "hangUp", t("hangUp", p), undefined);
   if (row.seen) figures(row, p);
 }
@@ -150,7 +173,7 @@ function tool(button, name, title, pressed, kind) {
     button.setAttribute("aria-label", title);
   }
   if (pressed !== undefined) button.setAttribute("aria-pressed", String(pressed));
-  button.classList.toggle(kind, Boolean(pressed));
+  if (kind) button.classList.toggle(kind, Boolean(pressed));
 }
 
 function badges(row, list) {

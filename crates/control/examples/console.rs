@@ -12,7 +12,12 @@ use cau_codec::{
     scale::Rect,
     video::{Canvas, Colour},
 };
-use cau_model::{Conference, ParticipantId, Words, scene::Card};
+use cau_model::{
+    Conference, ParticipantId, Words,
+    layout::{Custom, Equipment, Name, Piece, Share},
+    scene::Card,
+    sound::Trouble,
+};
 use common::Api;
 use serde_json::json;
 
@@ -49,6 +54,25 @@ async fn serve(port: u16, more: usize) -> Result<(), Box<dyn std::error::Error>>
         json!({ "audio_muted": true, "video_hidden": true }),
     )
     .await;
+    let pieces =
+        [(0, 1250, 7500), (7500, 0, 2500), (7500, 2500, 2500), (7500, 5000, 2500), (7500, 7500, 2500)];
+    let pieces = pieces.map(|(x, y, w)| Piece { share: Share { x, y, w, h: w }, fit: None });
+    let name = Name::new("hoi-truong").ok_or("a name")?;
+    let hall = Custom::new(name, Some("Hội trường".into()), (13, 27, 42), pieces.into())
+        .map_err(|wrong| wrong.words.en)?;
+    let equipment = Equipment { layouts: [hall].into_iter().collect(), logo: false };
+    api.state.set_layouts(&equipment);
+    api.handle.equip(Arc::new(equipment)).await;
+    api.put(
+        &format!("{path}/layout"),
+        json!({ "layout": "1+5", "seats": [{ "seat": 2, "participant": sites[5] }] }),
+    )
+    .await;
+    api.put(&format!("{path}/message"), json!({ "text": "Giải lao, họp lại lúc 14 giờ 30" })).await;
+    api.patch(&format!("{path}/participants/{}", sites[1]), json!({ "volume_db": -6 })).await;
+    api.focus.trouble(&id, &sites[8], Trouble::Echo { delay_ms: 240 });
+    api.focus.trouble(&id, &sites[2], Trouble::Noise { level_dbov: -42 });
+    api.focus.lose(&id, &sites[7]);
     let gone = api.focus.join(&id, "Xã Krông Ana");
     api.focus.leave(&id, &gone, "thiết bị gác máy");
     api.focus.still(Arc::new(still));

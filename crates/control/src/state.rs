@@ -8,7 +8,10 @@ use std::{
 };
 
 use cau_conference::Handle;
-use cau_model::{ConferenceId, ParticipantId};
+use cau_model::{
+    ConferenceId, ParticipantId,
+    layout::{Equipment, Layouts},
+};
 use cau_store::{Journal, Store};
 use ipnet::IpNet;
 use tokio::sync::{Mutex, Semaphore};
@@ -53,6 +56,8 @@ pub struct State {
     pub(crate) previews: Arc<Semaphore>,
     /// Whose picture is the common one of a conference, and since when that is known; see `api::picture`.
     pub(crate) common: Arc<std::sync::Mutex<HashMap<ConferenceId, (SystemTime, ParticipantId)>>>,
+    /// The layouts of files, as they are now.
+    pub(crate) layouts: Arc<std::sync::RwLock<Layouts>>,
     /// One change of stored settings at a time: each is read, changed, stored and handed on as one.
     pub(crate) changing: Arc<Mutex<()>>,
 }
@@ -90,6 +95,7 @@ impl State {
             streams: Arc::new(Semaphore::new(STREAMS)),
             previews: Arc::new(Semaphore::new(PREVIEWS)),
             common: Arc::default(),
+            layouts: Arc::default(),
             changing: Arc::default(),
         }
     }
@@ -113,6 +119,11 @@ impl State {
     pub fn with_keep_alive(mut self, every: Duration) -> Self {
         self.keep_alive = every;
         self
+    }
+
+    /// The layouts there are by files, when they were read.
+    pub fn set_layouts(&self, equipment: &Equipment) {
+        *self.layouts.write().unwrap_or_else(std::sync::PoisonError::into_inner) = equipment.layouts.clone();
     }
 
     /// Ends every event stream when cancelled, so that the HTTP server can end.

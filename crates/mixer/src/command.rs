@@ -8,8 +8,10 @@ use std::{
 };
 
 use cau_codec::video::encode;
-use cau_model::{ConferenceId, ParticipantId, scene::Scene};
+use cau_model::{ConferenceId, ParticipantId, scene::Scene, sound::Rules};
 use crossbeam_channel::Sender;
+
+pub use crate::view::overlay::Emblem;
 
 /// Settings of a worker.
 #[derive(Clone)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub media_timeout: Duration,
     /// SDES CNAME used where a leg names none.
     pub cname: String,
+    /// The logo for scenes that want it.
+    pub emblem: Option<Emblem>,
 }
 
 impl Config {
@@ -47,6 +51,7 @@ impl Config {
             forward: true,
             media_timeout: Duration::from_secs(30),
             cname: "cau".to_owned(),
+            emblem: None,
         }
     }
 }
@@ -123,6 +128,13 @@ pub enum Command {
         volume_db: f32,
         /// His picture is not shown (a card stands in its place).
         hidden: bool,
+    },
+    /// What is done about sound in a conference. Initially: levels as they come, nobody watched.
+    Discipline {
+        /// Of which conference.
+        conference: ConferenceId,
+        /// Levels evened, troubles looked for. Muting by rule is the model's.
+        rules: Rules,
     },
     /// The participant asked for a key frame by SIP INFO (RFC 5168).
     FastUpdate {

@@ -9,10 +9,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use cau_codec::video::{Picture, Pool};
+use cau_codec::{
+    scale::Fit,
+    video::{Colour, Picture, Pool},
+};
 use cau_model::{
     ConferenceId, ParticipantId,
-    scene::{Card, Scene},
+    layout::Rect,
+    scene::{self, Card, Scene},
+    sound::Rules,
 };
 use smallvec::SmallVec;
 
@@ -24,12 +29,16 @@ use crate::{
     job::Spawner,
     leg::{Leg, Switches, video::Video},
     out::Out,
-    sound::room::{Input, Room},
+    sound::{
+        room::{Input, Room},
+        watch::Finding,
+    },
     view::{
         self, View,
         channel::{Channel, Users},
         compose::{Plan, Tile},
         output,
+        overlay::Decor,
     },
 };
 
@@ -50,6 +59,8 @@ pub struct Shared {
     pub pool: Pool,
     /// Zero of all time stamps.
     pub epoch: Instant,
+    /// What views are adorned with.
+    pub decor: Decor,
 }
 
 /// One conference.
@@ -131,6 +142,11 @@ impl Conference {
     /// Who holds the floor.
     pub fn set_floor(&mut self, participant: Option<ParticipantId>) {
         self.floor = participant;
+    }
+
+    /// What is done about sound.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.room.set_rules(rules);
     }
 
     /// The switches of one participant.
@@ -277,7 +293,21 @@ impl Conference {
             let csrc = if audio.site.deafened { &[][..] } else { csrc.as_slice() };
             audio.send(now, participant, &frame, csrc, out);
         }
+        self.report_findings(out);
         self.report_voices(now, out);
+    }
+
+    fn report_findings(&mut self, out: &mut Out) {
+        for (participant, leg) in &mut self.legs {
+            let Some(audio) = &mut leg.audio else { continue };
+            for finding in audio.site.take_findings() {
+                let participant = *participant;
+                out.events.push_back(match finding {
+                    Finding::Found(trouble) => Event::Trouble { participant, trouble },
+                    Finding::Over(kind) => Event::TroubleOver { participant, kind },
+                });
+            }
+        }
     }
 
     /// The worker was too late for some ticks: sound goes on with a gap.
@@ -427,10 +457,7 @@ impl Conference {
             self.legs.values().filter_map(|l| l.video.as_ref()?.place).map(|p| p.view).collect();
         for key in places {
             let Some((scene, _)) = self.scenes.iter().find(|(s, _)| s.id == key.scene) else { continue };
-            let view = self
-                .views
-                .entry(key)
-                .or_insert_with(|| View::new(now, key, scene.clone(), &shared.pool, &shared.spawner));
+            let view = self.views.entry(key).or_insert_with(|| View::new(now, key, scene.clone(), shared));
             view.scene = scene.clone();
         }
     }
@@ -543,7 +570,9 @@ impl Conference {
     /// Decodes what some view shows, and nothing else.
     fn set_visible(&mut self, now: Instant) {
         let composed = self.views.values().filter(|v| v.is_composed());
-        let shown: BTreeSet<ParticipantId> = composed.flat_map(|v| v.scene.pictures()).collect();
+        // Who is shown in a moment is decoded now, so that the change waits for nothing.
+        let shown: BTreeSet<ParticipantId> =
+            composed.flat_map(|v| v.scene.pictures().chain(v.scene.prepare.iter().copied())).collect();
         let streams = self.views.values().flat_map(|v| v.channels.keys());
         let relayed: BTreeSet<ParticipantId> = streams.filter_map(|s| s.from).collect();
         for (participant, leg) in &mut self.legs {
@@ -579,6 +608,7 @@ fn plan(
     legs: &BTreeMap<ParticipantId, Leg>,
 ) -> (Plan, SmallVec<[u32; view::MAX_CSRC]>) {
     let mut csrc = SmallVec::new();
+    let mut under: Vec<Rect> = Vec::new();
     let tiles = scene
         .tiles
         .iter()
@@ -593,8 +623,15 @@ fn plan(
             {
                 csrc.push(ssrc);
             }
+            let over = under.iter().any(|r| overlap(*r, rect));
+            under.push(rect);
             Tile {
                 rect,
+                over,
+                fit: match tile.fit {
+                    scene::Fit::Fit => Fit::Contain,
+                    scene::Fit::Fill => Fit::Cover,
+                },
                 source,
                 name: tile.name.clone(),
                 site: tile.site.clone(),
@@ -603,5 +640,13 @@ fn plan(
             }
         })
         .collect();
-    (Plan { tiles }, csrc)
+    let background = scene.custom.as_ref().map_or(Colour::BLACK, |custom| {
+        let (r, g, b) = custom.background();
+        Colour::rgb(r, g, b)
+    });
+    (Plan { tiles, background, ornaments: scene.ornaments.clone() }, csrc)
+}
+
+fn overlap(a: Rect, b: Rect) -> bool {
+    a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h
 }

@@ -1,6 +1,9 @@
 //! What a worker reports.
 
-use cau_model::{ConferenceId, ParticipantId};
+use cau_model::{
+    ConferenceId, ParticipantId,
+    sound::{self, Trouble},
+};
 
 /// A report to signalling.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +41,20 @@ pub enum Event {
     MediaTimeout {
         /// Whose.
         participant: ParticipantId,
+    },
+    /// Something is wrong with the sound of a site; told when it is found, and again when its measure has changed much.
+    Trouble {
+        /// Whose.
+        participant: ParticipantId,
+        /// What.
+        trouble: Trouble,
+    },
+    /// It is not wrong any more. Not told of a site that was muted meanwhile: what it was nobody hears.
+    TroubleOver {
+        /// Whose.
+        participant: ParticipantId,
+        /// What it was.
+        kind: sound::Kind,
     },
     /// Figures of one participant, every second.
     Statistics {

@@ -18,6 +18,7 @@ use crate::{
     leg::{Leg, Switches},
     out::Out,
     preview::Previews,
+    view::overlay::Decor,
 };
 
 /// Sound is mixed this often.
@@ -56,8 +57,15 @@ impl Worker {
     /// and the like.
     pub fn new(config: Config, spawner: Spawner, wall: (Instant, SystemTime), seed: u64) -> Self {
         let epoch = wall.0;
+        let pool = Pool::new(PICTURES);
         Self {
-            shared: Shared { config, spawner, pool: Pool::new(PICTURES), epoch },
+            shared: Shared {
+                decor: Decor { wall, emblem: config.emblem.clone() },
+                config,
+                spawner,
+                pool,
+                epoch,
+            },
             wall,
             random: StdRng::seed_from_u64(seed),
             conferences: HashMap::new(),
@@ -148,6 +156,11 @@ impl Worker {
             Command::Floor { conference, participant } => {
                 if let Some(c) = self.conferences.get_mut(&conference) {
                     c.set_floor(participant);
+                }
+            }
+            Command::Discipline { conference, rules } => {
+                if let Some(c) = self.conferences.get_mut(&conference) {
+                    c.set_rules(rules);
                 }
             }
             Command::Sound { participant, muted, deafened, volume_db, hidden } => {

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cau_codec::{
+    draw::Painter,
     scale::{self, Fit},
     video::{Canvas, Colour, Decode, Decoder, Pool, decode, encode},
 };
-use cau_mixer::{Media, Port, command::AudioCodec};
-use cau_model::layout::Kind;
+use cau_mixer::{Command, Media, Port, command::AudioCodec};
+use cau_model::{layout::Kind, sound::Rules};
 use cau_rtp::{
     Packet,
     h264::{self, Packetizer},
@@ -148,7 +149,20 @@ fn sixteen_callers_all_seen_in_one_grid() {
 }
 
 fn sound_only(name: &str, codec: AudioCodec, pt: u8, callers: u64, talkers: u64) {
+    let even = Rules { watch: false, ..Rules::default() };
+    let rules =
+        [("", None), (", levels evened", Some(even)), (", evened and watched", Some(Rules::default()))];
+    for (how, rules) in rules {
+        let per = per_caller(codec, pt, callers, talkers, rules);
+        println!("{name}{how}: {per:.5} cores per caller, {:.1} µs per frame", per * 20_000.0);
+    }
+}
+
+fn per_caller(codec: AudioCodec, pt: u8, callers: u64, talkers: u64, rules: Option<Rules>) -> f64 {
     let mut world = World::new();
+    if let Some(rules) = rules {
+        world.command(Command::Discipline { conference: common::ROOM, rules });
+    }
     // Recorded twice only: the coding of the test's own sound is not what is measured.
     let endpoint = |n: u64| Endpoint::new(n).sound_only().codec(codec, pt);
     let talk = endpoint(1).tone(440.0).record(SECONDS * 50);
@@ -174,8 +188,7 @@ fn sound_only(name: &str, codec: AudioCodec, pt: u8, callers: u64, talkers: u64)
         spent += cpu() - before;
     }
     assert!(world.now - start >= Duration::from_secs(SECONDS));
-    let per = spent.as_secs_f64() / SECONDS as f64 / callers as f64;
-    println!("{name}: {per:.5} cores per caller ({} encoders)", world.totals.audio_encoders);
+    spent.as_secs_f64() / SECONDS as f64 / callers as f64
 }
 
 #[test]
@@ -185,4 +198,31 @@ fn sound_only_per_caller() {
     sound_only("G.711, 100 callers, all talk", AudioCodec::Pcma, 8, 100, 100);
     sound_only("G.711, 100 callers, 3 talk", AudioCodec::Pcma, 8, 100, 3);
     sound_only("Opus, 100 callers, 3 talk", AudioCodec::Opus { fec: true }, 96, 100, 3);
+}
+
+#[test]
+#[ignore = "measures"]
+fn ornaments_at_720p() {
+    const TIMES: u32 = 500;
+    const SIZE: (u32, u32) = (1280, 720);
+    let tell = |what: &str, work: &mut dyn FnMut(u32)| {
+        let before = cpu();
+        (0..TIMES).for_each(&mut *work);
+        println!("{what}: {:.1} µs", (cpu() - before).as_secs_f64() * 1e6 / f64::from(TIMES));
+    };
+    let mut painter = Painter::new();
+    let pool = Pool::new(1 << 26);
+    let mut canvas = pool.canvas(SIZE.0, SIZE.1).unwrap();
+    canvas.fill(Colour::rgb(90, 110, 90));
+    let bare = canvas.freeze();
+    let mut canvas = pool.canvas(SIZE.0, SIZE.1).unwrap();
+    let message =
+        painter.ticker("Họp lại lúc 14 giờ 30 phút, các điểm cầu kiểm tra đường truyền", true, SIZE);
+    let clock = painter.label(SIZE.0, 36.0, "08:30:00");
+    tell("copy of the picture without ornaments", &mut |_| scale::blit(&bare, &mut canvas, 0, 0));
+    tell("running message", &mut |n| message.paint(&mut canvas, 660, f64::from(n) / 30.0));
+    tell("clock", &mut |_| clock.paint(&mut canvas, 1_000, 20));
+    tell("clock written anew (once a second)", &mut |n| {
+        drop(painter.label(SIZE.0, 36.0, &format!("08:{:02}:{:02}", n / 60, n % 60)));
+    });
 }

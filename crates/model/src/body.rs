@@ -1,7 +1,10 @@
 //! Request bodies as they come from outside: raw, to be resolved into checked types. Unknown fields are refused.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::ornament::{Clock, Corner, Edge, Motion};
+use crate::refusal::Refusal;
+use crate::sound::Rules;
 use crate::voice;
 
 /// `POST /conferences`.
@@ -35,6 +38,18 @@ pub struct Draft {
     /// When the voice moves the picture.
     #[serde(default)]
     pub voice: Option<voice::Times>,
+    /// `fit` or `fill`; `fit` when absent.
+    #[serde(default)]
+    pub fit: Option<String>,
+    /// The logo of the MCU on the pictures; true when absent.
+    #[serde(default)]
+    pub logo: Option<bool>,
+    /// The time on the pictures.
+    #[serde(default)]
+    pub clock: Option<ClockDraft>,
+    /// What is done about sound by rule.
+    #[serde(default)]
+    pub sound: Option<RulesPatch>,
 }
 
 /// `PATCH /conferences/{id}`: absent fields stay as they are, `null` takes away what may be absent and is
@@ -79,6 +94,60 @@ pub struct Patch {
     #[serde(deserialize_with = "present")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub voice: Option<voice::Times>,
+    /// See [`Draft::fit`].
+    pub fit: Option<String>,
+    /// See [`Draft::logo`].
+    pub logo: Option<bool>,
+    /// See [`Draft::clock`].
+    #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ClockDraft>))]
+    pub clock: Option<Option<ClockDraft>>,
+    /// See [`Draft::sound`].
+    pub sound: Option<RulesPatch>,
+}
+
+/// The time on the pictures.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ClockChange))]
+pub struct ClockDraft {
+    /// Which corner; `upper-right` when absent.
+    pub place: Corner,
+    /// `Asia/Ho_Chi_Minh` (when absent), any other name of the IANA database, or `+07:00`.
+    pub zone: Option<String>,
+}
+
+impl TryFrom<ClockDraft> for Clock {
+    type Error = Refusal;
+
+    fn try_from(draft: ClockDraft) -> Result<Clock, Refusal> {
+        let zone = draft.zone.map(|zone| zone.parse()).transpose()?.unwrap_or_default();
+        Ok(Clock { place: draft.place, zone })
+    }
+}
+
+/// What is done about sound by rule; absent fields stay as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SoundRulesChange))]
+pub struct RulesPatch {
+    /// Speech of all sites is brought to one level; true at first.
+    pub even_levels: Option<bool>,
+    /// Noisy and echoing sites are looked for and named; true at first.
+    pub watch: Option<bool>,
+    /// A site found noisy is muted; false at first.
+    pub mute_noisy: Option<bool>,
+    /// A site found echoing is muted; false at first.
+    pub mute_echoing: Option<bool>,
+}
+
+impl RulesPatch {
+    pub(crate) fn apply(self, rules: &mut Rules) {
+        rules.even_levels = self.even_levels.unwrap_or(rules.even_levels);
+        rules.watch = self.watch.unwrap_or(rules.watch);
+        rules.mute_noisy = self.mute_noisy.unwrap_or(rules.mute_noisy);
+        rules.mute_echoing = self.mute_echoing.unwrap_or(rules.mute_echoing);
+    }
 }
 
 /// A field that is there is `Some`; `null` must then be something `T` can be, or it is refused.
@@ -102,6 +171,43 @@ pub struct Layout {
     /// The participants who are to see it; absent: everybody, and layouts of single sites end.
     #[serde(default, rename = "for")]
     pub viewers: Option<Vec<String>>,
+    /// `fit` or `fill`; absent: as the conference says.
+    #[serde(default)]
+    pub fit: Option<String>,
+    /// The automatic seats (those that do not follow the voice) turn through all who have no seat; absent: they do not, but
+    /// for the audience of `lecture`.
+    #[serde(default)]
+    pub cycle: Option<Cycle>,
+}
+
+/// How seats turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CycleChoice))]
+pub struct Cycle {
+    /// Seconds from change to change, 3–3,600.
+    pub period_s: u32,
+    /// Through whom, in this order; absent: through everybody in order of joining.
+    #[serde(default)]
+    pub participants: Option<Vec<String>>,
+}
+
+/// `PUT /conferences/{id}/message`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = MessageChange))]
+pub struct Message {
+    /// The text, at most 400 characters.
+    pub text: String,
+    /// `scroll` or `still`; `scroll` when absent.
+    #[serde(default)]
+    pub motion: Motion,
+    /// `top` or `bottom`; `bottom` when absent.
+    #[serde(default)]
+    pub place: Edge,
+    /// Who sees it; absent: everybody.
+    #[serde(default, rename = "for")]
+    pub viewers: Option<Vec<String>>,
 }
 
 /// One pinned seat of a [`Layout`].
@@ -111,8 +217,12 @@ pub struct Layout {
 pub struct Seat {
     /// Seat number, from 0, the largest first.
     pub seat: u32,
-    /// Id of the participant who sits there.
-    pub participant: String,
+    /// Id of the participant who sits there; either this or `cycle`.
+    #[serde(default)]
+    pub participant: Option<String>,
+    /// Ids of those the seat turns through, in this order.
+    #[serde(default)]
+    pub cycle: Option<Cycle>,
 }
 
 /// `PUT /conferences/{id}/speaker`.

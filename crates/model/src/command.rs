@@ -1,13 +1,20 @@
 //! What can be asked of a conference, and what it tells back.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::body;
 use crate::id::ParticipantId;
-use crate::layout::Kind;
+use crate::layout::{Equipment, Kind};
 use crate::name;
+use crate::ornament::Message;
 use crate::participant::{Direction, MAX_VOLUME_DB, MIN_VOLUME_DB, State};
 use crate::refusal::{Refusal, Words};
+use crate::scene::Fit;
 use crate::settings::{Names, Settings};
 use crate::snapshot::{Quality, Send};
+use crate::sound::{self, Trouble};
 use crate::voice::Level;
 
 /// Something to be done in a conference.
@@ -61,6 +68,24 @@ pub enum Command {
     },
     /// New settings as a whole.
     Settings(Settings),
+    /// The text over the picture; `None` takes it away.
+    SetMessage(Option<Message>),
+    /// What the machine has for its conferences: given once at the start, and when it was read anew.
+    Equipment(Arc<Equipment>),
+    /// Something was found wrong with the sound of a site, or changed.
+    Trouble {
+        /// Whose.
+        participant: ParticipantId,
+        /// What.
+        trouble: Trouble,
+    },
+    /// It is not wrong any more.
+    TroubleOver {
+        /// Whose.
+        participant: ParticipantId,
+        /// What it was.
+        kind: sound::Kind,
+    },
 }
 
 /// A participant that comes.
@@ -91,6 +116,60 @@ pub struct SetLayout {
     pub names: Option<Names>,
     /// `None`: everybody, and layouts of single participants end.
     pub viewers: Option<Vec<ParticipantId>>,
+    /// How pictures are placed; `None`: as the conference says.
+    pub fit: Option<Fit>,
+    /// The automatic seats turn.
+    pub cycle: Option<Cycle>,
+    /// Single seats that turn.
+    pub cycles: Vec<(u16, Cycle)>,
+}
+
+impl SetLayout {
+    /// This layout for everybody, all seats automatic.
+    pub fn new(kind: Kind) -> SetLayout {
+        SetLayout {
+            kind,
+            seats: Vec::new(),
+            names: None,
+            viewers: None,
+            fit: None,
+            cycle: None,
+            cycles: Vec::new(),
+        }
+    }
+}
+
+/// How seats turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cycle {
+    /// From change to change.
+    pub period: Duration,
+    /// Through whom, in this order; empty: through everybody, in order of joining.
+    pub who: Vec<ParticipantId>,
+}
+
+impl Cycle {
+    /// Quickest change, seconds: the next site must have time to get ready.
+    pub const LEAST_S: u32 = 3;
+    /// Slowest change, seconds.
+    pub const MOST_S: u32 = 3_600;
+
+    fn checked(body: body::Cycle, field: &str) -> Result<Cycle, Refusal> {
+        if !(Cycle::LEAST_S..=Cycle::MOST_S).contains(&body.period_s) {
+            return Err(Refusal::invalid(
+                format!("{field}.period_s"),
+                "chu kỳ luân phiên từ 3 đến 3600 giây",
+                "a cycle takes 3 to 3600 seconds from change to change",
+            ));
+        }
+        let ids = body.participants.unwrap_or_default();
+        let who = ids
+            .iter()
+            .enumerate()
+            .map(|(at, id)| participant(id, || format!("{field}.participants[{at}]")))
+            .collect::<Result<_, _>>()?;
+        Ok(Cycle { period: Duration::from_secs(body.period_s.into()), who })
+    }
 }
 
 impl TryFrom<body::Layout> for SetLayout {
@@ -98,9 +177,24 @@ impl TryFrom<body::Layout> for SetLayout {
 
     fn try_from(body: body::Layout) -> Result<SetLayout, Refusal> {
         let mut seats = Vec::new();
+        let mut cycles = Vec::new();
         for (index, seat) in body.seats.into_iter().enumerate() {
             let number = u16::try_from(seat.seat).unwrap_or(u16::MAX);
-            seats.push((number, participant(&seat.participant, || format!("seats[{index}].participant"))?));
+            match (seat.participant, seat.cycle) {
+                (Some(id), None) => {
+                    seats.push((number, participant(&id, || format!("seats[{index}].participant"))?));
+                }
+                (None, Some(cycle)) => {
+                    cycles.push((number, Cycle::checked(cycle, &format!("seats[{index}].cycle"))?));
+                }
+                _ => {
+                    return Err(Refusal::invalid(
+                        format!("seats[{index}]"),
+                        "mỗi ghế cần participant hoặc cycle",
+                        "a seat has either participant or cycle",
+                    ));
+                }
+            }
         }
         let viewers = body.viewers.map(|ids| {
             ids.iter().enumerate().map(|(index, id)| participant(id, || format!("for[{index}]"))).collect()
@@ -109,6 +203,27 @@ impl TryFrom<body::Layout> for SetLayout {
             kind: body.layout.parse()?,
             seats,
             names: body.names.map(|names| names.parse()).transpose()?,
+            viewers: viewers.transpose()?,
+            fit: body.fit.map(|fit| fit.parse()).transpose()?,
+            cycle: body.cycle.map(|cycle| Cycle::checked(cycle, "cycle")).transpose()?,
+            cycles,
+        })
+    }
+}
+
+impl TryFrom<body::Message> for Message {
+    type Error = Refusal;
+
+    fn try_from(body: body::Message) -> Result<Message, Refusal> {
+        let viewers = body.viewers.map(|ids| {
+            let all = ids.iter().enumerate();
+            all.map(|(index, id)| participant(id, || format!("for[{index}]")))
+                .collect::<Result<BTreeSet<_>, _>>()
+        });
+        Ok(Message {
+            text: Message::checked(&body.text)?,
+            motion: body.motion,
+            place: body.place,
             viewers: viewers.transpose()?,
         })
     }
@@ -185,6 +300,8 @@ pub enum Event {
     Scenes,
     /// Somebody else is the speaker, or nobody.
     Speaker(Option<ParticipantId>),
+    /// The mixer has to hear of new rules of sound.
+    Rules,
 }
 
 pub(crate) fn no_participant(id: ParticipantId) -> Refusal {

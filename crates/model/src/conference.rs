@@ -1,6 +1,8 @@
 //! A conference: who is in it, who sees and hears what, and the commands that change it.
 
 mod apply;
+mod cycle;
+mod discipline;
 mod floor;
 mod scenes;
 mod seating;
@@ -13,11 +15,14 @@ use std::time::{Duration, Instant};
 
 use crate::command::Event;
 use crate::id::{ConferenceId, Map, ParticipantId, Set};
+use crate::layout::Equipment;
 use crate::name;
+use crate::ornament::Message;
 use crate::participant::{Participant, Rights, State};
 use crate::scene::Scene;
 use crate::settings::Settings;
 use crate::snapshot;
+use cycle::Ring;
 use floor::Floor;
 use scenes::{Scope, Stage};
 use seating::Choice;
@@ -44,6 +49,10 @@ pub struct Conference {
     visible: Set<ParticipantId>,
     /// Those present, in order of joining.
     seated: Vec<ParticipantId>,
+    equipment: Arc<Equipment>,
+    message: Option<Arc<Message>>,
+    /// The speaker by voice when the scenes were made.
+    talking: Option<ParticipantId>,
     base: Choice,
     scopes: Vec<Scope>,
     floor: Floor,
@@ -53,7 +62,7 @@ pub struct Conference {
 impl Conference {
     /// An empty conference.
     pub fn new(id: ConferenceId, settings: Settings) -> Conference {
-        let base = Choice { kind: settings.layout, pins: Vec::new(), names: settings.names };
+        let base = Choice::new(settings.layout.into(), settings.names);
         Conference {
             id,
             settings,
@@ -64,11 +73,19 @@ impl Conference {
             hidden: Set::default(),
             visible: Set::default(),
             seated: Vec::new(),
+            equipment: Arc::default(),
+            message: None,
+            talking: None,
             base,
             scopes: Vec::new(),
             floor: Floor::default(),
             stage: Stage::default(),
         }
+    }
+
+    /// What the machine has, before anybody is there; later it is [`crate::Command::Equipment`].
+    pub fn equip(&mut self, equipment: Arc<Equipment>) {
+        self.take_equipment(equipment, &mut Vec::new());
     }
 
     /// Its id.
@@ -133,15 +150,21 @@ impl Conference {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let voice = self.floor.voice.poll_timeout(self.settings.voice);
         let left = self.participants.iter().filter_map(|site| site.left_at).min().map(|at| at + LEFT_FOR);
-        [voice, left].into_iter().flatten().min()
+        let choices = std::iter::once(&self.base).chain(self.scopes.iter().map(|scope| &scope.choice));
+        let turn = choices.flat_map(|choice| &choice.rings).filter_map(|ring| ring.poll_timeout()).min();
+        [voice, left, turn].into_iter().flatten().min()
     }
 
-    /// Time passed: the voice may switch, who left long ago is forgotten.
+    /// Time passed: the voice may switch, seats may turn, who left long ago is forgotten.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Event> {
         let mut events = Vec::new();
         self.forget_left(now);
         self.listen(now, &mut events);
-        self.settle(events)
+        let mut turned = false;
+        for ring in self.choices_mut().flat_map(|choice| &mut choice.rings) {
+            turned |= ring.handle_timeout(now);
+        }
+        self.settle(now, events, turned)
     }
 
     /// What the API shows of the conference.
@@ -160,6 +183,12 @@ impl Conference {
             chair: settings.chair,
             chair_participant: self.chair(),
             voice: settings.voice,
+            fit: settings.fit,
+            logo: settings.logo,
+            clock: settings.clock,
+            message: self.message.clone(),
+            sound: settings.sound,
+            cycle: common_cycle(&self.base),
             speaker: self.floor.speaker(),
             speaker_named: self.floor.named.is_some(),
             layouts: self.scopes.iter().map(scope).collect(),
@@ -235,19 +264,41 @@ fn shown(site: &Participant, chair: Option<ParticipantId>) -> snapshot::Particip
         video_hidden: site.rights.video_hidden,
         volume_db: site.rights.volume_db,
         chair: chair == Some(site.id),
+        troubles: site.troubles.iter().map(|(trouble, muted)| trouble.shown(*muted)).collect(),
     }
 }
 
 fn seats(choice: &Choice) -> Vec<snapshot::Seat> {
-    let seat = |&(seat, participant): &(u16, ParticipantId)| snapshot::Seat { seat, participant };
-    choice.pins.iter().map(seat).collect()
+    let pinned =
+        |&(seat, who): &(u16, ParticipantId)| snapshot::Seat { seat, participant: Some(who), cycle: None };
+    let turning = |ring: &Ring| {
+        ring.seat.map(|seat| snapshot::Seat { seat, participant: None, cycle: Some(cycle(ring)) })
+    };
+    let mut seats: Vec<snapshot::Seat> = choice.pins.iter().map(pinned).collect();
+    seats.extend(choice.rings.iter().filter_map(turning));
+    seats.sort_by_key(|seat| seat.seat);
+    seats
+}
+
+fn common_cycle(choice: &Choice) -> Option<snapshot::Cycle> {
+    choice.rings.iter().find(|ring| ring.seat.is_none()).map(cycle)
+}
+
+fn cycle(ring: &Ring) -> snapshot::Cycle {
+    let who = &ring.cycle.who;
+    snapshot::Cycle {
+        period_s: u32::try_from(ring.cycle.period.as_secs()).unwrap_or(u32::MAX),
+        participants: (!who.is_empty()).then(|| who.clone()),
+    }
 }
 
 fn scope(scope: &Scope) -> snapshot::Scope {
     snapshot::Scope {
-        layout: scope.choice.kind,
+        layout: scope.choice.layout.kind,
         seats: seats(&scope.choice),
         names: scope.choice.names,
+        fit: scope.choice.fit,
+        cycle: common_cycle(&scope.choice),
         viewers: scope.viewers.iter().copied().collect(),
     }
 }

@@ -4,13 +4,19 @@
 //! middle of it. All tiles of one size are exactly equal, because each source is scaled once per size. A last row of
 //! `grid` that is not full is centred; the fixed grids (`2x2`, …) keep their empty seats in place.
 
+mod custom;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use custom::{Custom, Equipment, LEAST, Layout, Layouts, MAX_TILES, Name, Piece, Share, WHOLE, Wrong};
 
 use crate::refusal::Refusal;
 
 /// Most tiles `grid` grows to: 8×8, 160×90 pixels each at 720p. Who joined later is not shown.
 pub const GRID_MAX: usize = 64;
+/// Most of the audience the lecturer sees at a time: 4×4.
+pub const AUDIENCE_MAX: usize = 16;
 
 /// How the picture is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +42,12 @@ pub enum Kind {
     OnePlus12,
     /// Two equal tiles side by side that follow the voice.
     SideBySide,
+    /// One fills the picture, a small one lies over its lower right corner.
+    Pip,
+    /// Everybody sees the lecturer (seat 0), full screen; he sees the audience (seats 1 to [`AUDIENCE_MAX`]) in a grid.
+    Lecture,
+    /// A layout of a file; see [`Layouts`].
+    Custom(Name),
 }
 
 /// A rectangle on the canvas, in pixels; all four numbers are even (4:2:0 pictures).
@@ -54,16 +66,17 @@ pub struct Rect {
 impl Kind {
     /// Whether all tiles are alike and everybody sits in order of joining.
     pub fn is_equal(self) -> bool {
-        matches!(self, Kind::Grid | Kind::Equal { .. })
+        matches!(self, Kind::Grid | Kind::Equal { .. } | Kind::Custom(_))
     }
 
     /// Number of seats for that many sites; at least 1.
     pub fn seats(self, sites: usize) -> usize {
         match self {
             Kind::Full => 1,
-            Kind::Grid => sites.clamp(1, GRID_MAX),
+            Kind::Grid | Kind::Custom(_) => sites.clamp(1, GRID_MAX),
             Kind::Equal { cols, rows } => usize::from(cols.max(1)) * usize::from(rows.max(1)),
-            Kind::SideBySide => 2,
+            Kind::SideBySide | Kind::Pip => 2,
+            Kind::Lecture => 1 + AUDIENCE_MAX,
             Kind::OnePlus5 => 6,
             Kind::OnePlus7 => 8,
             Kind::TwoPlus8 => 10,
@@ -75,14 +88,21 @@ impl Kind {
     pub fn max_seats(self) -> usize {
         self.seats(usize::MAX)
     }
+
+    /// How many of the first seats follow the voice; meaningless where all tiles are alike.
+    fn mains(self) -> usize {
+        if matches!(self, Kind::SideBySide | Kind::TwoPlus8 | Kind::Pip) { 2 } else { 1 }
+    }
 }
 
 /// The rectangle of every seat, index = seat number: the largest first, then row by row. `sites` matters for
-/// [`Kind::Grid`] only. A canvas too small for a tile of 2×2 pixels gives rectangles without area.
+/// [`Kind::Grid`] only. A canvas too small for a tile of 2×2 pixels gives rectangles without area. Of [`Kind::Lecture`] it is
+/// what the audience sees; of a layout of a file, see [`Layout::tiles`].
 pub fn tiles(kind: Kind, sites: usize, canvas: (u32, u32)) -> Vec<Rect> {
     match kind {
-        Kind::Full => vec![Rect { x: 0, y: 0, w: even(canvas.0), h: even(canvas.1) }],
-        Kind::Grid => {
+        Kind::Full | Kind::Lecture => vec![whole(canvas)],
+        Kind::Pip => vec![whole(canvas), inset(canvas)],
+        Kind::Grid | Kind::Custom(_) => {
             let n = kind.seats(sites) as u32;
             let cols = columns(n);
             cells(Block::fit(cols, n.div_ceil(cols), canvas), n)
@@ -97,6 +117,19 @@ pub fn tiles(kind: Kind, sites: usize, canvas: (u32, u32)) -> Vec<Rect> {
         Kind::TwoPlus8 => around(4, &[(0, 0, 2), (2, 0, 2)], canvas),
         Kind::OnePlus12 => around(4, &[(1, 1, 2)], canvas),
     }
+}
+
+fn whole(canvas: (u32, u32)) -> Rect {
+    Rect { x: 0, y: 0, w: even(canvas.0), h: even(canvas.1) }
+}
+
+/// A quarter of the width, in the lower right corner, as far from both edges as names are from theirs.
+fn inset(canvas: (u32, u32)) -> Rect {
+    let (width, height) = (even(canvas.0), even(canvas.1));
+    let margin = even(height / 24);
+    let w = even(width / 4).min(even(height / 3 * 16 / 9));
+    let h = even((w * 9 + 16) / 16);
+    Rect { x: width.saturating_sub(w + margin), y: height.saturating_sub(h + margin), w, h }
 }
 
 /// ⌈√n⌉, in whole numbers.
@@ -161,12 +194,14 @@ fn around(side: u32, large: &[(u32, u32, u32)], canvas: (u32, u32)) -> Vec<Rect>
 }
 
 /// The layouts that exist now, for words of refusal and for lists to choose from.
-pub const EXISTING: &str = "full, grid, 2x1 … 5x5, 1+5, 1+7, 2+8, 1+12, side-by-side";
+pub const EXISTING: &str =
+    "full, grid, 2x1 … 5x5, 1+5, 1+7, 2+8, 1+12, pip, side-by-side, lecture, config/layouts/*.toml";
 
 impl FromStr for Kind {
     type Err = Refusal;
 
-    /// The name as in the API. Refused with the names that exist, or with "comes later".
+    /// The name as in the API. Refused with the names that exist; whether a file of that name exists is asked of
+    /// [`Layouts::find`].
     fn from_str(text: &str) -> Result<Kind, Refusal> {
         Ok(match text {
             "full" => Kind::Full,
@@ -176,14 +211,9 @@ impl FromStr for Kind {
             "2+8" => Kind::TwoPlus8,
             "1+12" => Kind::OnePlus12,
             "side-by-side" => Kind::SideBySide,
-            "pip" | "lecture" => {
-                return Err(Refusal::invalid(
-                    "layout",
-                    format!("bố cục {text} sẽ có trong phiên bản sau; hiện có: {EXISTING}"),
-                    format!("the layout {text} comes later; there are: {EXISTING}"),
-                ));
-            }
-            _ => return equal(text).ok_or_else(|| unknown(text)),
+            "pip" => Kind::Pip,
+            "lecture" => Kind::Lecture,
+            _ => return equal(text).or(Name::new(text).map(Kind::Custom)).ok_or_else(|| unknown(text)),
         })
     }
 }
@@ -198,7 +228,8 @@ fn equal(text: &str) -> Option<Kind> {
     (cols * rows > 1).then_some(Kind::Equal { cols, rows })
 }
 
-fn unknown(text: &str) -> Refusal {
+/// There is no such layout; with those there are.
+pub fn unknown(text: &str) -> Refusal {
     let shown: String = text.chars().filter(|c| !c.is_control()).take(32).collect();
     Refusal::invalid(
         "layout",
@@ -218,6 +249,9 @@ impl fmt::Display for Kind {
             Kind::TwoPlus8 => f.write_str("2+8"),
             Kind::OnePlus12 => f.write_str("1+12"),
             Kind::SideBySide => f.write_str("side-by-side"),
+            Kind::Pip => f.write_str("pip"),
+            Kind::Lecture => f.write_str("lecture"),
+            Kind::Custom(name) => f.write_str(name.as_str()),
         }
     }
 }

@@ -15,11 +15,13 @@ pub mod conference;
 pub mod id;
 pub mod layout;
 pub mod name;
+pub mod ornament;
 pub mod participant;
 pub mod refusal;
 pub mod scene;
 pub mod settings;
 pub mod snapshot;
+pub mod sound;
 pub mod voice;
 
 pub use command::{Command, Event};

@@ -12,11 +12,16 @@ pub const MAX_CHARS: usize = 80;
 /// The name as it is shown: composed (NFC, so that the same name is the same text whatever keyboard wrote it),
 /// control and direction characters out, blanks folded, at most [`MAX_CHARS`] characters. May be empty.
 pub fn clean(raw: &str) -> String {
+    line(raw, MAX_CHARS)
+}
+
+/// The same for any line of text, at most `most` characters.
+pub fn line(raw: &str, most: usize) -> String {
     let mut out = String::new();
     let mut chars = 0;
     // The take bounds the work for a name of megabytes; a character of Vietnamese has at most two marks.
-    for c in raw.chars().take(MAX_CHARS * 16).nfc() {
-        if chars == MAX_CHARS {
+    for c in raw.chars().take(most.saturating_mul(16)).nfc() {
+        if chars == most {
             break;
         }
         if c.is_whitespace() || c.is_control() {

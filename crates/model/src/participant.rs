@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::ParticipantId;
 use crate::refusal::Words;
 use crate::snapshot::{Audio, Quality, Send, Video};
+use crate::sound::Trouble;
 
 /// Where the call of a participant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,6 +90,8 @@ pub struct Participant {
     pub sends_video: bool,
     /// Measured: its sound. `muted` is filled from `rights` in snapshots.
     pub audio: Audio,
+    /// Found wrong with its sound, at most one of each kind; `true`: muted by rule because of it.
+    pub troubles: Vec<(Trouble, bool)>,
     /// Measured: its picture.
     pub video: Video,
     /// Measured: its line.

@@ -1,9 +1,14 @@
 //! Scenes: what a group of viewers sees, as data, independent of the size of the canvas.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::ParticipantId;
-use crate::layout::{self, Kind, Rect};
+use crate::layout::{Custom, Kind, Layout, Rect};
+use crate::ornament::Ornaments;
+use crate::refusal::Refusal;
 
 /// Which group of viewers a scene is for. Stays the same while the group exists, so that a view made for it survives
 /// every change of what is shown in it.
@@ -19,8 +24,14 @@ pub struct Scene {
     pub version: u64,
     /// How the picture is divided.
     pub kind: Kind,
+    /// The tiles of the file, for [`Kind::Custom`].
+    pub custom: Option<Arc<Custom>>,
     /// One per seat, index = seat number, empty seats included.
     pub tiles: Vec<Tile>,
+    /// Who is shown next, by cycling: decoded already, not shown yet.
+    pub prepare: Vec<ParticipantId>,
+    /// Written over the picture.
+    pub ornaments: Ornaments,
 }
 
 /// One seat of a scene.
@@ -38,6 +49,36 @@ pub struct Tile {
     pub border: bool,
     /// What is known about the picture to expect.
     pub card: Card,
+    /// How a picture of another shape than the tile is placed.
+    pub fit: Fit,
+}
+
+/// How a picture is placed in a tile of another shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Fit {
+    /// All of it is seen, between borders.
+    #[default]
+    Fit,
+    /// The tile is filled; what juts out is cut off.
+    Fill,
+}
+
+impl FromStr for Fit {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Fit, Refusal> {
+        match text {
+            "fit" => Ok(Fit::Fit),
+            "fill" => Ok(Fit::Fill),
+            _ => Err(Refusal::invalid(
+                "fit",
+                "fit (thấy cả hình) hoặc fill (lấp đầy ô)",
+                "fit (all of the picture) or fill (all of the tile)",
+            )),
+        }
+    }
 }
 
 /// What stands in a tile.
@@ -52,6 +93,8 @@ pub enum Card {
     SoundOnly,
     /// A card: the operator hid the site's picture.
     Hidden,
+    /// A card: the line was lost and is being brought back; the seat is kept.
+    Reconnecting,
     /// A card: the viewer is the only one in the conference yet.
     Waiting,
 }
@@ -59,7 +102,7 @@ pub enum Card {
 impl Scene {
     /// The rectangle of every tile on a canvas of that many pixels, index = seat.
     pub fn rects(&self, canvas: (u32, u32)) -> Vec<Rect> {
-        layout::tiles(self.kind, self.tiles.len(), canvas)
+        Layout { kind: self.kind, custom: self.custom.clone() }.tiles(self.tiles.len(), canvas)
     }
 
     /// Who is shown with a picture (not as a card), in order of seats.
@@ -69,14 +112,23 @@ impl Scene {
 
     /// The one site that fills the picture with nothing written on it: such a view can be forwarded.
     pub fn single(&self) -> Option<ParticipantId> {
+        if !self.ornaments.is_empty() || self.custom.is_some() {
+            return None;
+        }
         match self.tiles.as_slice() {
-            [Tile { participant, name: None, border: false, card: Card::Picture, .. }] => *participant,
+            [Tile { participant, name: None, border: false, card: Card::Picture, fit: Fit::Fit, .. }] => {
+                *participant
+            }
             _ => None,
         }
     }
 
     /// Whether both show the same, whatever their ids and versions.
     pub fn same_content(&self, other: &Scene) -> bool {
-        self.kind == other.kind && self.tiles == other.tiles
+        self.kind == other.kind
+            && self.tiles == other.tiles
+            && self.custom == other.custom
+            && self.prepare == other.prepare
+            && self.ornaments == other.ornaments
     }
 }

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::body::{Draft, Patch};
 use crate::layout::Kind;
 use crate::name;
+use crate::ornament::Clock;
 use crate::refusal::Refusal;
+use crate::scene::Fit;
+use crate::sound;
 use crate::voice;
 
 /// Settings of a conference, checked. The persisted form: unknown keys are ignored so that an older program can read
@@ -38,6 +41,22 @@ pub struct Settings {
     /// When the voice moves the picture.
     #[serde(default)]
     pub voice: voice::Times,
+    /// How pictures are placed where a layout does not say otherwise.
+    #[serde(default)]
+    pub fit: Fit,
+    /// The logo of the MCU stands on the pictures.
+    #[serde(default = "yes")]
+    pub logo: bool,
+    /// The time stands on the pictures.
+    #[serde(default)]
+    pub clock: Option<Clock>,
+    /// What is done about sound by rule.
+    #[serde(default)]
+    pub sound: sound::Rules,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn grid() -> Kind {
@@ -108,6 +127,18 @@ impl Settings {
         if let Some(times) = patch.voice {
             new.voice = times.checked()?;
         }
+        if let Some(fit) = patch.fit {
+            new.fit = fit.parse()?;
+        }
+        if let Some(logo) = patch.logo {
+            new.logo = logo;
+        }
+        if let Some(clock) = patch.clock {
+            new.clock = clock.map(Clock::try_from).transpose()?;
+        }
+        if let Some(change) = patch.sound {
+            change.apply(&mut new.sound);
+        }
         Ok(new)
     }
 }
@@ -127,6 +158,10 @@ impl TryFrom<Draft> for Settings {
             encryption: Encryption::Off,
             chair: None,
             voice: voice::Times::default(),
+            fit: Fit::default(),
+            logo: true,
+            clock: None,
+            sound: sound::Rules::default(),
         };
         base.patched(Patch {
             room: None,
@@ -138,6 +173,10 @@ impl TryFrom<Draft> for Settings {
             encryption: draft.encryption,
             chair: Some(draft.chair),
             voice: draft.voice,
+            fit: draft.fit,
+            logo: draft.logo,
+            clock: Some(draft.clock),
+            sound: draft.sound,
         })
     }
 }

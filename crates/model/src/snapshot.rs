@@ -1,10 +1,15 @@
 //! What the API shows of a conference and of its participants: the JSON shapes of docs, names that hold still.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::id::{ConferenceId, ParticipantId};
+use crate::ornament::{Clock, Message};
 use crate::participant::{Direction, State};
+use crate::scene::Fit;
 use crate::settings::{Encryption, Names};
+use crate::sound;
 use crate::voice;
 
 /// One conference. `layout` and the other settings stand at the top level.
@@ -36,6 +41,19 @@ pub struct Conference {
     pub chair_participant: Option<ParticipantId>,
     /// When the voice moves the picture.
     pub voice: voice::Times,
+    /// How pictures are placed where a layout does not say otherwise.
+    pub fit: Fit,
+    /// The logo of the MCU stands on the pictures.
+    pub logo: bool,
+    /// The time on the pictures.
+    pub clock: Option<Clock>,
+    /// The message over the pictures.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Message>))]
+    pub message: Option<Arc<Message>>,
+    /// What is done about sound by rule.
+    pub sound: sound::Rules,
+    /// How the automatic seats of that layout turn.
+    pub cycle: Option<Cycle>,
     /// The speaker now; null before anybody spoke.
     pub speaker: Option<ParticipantId>,
     /// Whether the speaker was named by an operator (else by his voice).
@@ -46,14 +64,28 @@ pub struct Conference {
     pub connected: usize,
 }
 
-/// A pinned seat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// A seat that is not automatic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Seat {
     /// Seat number, from 0.
     pub seat: u16,
-    /// Who sits there.
-    pub participant: ParticipantId,
+    /// Who sits there; absent where the seat turns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participant: Option<ParticipantId>,
+    /// Through whom the seat turns; absent where somebody is pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cycle: Option<Cycle>,
+}
+
+/// How seats turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Cycle {
+    /// Seconds from change to change.
+    pub period_s: u32,
+    /// Through whom, in this order; null: through everybody in order of joining.
+    pub participants: Option<Vec<ParticipantId>>,
 }
 
 /// A layout some participants see instead of the conference's.
@@ -67,6 +99,10 @@ pub struct Scope {
     pub seats: Vec<Seat>,
     /// Whether names are written.
     pub names: Names,
+    /// How pictures are placed; null: as the conference says.
+    pub fit: Option<Fit>,
+    /// How its automatic seats turn.
+    pub cycle: Option<Cycle>,
     /// Who sees it.
     #[serde(rename = "for")]
     pub viewers: Vec<ParticipantId>,
@@ -106,6 +142,8 @@ pub struct Participant {
     pub volume_db: f32,
     /// Whether it is the chair.
     pub chair: bool,
+    /// What is wrong with its sound, as found by the mixer.
+    pub troubles: Vec<sound::Shown>,
 }
 
 /// A participant's sound.

@@ -11,6 +11,7 @@ use std::{
 use cau_conference::{Focus, Handle, Notice, Request};
 use cau_control::{About, Events, State};
 use cau_drive::{Clock, pool::Pool, signal};
+use cau_model::layout::Kind;
 use cau_sip::{
     digest,
     message::Host,
@@ -21,7 +22,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
     config::Config,
-    data_dir,
+    data_dir, equipment,
     failure::Failure,
     media::Threads,
     places::Places,
@@ -54,6 +55,7 @@ pub struct Bridge {
     web: JoinHandle<std::io::Result<()>>,
     journal: Journal,
     grace: Duration,
+    config: Config,
 }
 
 /// Builds and starts everything. When it returns, calls are taken and `ports.json` is written.
@@ -61,6 +63,8 @@ pub struct Bridge {
 /// # Errors
 /// [`Failure`] with the remedy; nothing is left running that matters.
 pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Bridge, Failure> {
+    let equipment = equipment::read(config)?;
+    let emblem = equipment::emblem(config)?;
     data_dir::prepare(&config.data_dir)?;
     match cau_drive::limits::raise_open_files() {
         Ok(files) if files < 4 * config.sip.max_calls as u64 => {
@@ -81,13 +85,19 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
 
     let (focus, requests) = Handle::new(QUEUE);
     let pool = Arc::new(Pool::new(config.picture_threads).map_err(Failure::system("threads for pictures"))?);
-    let threads =
-        Threads::start(config, clock, &pool, focus.sender()).map_err(Failure::system("threads for sound"))?;
+    let threads = Threads::start(config, clock, &pool, focus.sender(), emblem.as_ref())
+        .map_err(Failure::system("threads for sound"))?;
     let events = Events::new(clock.wall);
     let notices = listener(events.clone(), journal.clone());
     let (sip, signalling) = start_signalling(config, threads, requests, notices).await?;
 
-    for record in store.conferences().await? {
+    focus.equip(equipment.clone()).await;
+    for mut record in store.conferences().await? {
+        if equipment.layouts.find(record.settings.layout).is_none() {
+            let layout = record.settings.layout;
+            tracing::warn!(conference = %record.id, "there is no layout {layout} any more; the conference begins with grid");
+            record.settings.layout = Kind::Grid;
+        }
         if let Err(e) = focus.create(record.id, record.settings).await {
             tracing::error!(conference = %record.id, "a stored conference cannot be opened: {}", e.words().en);
         }
@@ -115,6 +125,7 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
             .with_figures(Arc::new(move || web_figures.0.samples(&web_figures.1)))
             .with_trusted_proxies(config.trusted_proxies.clone());
     tokio::spawn(cau_control::watch_store(state.clone()));
+    state.set_layouts(&equipment);
     let web = serve_web(listener, state.clone(), places, counts);
     let first = sip.first().copied().unwrap_or(config.control_bind);
     ports_file::write(&config.data_dir, first, http)
@@ -132,6 +143,7 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         web,
         journal,
         grace,
+        config: config.clone(),
     })
 }
 
@@ -144,6 +156,7 @@ impl Bridge {
     pub async fn run(mut self) -> Result<(), Failure> {
         let end = tokio::select! {
             end = asked_to_end() => end,
+            end = read_anew(&self.config, &self.focus, &self.state) => end,
             _ = &mut self.signalling => Err(Failure::Internal("signalling has ended unexpectedly".into())),
             _ = &mut self.web => Err(Failure::Internal("the console has ended unexpectedly".into())),
         };
@@ -167,6 +180,25 @@ async fn asked_to_end() -> Result<(), Failure> {
     let mut int = signal(SignalKind::interrupt()).map_err(Failure::system("signals"))?;
     tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     Ok(())
+}
+
+/// On SIGHUP the layouts are read anew; when a file is wrong the old ones stay, and the log says which and why.
+async fn read_anew(config: &Config, focus: &Handle, state: &State) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup()).map_err(Failure::system("signals"))?;
+    loop {
+        if hangup.recv().await.is_none() {
+            return std::future::pending().await;
+        }
+        match equipment::read(config) {
+            Ok(equipment) => {
+                tracing::info!("{} layouts read anew", equipment.layouts.iter().count());
+                focus.equip(equipment.clone()).await;
+                state.set_layouts(&equipment);
+            }
+            Err(e) => tracing::error!("the layouts stay as they were: {e}"),
+        }
+    }
 }
 
 fn listener(events: Events, journal: Journal) -> impl FnMut(Notice) + Send + 'static {

@@ -61,6 +61,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Load(args) => return Ok(cau_load::run(args)),
         Command::CheckConfig(file) => {
             let config = file.load()?;
+            crate::equipment::read(&config)?;
+            crate::equipment::emblem(&config)?;
             say(&format!("The configuration is right.\n{config:#?}"));
         }
         Command::Version => say(concat!("cau ", env!("CARGO_PKG_VERSION"))),

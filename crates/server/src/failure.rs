@@ -10,6 +10,14 @@ pub enum Failure {
     /// Wrong configuration.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// The logo cannot be used.
+    #[error("the logo {} cannot be used: {why}. Name a PNG file with picture.logo, or leave that out", path.display())]
+    Logo {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The data directory cannot be used.
     #[error("the data directory {} cannot be written: {source}. Make it writable for this user, or choose another with data_dir (CAU_DATA_DIR)", path.display())]
     DataDir {

@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod data_dir;
 mod demo;
+mod equipment;
 mod failure;
 mod log;
 mod media;

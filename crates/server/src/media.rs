@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cau_codec::video::encode;
 use cau_conference::{NoPorts, Request};
 use cau_drive::{Clock, media, pool::Pool, ports::Allocator};
-use cau_mixer::{Command, Event, Job, Media, Port, Spawner, Worker};
+use cau_mixer::{Command, Event, Job, Media, Port, Spawner, Worker, command::Emblem};
 use cau_model::{ConferenceId, ParticipantId};
 use cau_sip::sdp::Ports;
 use tokio::sync::mpsc;
@@ -74,6 +74,7 @@ impl Threads {
         clock: Clock,
         pool: &Arc<Pool>,
         reports: &mpsc::Sender<Request>,
+        emblem: Option<&Emblem>,
     ) -> io::Result<Self> {
         let mut workers = Vec::new();
         for n in 0..config.packet_threads {
@@ -86,6 +87,7 @@ impl Threads {
                 settings.max_fps = config.video.fps;
                 settings.max_kbps = config.video.kbps;
                 settings.encoder = kind(config.video.encoder);
+                settings.emblem = emblem.cloned();
                 Core(Worker::new(settings, spawner, (clock.start, clock.wall), rand::random()))
             };
             let (handle, _) = media::spawn(&format!("media-{n}"), true, build, move |event| {

@@ -46,9 +46,15 @@ impl Layer {
     }
 
     fn apply(&self, data: &mut [u8], stride: usize, x: usize, y: usize, columns: usize) {
+        self.apply_part(data, stride, x, y, 0, columns);
+    }
+
+    /// `columns` of its columns from number `skip` on, at (`x`, `y`).
+    fn apply_part(&self, data: &mut [u8], stride: usize, x: usize, y: usize, skip: usize, columns: usize) {
         let rows = self.keep.chunks(self.width).zip(self.add.chunks(self.width));
         for ((keep, add), row) in rows.zip(data.chunks_mut(stride).skip(y)) {
             let Some(row) = row.get_mut(x..x + columns) else { return };
+            let (keep, add) = (keep.get(skip..).unwrap_or_default(), add.get(skip..).unwrap_or_default());
             for ((sample, &keep), &add) in row.iter_mut().zip(keep).zip(add) {
                 *sample = ((u16::from(*sample) * keep + add) >> 8) as u8;
             }
@@ -77,10 +83,50 @@ impl Stamp {
         Self::new(width, height, Colour::WHITE, BAND_KEEPS, alpha)
     }
 
+    /// A picture with its own transparency: rows of red, green, blue, alpha without gaps, both sizes even.
+    pub(super) fn image(width: usize, rgba: &[u8]) -> Self {
+        let height = rgba.len() / 4 / width.max(1);
+        let layer = |width| Layer { width, keep: Vec::new(), add: Vec::new() };
+        let (mut luma, mut u, mut v) = (layer(width), layer(width / 2), layer(width / 2));
+        let at = |x: usize, y: usize| {
+            let pixel = rgba.get((y * width + x) * 4..).and_then(|rest| rest.first_chunk::<4>());
+            let [r, g, b, a] = pixel.copied().unwrap_or_default();
+            (Colour::rgb(r, g, b), f32::from(a) / 255.0)
+        };
+        for y in 0..height {
+            for x in 0..width {
+                let (colour, a) = at(x, y);
+                luma.push(1.0 - a, f32::from(colour.y) * a);
+            }
+        }
+        for y in (0..height).step_by(2) {
+            for x in (0..width).step_by(2) {
+                let four = [at(x, y), at(x + 1, y), at(x, y + 1), at(x + 1, y + 1)];
+                let sum =
+                    |f: fn(Colour) -> u8| four.iter().map(|(c, a)| f32::from(f(*c)) * a).sum::<f32>() / 4.0;
+                let keep = 1.0 - four.iter().map(|(_, a)| a).sum::<f32>() / 4.0;
+                u.push(keep, sum(|c| c.u));
+                v.push(keep, sum(|c| c.v));
+            }
+        }
+        Self { width: width as u32, height: height as u32, luma, u, v }
+    }
+
+    /// White text with nothing between.
+    pub(super) fn plain(text: &Mask) -> Self {
+        Self::solid(text, Colour::WHITE)
+    }
+
     /// A mask in one colour, with nothing between.
     pub(super) fn solid(mask: &Mask, colour: Colour) -> Self {
         let (width, height) = (mask.width.next_multiple_of(2), mask.height.next_multiple_of(2));
         Self::new(width, height, colour, 1.0, |x, y| mask.at(x, y))
+    }
+
+    /// A bar of that size over which text can be read.
+    pub(super) fn bar(width: usize, height: usize) -> Self {
+        let (width, height) = (width.next_multiple_of(2), height.next_multiple_of(2));
+        Self::new(width, height, Colour::WHITE, BAND_KEEPS, |_, _| 0)
     }
 
     /// First everything below is drawn toward black so that `keeps` of it is left, then `colour` is laid over it by `alpha`.
@@ -116,8 +162,36 @@ impl Stamp {
         Self { width: width as u32, height: height as u32, luma, u, v }
     }
 
+    pub(super) fn width(&self) -> u32 {
+        self.width
+    }
+
     pub(super) fn height(&self) -> u32 {
         self.height
+    }
+
+    /// Paints those of its columns that fall on `columns` of the canvas, its left edge at `x` (may lie outside, even), its upper
+    /// edge at `y`.
+    pub(super) fn apply_columns(&self, canvas: &mut Canvas, x: i64, y: u32, columns: std::ops::Range<u32>) {
+        let (start, end) = (i64::from(columns.start & !1), i64::from(columns.end.min(canvas.width()) & !1));
+        let (x, y) = (x & !1, y & !1);
+        let (from, to) = (x.max(start), (x + i64::from(self.width)).min(end));
+        if from >= to || y + self.height > canvas.height() {
+            return;
+        }
+        // All of it is within 0–8192 now.
+        let (skip, at, count) = ((from - x) as usize, from as usize, (to - from) as usize);
+        let planes = canvas.planes_mut();
+        let rows = planes.height as usize;
+        for (i, (data, stride)) in planes.data.into_iter().zip(planes.stride).enumerate() {
+            let (layer, half) = match i {
+                0 => (&self.luma, 1),
+                1 => (&self.u, 2),
+                _ => (&self.v, 2),
+            };
+            let data = data.get_mut(..stride * (rows / half)).unwrap_or_default();
+            layer.apply_part(data, stride, at / half, y as usize / half, skip / half, count / half);
+        }
     }
 
     /// Paints it with its upper left corner at (`x`, `y`), rounded down to even; what juts out to the right or below is cut off.

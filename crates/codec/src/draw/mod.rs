@@ -3,9 +3,13 @@
 mod blend;
 mod cache;
 mod card;
+mod logo;
 mod text;
+mod ticker;
 
 pub use card::{Card, state};
+pub use logo::{Logo, LogoError};
+pub use ticker::Ticker;
 
 use crate::scale::Rect;
 use crate::video::{Canvas, Colour, Picture, Pool, PoolError};
@@ -118,16 +122,42 @@ impl Painter {
         Ok(picture)
     }
 
-    /// One line of white text on a dark band with its upper left corner at (`x`, `y`): a clock, a notice. `size` is the height of the letters'
-    /// em square in pixels, 8–200; the line is not wider than `width`. Not cached: for what changes.
-    pub fn text(&mut self, canvas: &mut Canvas, (x, y): (u32, u32), width: u32, size: f32, line: &str) {
-        let line = text::clean(line);
-        if line.is_empty() {
-            return;
-        }
+    /// One line of white text on a dark band: a clock, a notice. `size` is the height of the letters' em square in pixels, 8–200; the
+    /// label is not wider than `width`.
+    pub fn label(&mut self, width: u32, size: f32, line: &str) -> Label {
         let size = if size.is_finite() { size.clamp(8.0, 200.0) } else { 8.0 };
         let padding = (size * 0.5) as usize;
-        let room = (width.min(canvas.width()) as usize).saturating_sub(2 * padding);
-        Stamp::band(&self.writer.line(&line, size, room), padding).apply(canvas, x, y);
+        let room = (width as usize).saturating_sub(2 * padding);
+        Label(Stamp::band(&self.writer.line(&text::clean(line), size, room), padding))
+    }
+
+    /// A logo as high as asked, in pixels, but not wider than `width`.
+    pub fn emblem(logo: &Logo, height: u32, width: u32) -> Label {
+        Label(logo.stamp(height, width))
+    }
+
+    /// A message for pictures of `size` pixels; it scrolls, or stands still.
+    pub fn ticker(&mut self, line: &str, scrolls: bool, size: (u32, u32)) -> Ticker {
+        Ticker::new(line, scrolls, size, &mut self.writer)
+    }
+}
+
+/// Something small that is painted often: made once, then one multiplication per sample.
+pub struct Label(Stamp);
+
+impl Label {
+    /// Pixels.
+    pub fn width(&self) -> u32 {
+        self.0.width()
+    }
+
+    /// Pixels.
+    pub fn height(&self) -> u32 {
+        self.0.height()
+    }
+
+    /// Paints it with its upper left corner at (`x`, `y`), rounded down to even; what juts out is cut off.
+    pub fn paint(&self, canvas: &mut Canvas, x: u32, y: u32) {
+        self.0.apply(canvas, x, y);
     }
 }

@@ -20,8 +20,20 @@ const GLYPHS: usize = 2048;
 /// Line height by em: two marks upon a capital (Ế, Ữ) and one below (Ậ) must have room.
 const LINE: f32 = 1.4;
 
+/// Longest message looked at, in characters.
+const LONGEST_MESSAGE: usize = 400;
+
 /// What may be written of a text from outside: one line, without control and direction characters, of bounded length.
 pub(super) fn clean(text: &str) -> String {
+    one_line(text, LONGEST)
+}
+
+/// The same for a message, which may be longer.
+pub(super) fn clean_long(text: &str) -> String {
+    one_line(text, LONGEST_MESSAGE)
+}
+
+fn one_line(text: &str, longest: usize) -> String {
     let unwanted = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -34,7 +46,7 @@ pub(super) fn clean(text: &str) -> String {
         }
         line.push_str(word);
     }
-    line.chars().take(LONGEST).collect()
+    line.chars().take(longest).collect()
 }
 
 pub(super) struct Writer {

@@ -6,6 +6,7 @@ use cau_mixer::Event as Mixed;
 use cau_mixer::event::{Statistics, VideoKind, VideoOut, Voice};
 use cau_model::participant::State;
 use cau_model::snapshot::{Quality, Send, SendVideo};
+use cau_model::sound::{self, Trouble};
 use cau_model::voice::{Level, SILENCE_DBOV};
 use cau_model::{Command, ConferenceId, ParticipantId, Words};
 use cau_sip::CallId;
@@ -41,11 +42,54 @@ impl Focus {
                 };
                 self.alarm(participant, "picture-back", words);
             }
+            Mixed::Trouble { participant, trouble } => self.trouble(now, participant, trouble),
+            Mixed::TroubleOver { participant, kind } => self.trouble_over(now, participant, kind),
             Mixed::MediaTimeout { participant } => self.silent(now, participant),
             Mixed::Statistics { participant, statistics } => self.measured(now, participant, &statistics),
             // Kept by `handle_media`, which knows of which worker they are.
             Mixed::Totals(_) => {}
         }
+    }
+
+    /// The sound of a site was found wrong: told, and the site muted when the conference has that rule.
+    fn trouble(&mut self, now: Instant, participant: ParticipantId, trouble: Trouble) {
+        let Some((_, call)) = self.call_of(participant) else { return };
+        let conference = call.conference;
+        let shown = |focus: &Self| {
+            let site = focus.rooms.get(&conference)?.conference.participant(participant)?;
+            site.troubles.into_iter().find(|shown| shown.kind == trouble.kind())
+        };
+        let known = shown(self).is_some();
+        self.internal(now, conference, Command::Trouble { participant, trouble });
+        // What changed its measure only is in the participant's object; what came too late is nowhere.
+        let Some(found) = shown(self).filter(|_| !known) else { return };
+        let words = |name: &str| {
+            let (vi, en) = (&found.detail.vi, &found.detail.en);
+            if found.muted {
+                Words::new(
+                    format!("{name}: {vi}. Đã tắt tiếng theo quy tắc."),
+                    format!("{name}: {en}. Muted by rule."),
+                )
+            } else {
+                Words::new(format!("{name}: {vi}"), format!("{name}: {en}"))
+            }
+        };
+        self.alarm(participant, code(trouble.kind(), false), words);
+    }
+
+    fn trouble_over(&mut self, now: Instant, participant: ParticipantId, kind: sound::Kind) {
+        let Some((_, call)) = self.call_of(participant) else { return };
+        let conference = call.conference;
+        self.internal(now, conference, Command::TroubleOver { participant, kind });
+        let words = |name: &str| {
+            let (vi, en) = match kind {
+                sound::Kind::Noise => ("hết ồn", "the noise is over"),
+                sound::Kind::Hum => ("hết ù", "the hum is over"),
+                sound::Kind::Echo => ("hết vọng", "the echo is over"),
+            };
+            Words::new(format!("{name}: {vi}"), format!("{name}: {en}"))
+        };
+        self.alarm(participant, code(kind, true), words);
     }
 
     fn voices(&mut self, now: Instant, conference: ConferenceId, voices: &[Voice]) {
@@ -125,6 +169,17 @@ impl Focus {
         let site = self.rooms.get(&conference).and_then(|room| room.conference.find(participant));
         let words = words(site.map_or(&call.name, |site| &site.name));
         self.notices.push(Some(conference), Body::Alarm { participant: Some(participant), code, words });
+    }
+}
+
+fn code(kind: sound::Kind, over: bool) -> &'static str {
+    match (kind, over) {
+        (sound::Kind::Noise, false) => "noise",
+        (sound::Kind::Noise, true) => "noise-over",
+        (sound::Kind::Hum, false) => "hum",
+        (sound::Kind::Hum, true) => "hum-over",
+        (sound::Kind::Echo, false) => "echo",
+        (sound::Kind::Echo, true) => "echo-over",
     }
 }
 

@@ -53,6 +53,11 @@ impl Focus {
                 let done = self.apply(now, conference, Command::SetLayout(layout));
                 let _ = answer.send(done.map_err(Error::from).and_then(|()| self.shown(conference)));
             }
+            Request::Message { conference, message, answer } => {
+                let done = self.apply(now, conference, Command::SetMessage(message));
+                let _ = answer.send(done.map_err(Error::from).and_then(|()| self.shown(conference)));
+            }
+            Request::Equipment(equipment) => self.equip(now, equipment),
             Request::Speaker { conference, participant, answer } => {
                 let done = self.apply(now, conference, Command::SetSpeaker(participant));
                 let _ = answer.send(done.map_err(Error::from).and_then(|()| self.shown(conference)));

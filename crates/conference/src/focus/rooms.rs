@@ -1,9 +1,11 @@
 //! Conferences: commands into the model, what comes of it to the mixer and to those who listen.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use cau_mixer::Command as Mix;
 use cau_model::command::Join;
+use cau_model::layout::Equipment;
 use cau_model::participant::{Direction, State};
 use cau_model::{Command, Conference, ConferenceId, Event, ParticipantId, Refusal, Settings, Words};
 use cau_sip::CallId;
@@ -50,10 +52,14 @@ impl Focus {
             ))));
         }
         self.registry.insert(id, &settings);
-        let conference = Conference::new(id, settings);
+        self.known_layout(&settings)?;
+        let rules = settings.sound;
+        let mut conference = Conference::new(id, settings);
+        conference.equip(self.equipment.clone());
         let snapshot = conference.snapshot();
         self.rooms.insert(id, Room { conference, heard: Vec::new() });
         self.media.command(id, Mix::OpenConference { id });
+        self.media.command(id, Mix::Discipline { conference: id, rules });
         self.notices.push(Some(id), Body::Conference(Box::new(snapshot)));
         Ok(())
     }
@@ -61,10 +67,27 @@ impl Focus {
     pub(super) fn change(&mut self, now: Instant, id: ConferenceId, settings: Settings) -> Result<(), Error> {
         let old = self.room(id)?.conference.settings().clone();
         check(&settings)?;
+        self.known_layout(&settings)?;
         self.free_room(&settings, Some(id))?;
         self.registry.remove(id, &old);
         self.registry.insert(id, &settings);
         Ok(self.apply(now, id, Command::Settings(settings))?)
+    }
+
+    fn known_layout(&self, settings: &Settings) -> Result<(), Refusal> {
+        match self.equipment.layouts.find(settings.layout) {
+            Some(_) => Ok(()),
+            None => Err(cau_model::layout::unknown(&settings.layout.to_string())),
+        }
+    }
+
+    /// Takes over what the machine has now, in every conference.
+    pub(super) fn equip(&mut self, now: Instant, equipment: Arc<Equipment>) {
+        self.equipment = equipment.clone();
+        let ids: Vec<ConferenceId> = self.rooms.keys().copied().collect();
+        for id in ids {
+            self.internal(now, id, Command::Equipment(equipment.clone()));
+        }
     }
 
     fn free_room(&self, settings: &Settings, own: Option<ConferenceId>) -> Result<(), Refusal> {
@@ -217,6 +240,10 @@ impl Focus {
                 Event::Scenes => {
                     let scenes = room.conference.scenes();
                     self.media.command(id, Mix::Scenes { conference: id, scenes });
+                }
+                Event::Rules => {
+                    let rules = room.conference.settings().sound;
+                    self.media.command(id, Mix::Discipline { conference: id, rules });
                 }
                 Event::Speaker(participant) => {
                     self.media.command(id, Mix::Floor { conference: id, participant });

@@ -1,7 +1,9 @@
 //! What this machine is, and the layouts it knows.
 
+use std::sync::PoisonError;
+
 use axum::{Json as Answer, extract::State as Extracted};
-use cau_model::layout::{self, Kind};
+use cau_model::layout::{AUDIENCE_MAX, Kind, Layout, Rect};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -46,8 +48,16 @@ pub(crate) struct Sites {
 pub(crate) struct Drawing {
     /// Its name.
     layout: String,
-    /// Rectangles of the seats, index = seat number, as shares of the picture.
+    /// What people call it, where a file says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    /// Rectangles of the seats, index = seat number, as shares of the picture. A later one may lie over an earlier one.
     seats: Vec<Share>,
+    /// Of `lecture`: what the lecturer sees, seats 1, 2, ….
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lecturer_sees: Option<Vec<Share>>,
+    /// How many of the first seats follow the voice.
+    follow_voice: usize,
 }
 
 /// A rectangle as shares (0–1) of the width and height of the picture.
@@ -62,6 +72,7 @@ pub(crate) struct Share {
 /// The layouts there are, with the rectangles of their seats, for drawing them.
 #[utoipa::path(get, path = "/layouts", operation_id = "layouts", tag = "picture", params(Sites), responses((status = 200, body = Vec<Drawing>), Unauthorized, Unprocessable))]
 pub(crate) async fn layouts(
+    Extracted(state): Extracted<State>,
     signed_in: SignedIn,
     Query(query): Query<Sites>,
 ) -> Result<Answer<Vec<Drawing>>, Problem> {
@@ -70,15 +81,19 @@ pub(crate) async fn layouts(
     if !(1..=10_000).contains(&sites) {
         return Err(Problem::invalid("sites", "Từ 1 đến 10000.", "1 to 10000."));
     }
-    Ok(Answer(kinds().map(|kind| drawing(kind, sites)).collect()))
+    let files = state.layouts.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let custom = files.iter().map(|c| Layout { kind: Kind::Custom(c.name()), custom: Some(c.clone()) });
+    Ok(Answer(kinds().map(Layout::from).chain(custom).map(|layout| drawing(&layout, sites)).collect()))
 }
 
-/// From the fewest seats to the most, the equal ones after the others.
+/// From the fewest seats to the most, the equal ones after the others; those of files come last.
 fn kinds() -> impl Iterator<Item = Kind> {
     let others = [
         Kind::Full,
         Kind::Grid,
+        Kind::Pip,
         Kind::SideBySide,
+        Kind::Lecture,
         Kind::OnePlus5,
         Kind::OnePlus7,
         Kind::TwoPlus8,
@@ -88,18 +103,26 @@ fn kinds() -> impl Iterator<Item = Kind> {
     others.into_iter().chain(equal)
 }
 
-fn drawing(kind: Kind, sites: usize) -> Drawing {
+fn drawing(layout: &Layout, sites: usize) -> Drawing {
     // 1080p: pixel rounding does not show in a drawing of a thumb's size.
     const CANVAS: (u32, u32) = (1920, 1080);
     let share = |part: u32, whole: u32| f64::from(part * 10_000 / whole) / 10_000.0;
-    let seats = layout::tiles(kind, sites, CANVAS)
-        .into_iter()
-        .map(|r| Share {
+    let shares = |rects: Vec<Rect>| -> Vec<Share> {
+        let one = |r: Rect| Share {
             x: share(r.x, CANVAS.0),
             y: share(r.y, CANVAS.1),
             w: share(r.w, CANVAS.0),
             h: share(r.h, CANVAS.1),
-        })
-        .collect();
-    Drawing { layout: kind.to_string(), seats }
+        };
+        rects.into_iter().map(one).collect()
+    };
+    let audience = sites.saturating_sub(1).clamp(1, AUDIENCE_MAX);
+    Drawing {
+        layout: layout.kind.to_string(),
+        title: layout.custom.as_ref().map(|custom| custom.title().to_owned()),
+        seats: shares(layout.tiles(sites, CANVAS)),
+        lecturer_sees: (layout.kind == Kind::Lecture)
+            .then(|| shares(cau_model::layout::tiles(Kind::Grid, audience, CANVAS))),
+        follow_voice: if layout.is_equal() { 0 } else { layout.mains() },
+    }
 }

@@ -163,5 +163,6 @@ fn undone(result: Result<(), cau_store::Error>) {
 fn without_pin(conference: &snapshot::Conference) -> serde_json::Value {
     let c = conference;
     json!({ "room": c.room, "name": c.name, "pin": c.pin.is_some(), "layout": c.layout, "names": c.names,
-        "join_muted": c.join_muted, "encryption": c.encryption, "chair": c.chair })
+        "join_muted": c.join_muted, "encryption": c.encryption, "chair": c.chair, "fit": c.fit, "logo": c.logo,
+        "clock": c.clock, "sound": c.sound })
 }

@@ -4,6 +4,7 @@ pub(crate) mod about;
 pub(crate) mod conferences;
 pub(crate) mod journal;
 pub(crate) mod later;
+pub(crate) mod message;
 pub(crate) mod page;
 pub(crate) mod participants;
 pub(crate) mod picture;
@@ -68,6 +69,7 @@ pub(crate) fn routes() -> (OpenApiRouter<State>, OpenApiRouter<State>) {
         .routes(routes!(participants::one, participants::patch, participants::hang_up))
         .routes(routes!(picture::layout))
         .routes(routes!(picture::speaker))
+        .routes(routes!(message::set, message::clear))
         .routes(routes!(picture::preview))
         .routes(routes!(about::about))
         .routes(routes!(about::layouts))

@@ -42,7 +42,9 @@ pub(crate) async fn layout(
 ) -> Result<Answer<snapshot::Conference>, Problem> {
     signed_in.may(Right::Steer)?;
     let note = json!({ "layout": body.layout, "names": body.names, "for": body.viewers,
-        "seats": body.seats.iter().map(|s| json!({ "seat": s.seat, "participant": s.participant })).collect::<Vec<_>>() });
+        "fit": body.fit, "cycle": body.cycle.as_ref().map(|c| c.period_s),
+        "seats": body.seats.iter().map(|s| json!({ "seat": s.seat, "participant": s.participant,
+            "cycle": s.cycle.as_ref().and_then(|c| c.participants.as_ref()) })).collect::<Vec<_>>() });
     let wanted = SetLayout::try_from(body)?;
     whole(async move {
         let _one_at_a_time = state.changing.lock().await;

@@ -11,8 +11,10 @@ use cau_control::Events;
 use cau_model::{
     Command, Conference, ConferenceId, ParticipantId, Refusal, Words,
     command::{self, Join, Who},
+    layout::Equipment,
     participant::{Direction, State},
     snapshot,
+    sound::Trouble,
     voice::Level,
 };
 use tokio::time::Instant;
@@ -30,6 +32,7 @@ struct Inner {
     refuse: Option<Error>,
     still: Still,
     draining: bool,
+    equipment: Arc<Equipment>,
 }
 
 impl Fake {
@@ -37,8 +40,15 @@ impl Fake {
     pub fn start(events: Events) -> (Self, Handle) {
         let (handle, mut requests) = Handle::new(64);
         let still: Still = Arc::new(|_, id, seen| Some(format!("jpeg of {id} seen={seen}").into_bytes()));
-        let inner =
-            Inner { rooms: BTreeMap::new(), events, next: 0x10, refuse: None, still, draining: false };
+        let inner = Inner {
+            rooms: BTreeMap::new(),
+            events,
+            next: 0x10,
+            refuse: None,
+            still,
+            draining: false,
+            equipment: Arc::default(),
+        };
         let fake = Self(Arc::new(Mutex::new(inner)));
         let answering = fake.clone();
         tokio::spawn(async move {
@@ -128,6 +138,21 @@ impl Fake {
         inner.tell(id, participant, Change::Level);
     }
 
+    /// Something is wrong with the sound of a site.
+    pub fn trouble(&self, conference: &str, participant: &str, trouble: Trouble) {
+        let (id, participant) = (conference.parse().unwrap(), participant.parse().unwrap());
+        let mut inner = self.0.lock().unwrap();
+        inner.apply(id, Command::Trouble { participant, trouble });
+        let body = Body::Alarm { participant: Some(participant), code: "echo", words: trouble.words() };
+        inner.notice(id, body);
+    }
+
+    /// The line of a site is lost.
+    pub fn lose(&self, conference: &str, participant: &str) {
+        let (id, participant) = (conference.parse().unwrap(), participant.parse().unwrap());
+        self.0.lock().unwrap().apply(id, Command::State(participant, State::Reconnecting));
+    }
+
     pub fn alarm(&self, conference: &str, participant: &str, words: Words) {
         let inner = self.0.lock().unwrap();
         let body =
@@ -202,7 +227,8 @@ impl Inner {
                 let done = match self.refuse.take() {
                     Some(e) => Err(e),
                     None => {
-                        let room = Conference::new(id, *settings);
+                        let mut room = Conference::new(id, *settings);
+                        room.equip(self.equipment.clone());
                         let shown = room.snapshot();
                         self.rooms.insert(id, room);
                         self.notice(id, Body::Conference(Box::new(shown.clone())));
@@ -269,6 +295,17 @@ impl Inner {
             Request::Speaker { conference, participant, answer } => {
                 let done = self.try_apply(conference, Command::SetSpeaker(participant));
                 let _ = answer.send(done.and_then(|_| self.shown(conference)));
+            }
+            Request::Message { conference, message, answer } => {
+                let done = self.try_apply(conference, Command::SetMessage(message));
+                let _ = answer.send(done.and_then(|_| self.shown(conference)));
+            }
+            Request::Equipment(equipment) => {
+                self.equipment = equipment.clone();
+                let ids: Vec<ConferenceId> = self.rooms.keys().copied().collect();
+                for id in ids {
+                    let _ = self.try_apply(id, Command::Equipment(equipment.clone()));
+                }
             }
             Request::Preview { conference, participant, seen, answer } => {
                 let done = self.site(conference, participant).map(|site| {

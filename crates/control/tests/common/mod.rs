@@ -34,6 +34,7 @@ pub struct Api {
     pub journal: cau_store::Journal,
     pub events: Events,
     pub focus: focus::Fake,
+    pub handle: cau_conference::Handle,
     pub clock: Arc<AtomicU64>,
     pub token: String,
     pub dir: tempfile::TempDir,
@@ -87,14 +88,15 @@ impl Api {
         let state = State::new(
             store.clone(),
             journal.clone(),
-            handle,
+            handle.clone(),
             events.clone(),
             Arc::new(move || SystemTime::UNIX_EPOCH + Duration::from_secs(ticking.load(Ordering::Relaxed))),
             About { version: "0.1.0".into(), sip: vec!["192.0.2.10:5060".into()] },
         );
         let state = adjust(state);
         let router = cau_control::router(state.clone());
-        let mut api = Self { router, state, store, journal, events, focus, clock, token: String::new(), dir };
+        let mut api =
+            Self { router, state, store, journal, events, focus, handle, clock, token: String::new(), dir };
         let signed = api.sign_in(PASSWORD, "192.0.2.1").await;
         api.token = signed.json()["token"].as_str().unwrap().to_owned();
         api

@@ -11,13 +11,18 @@ use std::{
 };
 
 use bytes::Bytes;
+use cau_model::sound::Rules;
+use smallvec::SmallVec;
 
 use super::{
     FRAME, Frame,
     coding::{Coding, Encoder},
+    echo::Analyzer,
+    even::{self, Leveller},
     limiter::Limiter,
     mix::{self, Candidate, Fader},
     voice::Meter,
+    watch::{Finding, Watch},
 };
 
 /// How long an own encoding goes on after the site was last heard.
@@ -53,6 +58,10 @@ pub struct Site {
     heard: bool,
     open_until: Option<Instant>,
     own: Option<Own>,
+    /// Of this tick, dBov.
+    level: f32,
+    even: Leveller,
+    watch: Option<Box<Watch>>,
 }
 
 struct Own {
@@ -76,6 +85,9 @@ impl Default for Site {
             heard: false,
             open_until: None,
             own: None,
+            level: super::voice::SILENCE,
+            even: Leveller::default(),
+            watch: None,
         }
     }
 }
@@ -92,6 +104,36 @@ impl Site {
     /// He is heard, or a moment ago was and must be faded out.
     pub fn needs_sound(&self) -> bool {
         !self.muted || !self.fader.is_closed()
+    }
+
+    /// Gain by which his voice is evened, dB.
+    pub fn evened_db(&self) -> f32 {
+        self.even.gain_db()
+    }
+
+    /// What was found wrong with his sound since the last call.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        self.watch.as_mut().map(|watch| watch.take_findings()).unwrap_or_default()
+    }
+
+    /// Watches what came in this tick, and evens his level. `looked`: the detector looked.
+    fn discipline(&mut self, now: Instant, rules: Rules, level: f32, looked: bool) {
+        let heard = self.fresh && !self.muted;
+        if !rules.watches() || self.muted || self.watch.as_ref().is_some_and(|watch| watch.is_over(now)) {
+            self.watch = None;
+        } else if self.watch.is_none() && heard {
+            self.watch = Watch::begin(now, level);
+        }
+        if let Some(watch) = &mut self.watch {
+            let speech = looked.then(|| self.meter.speaking());
+            watch.came(now, heard.then_some(&*self.frame), level, speech);
+        }
+        if !rules.even_levels {
+            self.even.rest();
+        } else if heard && looked && self.meter.hears_speech() {
+            let noisy = self.watch.as_ref().is_some_and(|watch| watch.is_noisy());
+            self.even.hear(level, if noisy { 0.0 } else { even::MOST });
+        }
     }
 
     /// His voice was in the last sum.
@@ -128,16 +170,25 @@ pub struct Room {
     history: VecDeque<Box<Frame>>,
     shared: BTreeMap<(Heard, Coding), Shared>,
     encoders: u32,
+    /// What is done about sound of its own accord; at first nothing.
+    rules: Option<Rules>,
+    /// Made when the first echo is looked for.
+    analyzer: Option<Box<Analyzer>>,
 }
 
 impl Room {
+    /// What is done about sound from now on.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = Some(rules);
+    }
+
     /// Mixes 20 ms. Gives one encoded frame per input with a coding, in order; an empty one where the encoder failed.
     pub fn tick(&mut self, now: Instant, inputs: &mut [Input<'_>]) -> Vec<Option<Bytes>> {
         self.listen(now, inputs);
         let mut sum: Frame = [0.0; FRAME];
         for input in inputs.iter_mut() {
             let site = &mut *input.site;
-            let target = if site.admitted && !site.muted { site.volume } else { 0.0 };
+            let target = if site.admitted && !site.muted { site.volume * site.even.gain() } else { 0.0 };
             site.heard = if site.fresh {
                 site.fader.run(&mut site.frame, target)
             } else {
@@ -155,18 +206,27 @@ impl Room {
         let out = inputs
             .iter_mut()
             .map(|input| {
-                let coding = input.coding?;
                 let site = &mut *input.site;
+                let Some(coding) = input.coding else {
+                    if let Some(watch) = &mut site.watch {
+                        watch.sent(None);
+                    }
+                    return None;
+                };
                 if !site.deafened && self.needs_own(now, site, coding) {
                     return Some(self.encode_own(now, site, coding, &sum));
                 }
                 let heard = if site.deafened { Heard::Nobody } else { Heard::Everybody };
+                if let Some(watch) = &mut site.watch {
+                    watch.sent((!site.deafened).then_some(&common));
+                }
                 let encoded = done
                     .entry((heard, coding))
                     .or_insert_with(|| self.encode_shared(now, heard, coding, &common));
                 Some(encoded.clone())
             })
             .collect();
+        self.judge(now, inputs);
         self.remember(common);
         self.shared.retain(|_, s| now.saturating_duration_since(s.used) < UNUSED);
         out
@@ -193,6 +253,7 @@ impl Room {
             if site.fresh && !site.muted {
                 audible.push((i, site.meter.level_dbov()));
             }
+            site.level = level;
             let open = site.is_open(now, level);
             if !site.muted && (open || input.floor) {
                 whose.push(i);
@@ -205,18 +266,38 @@ impl Room {
             site.admitted = false;
         }
         audible.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let mut looked: SmallVec<[usize; DETECTED]> = SmallVec::new();
         for (n, (i, _)) in audible.into_iter().enumerate() {
             let Some(input) = inputs.get_mut(i) else { continue };
             let Site { meter, frame, .. } = &mut *input.site;
             if n < DETECTED && meter.is_audible() {
                 meter.detect(frame);
+                looked.push(i);
             } else {
                 meter.rest();
+            }
+        }
+        if let Some(rules) = self.rules {
+            for (i, input) in inputs.iter_mut().enumerate() {
+                let level = input.site.level;
+                input.site.discipline(now, rules, level, looked.contains(&i));
             }
         }
         for (i, admitted) in whose.into_iter().zip(mix::admit(&candidates)) {
             if let Some(input) = inputs.get_mut(i) {
                 input.site.admitted = admitted;
+            }
+        }
+    }
+
+    /// What is wrong with whose sound: noise when its time has come, echo of one site per tick.
+    fn judge(&mut self, now: Instant, inputs: &mut [Input<'_>]) {
+        let mut analysed = false;
+        for watch in inputs.iter_mut().filter_map(|input| input.site.watch.as_mut()) {
+            watch.judge(now);
+            if !analysed && watch.wants_analysis(now) {
+                analysed = true;
+                watch.analyse(now, self.analyzer.get_or_insert_default());
             }
         }
     }
@@ -245,6 +326,9 @@ impl Room {
             frame = mix::minus(sum, &site.frame);
         }
         own.limiter.run(&mut frame);
+        if let Some(watch) = &mut site.watch {
+            watch.sent(Some(&frame));
+        }
         self.encoders += 1;
         own.encoder.encode(&frame)
     }

@@ -69,6 +69,11 @@ impl Meter {
         dbov(self.power)
     }
 
+    /// The detector hears speech just now, without the moment after.
+    pub fn hears_speech(&self) -> bool {
+        self.score > SPEECH
+    }
+
     /// Speech was heard within the last 300 ms.
     pub fn speaking(&self) -> bool {
         self.hangover > 0
@@ -107,7 +112,8 @@ impl Meter {
     }
 }
 
-fn dbov(power: f32) -> f32 {
+/// Power as dBov, at least [`SILENCE`].
+pub fn dbov(power: f32) -> f32 {
     if power <= 0.0 { SILENCE } else { (10.0 * power.log10()).max(SILENCE) }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use cau_codec::video::Picture;
+use cau_codec::{scale::Fit, video::Picture};
 
 /// Sizes of one picture kept scaled; more would mean more than this many different tiles show one site.
 const SIZES: usize = 8;
@@ -29,6 +29,7 @@ struct Latest {
 #[derive(Debug)]
 struct Scaled {
     size: (u32, u32),
+    fit: Fit,
     serial: u64,
     picture: Picture,
 }
@@ -90,22 +91,23 @@ impl Shown {
         self.lost.store(lost, Ordering::Relaxed);
     }
 
-    /// The latest picture in another size, made by `scale` once for all views that ask for that size.
+    /// The latest picture in another size, placed by `fit`, made by `scale` once for all views that ask for that.
     pub fn scaled(
         &self,
         size: (u32, u32),
+        fit: Fit,
         scale: impl FnOnce(&Picture) -> Option<Picture>,
     ) -> Option<Picture> {
         let (serial, picture) = self.current();
         let picture = picture?;
         let mut scaled = self.scaled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(s) = scaled.iter().find(|s| s.size == size && s.serial == serial) {
+        if let Some(s) = scaled.iter().find(|s| s.size == size && s.fit == fit && s.serial == serial) {
             return Some(s.picture.clone());
         }
         let made = scale(&picture)?;
         scaled.retain(|s| s.serial == serial);
         if scaled.len() < SIZES {
-            scaled.push(Scaled { size, serial, picture: made.clone() });
+            scaled.push(Scaled { size, fit, serial, picture: made.clone() });
         }
         Some(made)
     }
@@ -124,11 +126,11 @@ mod tests {
     fn each_picture_is_scaled_once_per_size() {
         let shown = Shown::default();
         let mut made = 0;
-        assert!(shown.scaled((32, 18), |_| Some(picture())).is_none(), "nothing to scale");
+        assert!(shown.scaled((32, 18), Fit::Contain, |_| Some(picture())).is_none(), "nothing to scale");
         for _ in 0..2 {
             shown.publish(picture());
             for size in [(32, 18), (16, 8), (32, 18), (16, 8)] {
-                shown.scaled(size, |_| {
+                shown.scaled(size, Fit::Contain, |_| {
                     made += 1;
                     Some(picture())
                 });

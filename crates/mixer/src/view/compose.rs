@@ -9,11 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cau_codec::video::{Picture, Pool};
-use cau_model::{layout::Rect, scene::Card};
+use cau_codec::{
+    scale::{self, Fit},
+    video::{Canvas, Colour, Picture, Pool},
+};
+use cau_model::{layout::Rect, ornament::Ornaments, scene::Card};
 
 use super::{
     output::{Frame, Output},
+    overlay::{Decor, Phase},
     paint::Painter,
 };
 use crate::{
@@ -31,8 +35,12 @@ const STILL: Duration = Duration::from_millis(200);
 /// A scene laid out on one canvas, with where its pictures come from. Immutable.
 #[derive(Debug)]
 pub struct Plan {
-    /// Every tile with an area.
+    /// Every tile with an area, in the order they are painted.
     pub tiles: Vec<Tile>,
+    /// Behind and between them.
+    pub background: Colour,
+    /// Over them.
+    pub ornaments: Ornaments,
 }
 
 /// One tile.
@@ -50,12 +58,25 @@ pub struct Tile {
     pub border: bool,
     /// What stands here.
     pub card: Card,
+    /// How the picture is placed.
+    pub fit: Fit,
+    /// It lies over an earlier tile.
+    pub over: bool,
 }
 
 impl Plan {
     /// Every picture that may still come is there.
     fn is_ready(&self) -> bool {
         self.tiles.iter().filter_map(|t| t.source.as_ref()).all(|s| s.has_picture() || !s.is_expected())
+    }
+
+    /// Nothing of what is behind the tiles is seen on a canvas of that size.
+    pub fn is_covered(&self, size: (u32, u32)) -> bool {
+        let area = |r: &Rect| u64::from(r.w) * u64::from(r.h);
+        let whole = u64::from(size.0) * u64::from(size.1);
+        // Tiles that overlap sum up to more than they cover.
+        let apart: u64 = self.tiles.iter().filter(|t| !t.over).map(|t| area(&t.rect)).sum();
+        apart >= whole
     }
 
     /// Numbers of the pictures shown: equal ones mean an equal canvas.
@@ -84,7 +105,6 @@ struct Plans {
     next: Option<(Arc<Plan>, Instant)>,
 }
 
-#[derive(Default)]
 struct State {
     painter: Painter,
     drawn: Option<Drawn>,
@@ -93,21 +113,24 @@ struct State {
 struct Drawn {
     plan: Arc<Plan>,
     serials: Vec<u64>,
+    phase: Phase,
     picture: Picture,
+    /// The picture without ornaments: kept while nothing but they moves.
+    bare: Option<Picture>,
     changed: Instant,
     sent: Instant,
 }
 
 impl Composing {
-    /// A canvas of `size` pixels out of `pool`.
-    pub fn new(size: (u32, u32), pool: Pool) -> Self {
+    /// A canvas of `size` pixels out of `pool`, adorned with `decor` where the scene wants it.
+    pub fn new(size: (u32, u32), pool: Pool, decor: Decor) -> Self {
         Self {
             size,
             pool,
             plans: Mutex::default(),
             due: Mutex::default(),
             outputs: Mutex::default(),
-            state: Mutex::default(),
+            state: Mutex::new(State { painter: Painter::new(decor, size), drawn: None }),
             latest: Mutex::default(),
             errors: AtomicU64::new(0),
         }
@@ -172,31 +195,69 @@ impl Composing {
     fn compose(&self, state: &mut State, due: Instant) -> Option<Picture> {
         let plan = self.plan(due)?;
         let serials = plan.serials();
-        if let Some(drawn) = &mut state.drawn
+        let State { painter, drawn } = state;
+        let phase = painter.phase(&plan, due);
+        if let Some(drawn) = drawn
             && Arc::ptr_eq(&drawn.plan, &plan)
             && drawn.serials == serials
         {
-            let still = due.saturating_duration_since(drawn.changed) > SETTLE;
+            // The clock goes on in the slow cadence: it is no reason to send more often.
+            let still = due.saturating_duration_since(drawn.changed) > SETTLE && !phase.moves();
             if still && due.saturating_duration_since(drawn.sent) < STILL {
                 return None;
+            }
+            if drawn.phase != phase {
+                self.adorn_anew(painter, drawn, phase)?;
             }
             drawn.sent = due;
             return Some(drawn.picture.clone());
         }
-        let mut canvas = match self.pool.canvas(self.size.0, self.size.1) {
-            Ok(canvas) => canvas,
+        let mut canvas = self.canvas()?;
+        painter.paint(&mut canvas, &plan, &self.pool);
+        painter.adorn(&mut canvas, &plan, &phase);
+        let picture = canvas.freeze();
+        *drawn = Some(Drawn {
+            plan,
+            serials,
+            phase,
+            picture: picture.clone(),
+            bare: None,
+            changed: due,
+            sent: due,
+        });
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(picture.clone());
+        Some(picture)
+    }
+
+    /// Nothing but clock or message has changed: they are painted over a copy of the picture without them.
+    fn adorn_anew(&self, painter: &mut Painter, drawn: &mut Drawn, phase: Phase) -> Option<()> {
+        let bare = match &drawn.bare {
+            Some(bare) => bare.clone(),
+            None => {
+                let mut canvas = self.canvas()?;
+                painter.paint(&mut canvas, &drawn.plan, &self.pool);
+                drawn.bare.insert(canvas.freeze()).clone()
+            }
+        };
+        let mut canvas = self.canvas()?;
+        scale::blit(&bare, &mut canvas, 0, 0);
+        painter.adorn(&mut canvas, &drawn.plan, &phase);
+        drawn.picture = canvas.freeze();
+        drawn.phase = phase;
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(drawn.picture.clone());
+        Some(())
+    }
+
+    fn canvas(&self) -> Option<Canvas> {
+        match self.pool.canvas(self.size.0, self.size.1) {
+            Ok(canvas) => Some(canvas),
             Err(e) => {
                 if self.errors.fetch_add(1, Ordering::Relaxed) == 0 {
                     tracing::warn!("view not composed: {e}");
                 }
-                return None;
+                None
             }
-        };
-        state.painter.paint(&mut canvas, &plan, &self.pool);
-        let picture = canvas.freeze();
-        state.drawn = Some(Drawn { plan, serials, picture: picture.clone(), changed: due, sent: due });
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(picture.clone());
-        Some(picture)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod channel;
 pub mod compose;
 pub mod output;
+pub mod overlay;
 pub mod paint;
 pub mod supply;
 pub mod watch;
@@ -13,14 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cau_codec::video::Pool;
 use cau_model::{ParticipantId, scene::Scene, scene::SceneId};
 use smallvec::SmallVec;
 
-use crate::{
-    job::{Spawner, Task},
-    profile::Profile,
-};
+use crate::{conference::Shared, job::Task, profile::Profile};
 use channel::Channel;
 use compose::{Composing, Plan};
 
@@ -71,11 +68,11 @@ pub struct View {
 
 impl View {
     /// A view that makes its first picture now.
-    pub fn new(now: Instant, key: Key, scene: Arc<Scene>, pool: &Pool, spawner: &Spawner) -> Self {
-        let composing = Composing::new((key.width, key.height), pool.clone());
+    pub fn new(now: Instant, key: Key, scene: Arc<Scene>, shared: &Shared) -> Self {
+        let composing = Composing::new((key.width, key.height), shared.pool.clone(), shared.decor.clone());
         Self {
             scene,
-            canvas: Task::new(spawner, composing),
+            canvas: Task::new(&shared.spawner, composing),
             channels: BTreeMap::new(),
             csrc: SmallVec::new(),
             period: Duration::from_secs(1) / key.fps.max(1),

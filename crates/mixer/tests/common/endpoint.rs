@@ -4,6 +4,7 @@ use std::{
     collections::{HashSet, VecDeque},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -41,6 +42,8 @@ pub struct Endpoint {
     pub obeys: bool,
     /// Sends sound of this frequency; `None`: silence.
     pub tone: Option<f32>,
+    /// Sends this instead (48 kHz, full scale 1), then silence.
+    pub said: Option<Arc<[f32]>>,
     /// Sends no packets of sound at all.
     pub mute_line: bool,
     /// Sends nothing at all.
@@ -131,6 +134,7 @@ impl Endpoint {
             camera: true,
             obeys: true,
             tone: None,
+            said: None,
             mute_line: false,
             dead: false,
             lose_every: None,
@@ -161,6 +165,11 @@ impl Endpoint {
 
     pub fn tone(mut self, hz: f32) -> Self {
         self.tone = Some(hz);
+        self
+    }
+
+    pub fn saying(mut self, said: Arc<[f32]>) -> Self {
+        self.said = Some(said);
         self
     }
 
@@ -265,6 +274,9 @@ impl Endpoint {
         let start = self.samples;
         let tone = self.tone;
         let frame: audio::Frame = std::array::from_fn(|i| {
+            if let Some(said) = &self.said {
+                return said.get(start as usize + i).map_or(0, |s| (s * 32_767.0) as i16);
+            }
             let t = (start + i as u64) as f32 / 48_000.0;
             tone.map_or(0, |hz| (6000.0 * (std::f32::consts::TAU * hz * t).sin()) as i16)
         });

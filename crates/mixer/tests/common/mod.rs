@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod endpoint;
+pub mod speech;
 
 use std::{
     collections::BTreeMap,
@@ -15,13 +16,14 @@ use std::{
 
 use cau_mixer::{
     Command, Config, Event, Job, LegConfig, Media, Port, Spawner, Worker,
-    command::{AudioCodec, AudioLeg, Feedback, Limits, Mode, Stream, Tools, VideoLeg},
+    command::{AudioCodec, AudioLeg, Emblem, Feedback, Limits, Mode, Stream, Tools, VideoLeg},
     event::{Statistics, Totals},
 };
 use cau_model::{
     ConferenceId, ParticipantId,
     layout::Kind,
-    scene::{Card, Scene, SceneId, Tile},
+    ornament::Ornaments,
+    scene::{Card, Fit, Scene, SceneId, Tile},
 };
 
 pub use endpoint::Endpoint;
@@ -80,7 +82,16 @@ impl World {
         Self::with(true, CANVAS, 768, false)
     }
 
+    /// With a logo.
+    pub fn adorned(emblem: Emblem) -> Self {
+        Self::build(false, CANVAS, 768, false, Some(emblem))
+    }
+
     fn with(deferred: bool, canvas: (u32, u32), kbps: u32, forward: bool) -> Self {
+        Self::build(deferred, canvas, kbps, forward, None)
+    }
+
+    fn build(deferred: bool, canvas: (u32, u32), kbps: u32, forward: bool, emblem: Option<Emblem>) -> Self {
         let start = origin();
         let woken = Arc::new(AtomicBool::new(false));
         let waker = {
@@ -102,6 +113,7 @@ impl World {
         let mut config = Config::new(waker);
         config.max_canvas = canvas;
         config.max_kbps = kbps;
+        config.emblem = emblem;
         config.forward = forward;
         let wall = (start, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         let mut worker = Worker::new(config, spawner, wall, 7);
@@ -157,22 +169,34 @@ impl World {
         let scenes = scenes
             .into_iter()
             .map(|(id, kind, sites, viewers)| {
-                let tiles = sites
-                    .iter()
-                    .enumerate()
-                    .map(|(seat, site)| Tile {
-                        seat: seat as u16,
-                        participant: Some(p(*site)),
-                        name: None,
-                        site: Some(format!("Site {site}").into()),
-                        border: false,
-                        card: Card::Picture,
-                    })
-                    .collect();
-                (Arc::new(Scene { id: SceneId(id), version: self.version, kind, tiles }), viewers)
+                let tiles = sites.iter().enumerate().map(|(seat, site)| tile(seat as u16, *site)).collect();
+                (Arc::new(self.scene(id, kind, tiles)), viewers)
             })
             .collect();
         self.command(Command::Scenes { conference: ROOM, scenes });
+    }
+
+    /// A scene without ornaments.
+    pub fn scene(&self, id: u64, kind: Kind, tiles: Vec<Tile>) -> Scene {
+        Scene {
+            id: SceneId(id),
+            version: self.version,
+            kind,
+            custom: None,
+            tiles,
+            prepare: Vec::new(),
+            ornaments: Ornaments::default(),
+        }
+    }
+
+    /// The scene everybody sees, changed.
+    pub fn show_changed(&mut self, kind: Kind, sites: &[u64], change: impl FnOnce(&mut Scene)) {
+        self.version += 1;
+        let tiles = sites.iter().enumerate().map(|(seat, site)| tile(seat as u16, *site)).collect();
+        let mut scene = self.scene(1, kind, tiles);
+        change(&mut scene);
+        let viewers = self.endpoints.keys().copied().collect();
+        self.command(Command::Scenes { conference: ROOM, scenes: vec![(Arc::new(scene), viewers)] });
     }
 
     pub fn run(&mut self, time: Duration) {
@@ -256,6 +280,18 @@ impl World {
 
     pub fn at_mut(&mut self, n: u64) -> &mut Endpoint {
         self.endpoints.get_mut(&p(n)).unwrap()
+    }
+}
+
+pub fn tile(seat: u16, site: u64) -> Tile {
+    Tile {
+        seat,
+        participant: Some(p(site)),
+        name: None,
+        site: Some(format!("Site {site}").into()),
+        border: false,
+        card: Card::Picture,
+        fit: Fit::Fit,
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cycle::Ring;
 use super::scenes::Scope;
 use super::seating::Choice;
 use super::{Conference, LEFT_FOR, LEFT_MAX};
 use crate::command::{Command, Event, Join, Patch, SetLayout, Who, no_participant};
 use crate::id::{ParticipantId, Set};
-use crate::layout::Kind;
+use crate::layout::{self, Equipment, Kind, Layout};
 use crate::name;
 use crate::participant::{Participant, Rights, State};
 use crate::refusal::{Refusal, Words};
@@ -56,19 +57,30 @@ impl Conference {
                     events.push(Event::Level(participant));
                 }
             }
-            Command::Settings(settings) => self.set_settings(settings, &mut events),
+            Command::Settings(settings) => self.set_settings(settings, &mut events)?,
+            Command::SetMessage(message) => self.set_message(message, &mut events)?,
+            Command::Equipment(equipment) => self.take_equipment(equipment, &mut events),
+            Command::Trouble { participant, trouble } => {
+                self.trouble(now, participant, trouble, &mut events)?;
+            }
+            Command::TroubleOver { participant, kind } => {
+                self.trouble_over(participant, kind, &mut events)?;
+            }
         }
         if self.floor.speaker() != speaker {
             events.push(Event::Speaker(self.floor.speaker()));
             events.push(Event::Conference);
         }
-        Ok(self.settle(events))
+        Ok(self.settle(now, events, false))
     }
 
-    /// After every change: scenes, who is visible, no event twice.
-    pub(super) fn settle(&mut self, mut events: Vec<Event>) -> Vec<Event> {
+    /// After every change: scenes, who is visible, no event twice. `turned`: seats have turned.
+    pub(super) fn settle(&mut self, now: Instant, mut events: Vec<Event>, turned: bool) -> Vec<Event> {
         // Levels come many times a second and change nothing that is shown.
-        if events.iter().any(|event| !matches!(event, Event::Level(_))) && self.restage() {
+        let changed = turned
+            || events.iter().any(|event| !matches!(event, Event::Level(_)))
+            || self.asked_from_audience();
+        if changed && self.restage(now) {
             events.push(Event::Scenes);
             self.see(&mut events);
         }
@@ -125,6 +137,7 @@ impl Conference {
             rights: Rights::default(),
             sends_video: join.sends_video,
             audio: snapshot::Audio::default(),
+            troubles: Vec::new(),
             video: snapshot::Video::default(),
             quality: snapshot::Quality::default(),
             send: snapshot::Send::default(),
@@ -148,6 +161,11 @@ impl Conference {
         if site.state != state {
             site.state = state;
             events.push(Event::Participant(id));
+            if state != State::Connected {
+                site.audio.level_dbov = voice::SILENCE_DBOV;
+                site.audio.speaking = false;
+                self.forget_troubles(id, events);
+            }
         }
         if state.present() && !self.seated.contains(&id) {
             self.seated.push(id);
@@ -170,16 +188,22 @@ impl Conference {
         site.left_at = Some(now);
         site.audio.level_dbov = voice::SILENCE_DBOV;
         site.audio.speaking = false;
+        site.troubles.clear();
         let name = site.name.clone();
         self.names.remove(&name);
         self.hidden.remove(&id);
         let visible = self.visible();
+        let place = self.not_hidden(&self.seated).iter().position(|other| *other == id);
         self.seated.retain(|other| *other != id);
+        self.forget_reader(id);
         self.floor.leave(id, visible);
-        self.base.pins.retain(|(_, pinned)| *pinned != id);
+        for choice in self.choices_mut() {
+            choice.pins.retain(|(_, pinned)| *pinned != id);
+            choice.rings.retain_mut(|ring| ring.leave(id, place));
+            choice.adapt();
+        }
         for scope in &mut self.scopes {
             scope.viewers.remove(&id);
-            scope.choice.pins.retain(|(_, pinned)| *pinned != id);
         }
         self.scopes.retain(|scope| !scope.viewers.is_empty());
         self.forget_left(now);
@@ -211,9 +235,12 @@ impl Conference {
     }
 
     fn set_layout(&mut self, layout: SetLayout, events: &mut Vec<Event>) -> Done {
-        let pins = self.checked_pins(&layout)?;
+        let form = self.form(layout.kind)?;
+        let pins = self.checked_pins(&layout, &form)?;
+        let rings = self.checked_rings(&layout, &form, &pins)?;
         let names = layout.names.unwrap_or(self.settings.names);
-        let choice = Choice { kind: layout.kind, pins, names };
+        let mut choice = Choice { layout: form, pins, rings, names, fit: layout.fit };
+        choice.adapt();
         match layout.viewers {
             None => {
                 self.settings.layout = layout.kind;
@@ -237,16 +264,64 @@ impl Conference {
         Ok(())
     }
 
-    fn checked_pins(&self, layout: &SetLayout) -> Result<Vec<(u16, ParticipantId)>, Refusal> {
-        let seats = layout.kind.max_seats();
+    /// The layout, with the file it may come from.
+    fn form(&self, kind: Kind) -> Result<Layout, Refusal> {
+        self.equipment.layouts.find(kind).ok_or_else(|| layout::unknown(&kind.to_string()))
+    }
+
+    fn checked_rings(
+        &self,
+        layout: &SetLayout,
+        form: &Layout,
+        pins: &[(u16, ParticipantId)],
+    ) -> Result<Vec<Ring>, Refusal> {
+        let mut rings: Vec<Ring> = Vec::new();
+        for (index, (seat, cycle)) in layout.cycles.iter().enumerate() {
+            let field = || format!("seats[{}].cycle", layout.seats.len() + index);
+            if usize::from(*seat) >= form.max_seats() {
+                return Err(no_seat("seats".to_owned(), form));
+            }
+            let taken = pins.iter().any(|(pinned, _)| pinned == seat);
+            if taken || rings.iter().any(|ring| ring.seat == Some(*seat)) {
+                return Err(Refusal::invalid(
+                    "seats",
+                    format!("ghế {seat} được đặt hai lần"),
+                    format!("the seat {seat} is given twice"),
+                ));
+            }
+            if cycle.who.is_empty() {
+                return Err(Refusal::invalid(
+                    format!("{}.participants", field()),
+                    "ghế luân phiên cần danh sách điểm cầu",
+                    "a seat that turns needs a list of participants",
+                ));
+            }
+            self.checked_list(&cycle.who, &field())?;
+            rings.push(Ring::new(Some(*seat), cycle.clone()));
+        }
+        if let Some(cycle) = &layout.cycle {
+            self.checked_list(&cycle.who, "cycle")?;
+            rings.push(Ring::new(None, cycle.clone()));
+        }
+        Ok(rings)
+    }
+
+    fn checked_list(&self, who: &[ParticipantId], field: &str) -> Done {
+        let mut seen = HashSet::new();
+        for (index, who) in who.iter().enumerate() {
+            if self.find(*who).is_none_or(|site| site.state == State::Left) || !seen.insert(*who) {
+                return Err(absent(format!("{field}.participants[{index}]"), *who));
+            }
+        }
+        Ok(())
+    }
+
+    fn checked_pins(&self, layout: &SetLayout, form: &Layout) -> Result<Vec<(u16, ParticipantId)>, Refusal> {
+        let seats = form.max_seats();
         let mut pins: Vec<(u16, ParticipantId)> = Vec::new();
         for (index, &(seat, who)) in layout.seats.iter().enumerate() {
             if usize::from(seat) >= seats {
-                return Err(Refusal::invalid(
-                    format!("seats[{index}].seat"),
-                    format!("bố cục {} chỉ có ghế 0 đến {}", layout.kind, seats - 1),
-                    format!("the layout {} has seats 0 to {} only", layout.kind, seats - 1),
-                ));
+                return Err(no_seat(format!("seats[{index}].seat"), form));
             }
             let site = self.find(who).filter(|site| site.state != State::Left);
             if site.is_none() {
@@ -265,7 +340,10 @@ impl Conference {
         Ok(pins)
     }
 
-    fn checked_viewers(&self, viewers: &[ParticipantId]) -> Result<BTreeSet<ParticipantId>, Refusal> {
+    pub(super) fn checked_viewers(
+        &self,
+        viewers: &[ParticipantId],
+    ) -> Result<BTreeSet<ParticipantId>, Refusal> {
         if viewers.is_empty() {
             return Err(Refusal::invalid(
                 "for",
@@ -348,8 +426,11 @@ impl Conference {
             self.find_chair();
             events.extend([Event::Participant(id), Event::Conference]);
         }
-        if rights.audio_muted && !before.audio_muted {
-            self.floor.voice.hear(now, id, false);
+        match (before.audio_muted, rights.audio_muted) {
+            (false, true) => self.floor.voice.hear(now, id, false),
+            // What is still wrong is found anew.
+            (true, false) => self.forget_troubles(id, events),
+            _ => {}
         }
         match (before.video_hidden, rights.video_hidden) {
             (false, true) => {
@@ -386,27 +467,47 @@ impl Conference {
         }
     }
 
-    fn set_settings(&mut self, settings: Settings, events: &mut Vec<Event>) {
+    fn set_settings(&mut self, settings: Settings, events: &mut Vec<Event>) -> Done {
         if self.settings == settings {
+            return Ok(());
+        }
+        self.base.layout = self.form(settings.layout)?;
+        self.base.adapt();
+        self.base.names = settings.names;
+        if self.settings.sound != settings.sound {
+            events.push(Event::Rules);
+        }
+        self.settings = settings;
+        if !self.settings.sound.watches() {
+            for id in self.seated.clone() {
+                self.forget_troubles(id, events);
+            }
+        }
+        self.find_chair();
+        events.push(Event::Conference);
+        Ok(())
+    }
+
+    /// Takes over what the machine has now. A layout whose file is gone becomes a grid.
+    pub(super) fn take_equipment(&mut self, equipment: Arc<Equipment>, events: &mut Vec<Event>) {
+        if self.equipment == equipment {
             return;
         }
-        if self.base.kind != settings.layout {
-            let seats = settings.layout.max_seats();
-            self.base.pins.retain(|(seat, _)| usize::from(*seat) < seats);
+        self.equipment = equipment.clone();
+        for choice in self.choices_mut() {
+            choice.layout = equipment.layouts.find(choice.layout.kind).unwrap_or_else(|| Kind::Grid.into());
+            choice.adapt();
         }
-        self.base.kind = settings.layout;
-        self.base.names = settings.names;
-        self.settings = settings;
-        self.find_chair();
+        self.settings.layout = self.base.layout.kind;
         events.push(Event::Conference);
     }
 
     /// How many of the gallery have a seat in the layout of everybody.
     fn visible(&self) -> usize {
-        match self.base.kind {
-            Kind::Grid | Kind::Equal { .. } => usize::MAX,
-            kind => kind.max_seats().saturating_sub(self.base.pins.len()).max(1),
+        if self.base.layout.is_equal() || self.base.layout.kind == Kind::Lecture {
+            return usize::MAX;
         }
+        self.base.layout.max_seats().saturating_sub(self.base.pins.len()).max(1)
     }
 
     /// Takes another name, or one with a number behind it; `None` when nothing changes.
@@ -437,6 +538,15 @@ fn gone(id: ParticipantId) -> Refusal {
         format!("điểm cầu {id} đã rời phiên họp"),
         format!("participant {id} has left the conference"),
     ))
+}
+
+fn no_seat(field: String, form: &Layout) -> Refusal {
+    let last = form.max_seats() - 1;
+    Refusal::invalid(
+        field,
+        format!("bố cục {} chỉ có ghế 0 đến {last}", form.kind),
+        format!("the layout {} has seats 0 to {last} only", form.kind),
+    )
 }
 
 fn absent(field: String, id: ParticipantId) -> Refusal {

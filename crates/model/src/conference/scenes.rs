@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Conference;
+use super::cycle::Page;
 use super::seating::{self, Choice, Seats};
 use crate::id::{Map, ParticipantId, Set};
-use crate::layout::Kind;
+use crate::layout::{Kind, Layout};
+use crate::ornament::{Message, Ornaments};
+use crate::participant::State;
 use crate::scene::{Card, Scene, SceneId, Tile};
 use crate::settings::Names;
 
@@ -26,10 +30,9 @@ pub(crate) struct Stage {
     next_id: u64,
 }
 
-/// What one group is to see, before it has an id.
+/// What one group is to see: a scene before it has its id and version.
 struct Group {
-    kind: Kind,
-    tiles: Vec<Tile>,
+    scene: Scene,
     viewers: Vec<ParticipantId>,
 }
 
@@ -50,7 +53,7 @@ impl Stage {
                 }
             }
             claims.extend(from.into_iter().map(|(old, viewers)| {
-                let same = self.scenes.get(old).is_some_and(|(scene, _)| scene.tiles == group.tiles);
+                let same = self.scenes.get(old).is_some_and(|(scene, _)| scene.same_content(&group.scene));
                 (viewers, same, new, old)
             }));
         }
@@ -63,10 +66,10 @@ impl Stage {
             }
         }
         let mut scenes = Vec::with_capacity(groups.len());
-        for (new, Group { kind, tiles, viewers }) in groups.into_iter().enumerate() {
+        for (new, Group { scene: wanted, viewers }) in groups.into_iter().enumerate() {
             let old = kept.get(&new).and_then(|old| self.scenes.get(*old)).map(|(scene, _)| scene.clone());
             let scene = match old {
-                Some(old) if old.kind == kind && old.tiles == tiles => old,
+                Some(old) if old.same_content(&wanted) => old,
                 old => {
                     self.version += 1;
                     let id = old.map_or_else(
@@ -76,7 +79,7 @@ impl Stage {
                         },
                         |old| old.id,
                     );
-                    Arc::new(Scene { id, version: self.version, kind, tiles })
+                    Arc::new(Scene { id, version: self.version, ..wanted })
                 }
             };
             scenes.push((scene, viewers));
@@ -89,7 +92,8 @@ impl Stage {
 
 impl Conference {
     /// Makes the scenes anew; true when they differ from before.
-    pub(crate) fn restage(&mut self) -> bool {
+    pub(crate) fn restage(&mut self, now: Instant) -> bool {
+        self.talking = self.floor.voice.current();
         let scoped: Set<ParticipantId> =
             self.scopes.iter().flat_map(|scope| scope.viewers.iter().copied()).collect();
         let mut everybody = self.seated.clone();
@@ -99,20 +103,46 @@ impl Conference {
         let joined = self.not_hidden(&self.seated);
         let gallery = self.not_hidden(&self.floor.gallery);
         let history = self.not_hidden(&self.floor.history);
-        let floor =
-            seating::Floor { joined: &joined, gallery: &gallery, history: &history, named: self.floor.named };
+        let floor = seating::Floor {
+            joined: &joined,
+            gallery: &gallery,
+            history: &history,
+            named: self.floor.named,
+            talking: self.talking,
+            chair: self.chair,
+        };
         let mut groups: Vec<Group> = Vec::new();
-        self.group(&mut groups, &self.base, everybody, &floor);
+        let base = self.group(&mut groups, &self.base, everybody, &floor);
+        let mut pages = vec![base];
         for scope in &self.scopes {
             // In order of joining, as everywhere.
             let viewers = self.seated.iter().copied().filter(|who| scope.viewers.contains(who)).collect();
-            self.group(&mut groups, &scope.choice, viewers, &floor);
+            pages.push(self.group(&mut groups, &scope.choice, viewers, &floor));
+        }
+        for (choice, pages) in self.choices_mut().zip(pages) {
+            for (at, page) in pages {
+                if let Some(ring) = choice.rings.get_mut(at) {
+                    ring.staged(now, page);
+                }
+            }
         }
         self.stage.update(groups)
     }
 
+    /// In a lecture somebody else of the audience has the word: the lecturer must see him.
+    pub(super) fn asked_from_audience(&self) -> bool {
+        let is_lecture = |choice: &Choice| choice.layout.kind == Kind::Lecture;
+        self.talking != self.floor.voice.current()
+            && (is_lecture(&self.base) || self.scopes.iter().any(|scope| is_lecture(&scope.choice)))
+    }
+
+    /// The layout of everybody, then those of some.
+    pub(super) fn choices_mut(&mut self) -> impl Iterator<Item = &mut Choice> {
+        std::iter::once(&mut self.base).chain(self.scopes.iter_mut().map(|scope| &mut scope.choice))
+    }
+
     /// Those whose picture may be shown; as a rule all of them.
-    fn not_hidden<'a>(&self, list: &'a [ParticipantId]) -> Cow<'a, [ParticipantId]> {
+    pub(super) fn not_hidden<'a>(&self, list: &'a [ParticipantId]) -> Cow<'a, [ParticipantId]> {
         if self.hidden.is_empty() {
             return Cow::Borrowed(list);
         }
@@ -125,22 +155,66 @@ impl Conference {
         choice: &Choice,
         mut viewers: Vec<ParticipantId>,
         floor: &seating::Floor<'_>,
-    ) {
-        let Seats { general, own } = seating::seats(choice, floor);
+    ) -> Vec<(usize, Page)> {
+        let Seats { general, own, pages } = seating::seats(choice, floor);
         let own = own.and_then(|(who, seats)| {
             let at = viewers.iter().position(|viewer| *viewer == who)?;
             viewers.remove(at);
             Some((who, seats))
         });
+        let (common, special) = match choice.layout.kind {
+            // The lecturer alone has nobody to look at.
+            Kind::Lecture => {
+                let alone = own.as_ref().is_some_and(|(_, seats)| *seats == [None]);
+                (Kind::Full.into(), Layout::from(if alone { Kind::Full } else { Kind::Grid }))
+            }
+            _ => (choice.layout.clone(), choice.layout.clone()),
+        };
+        let prepare = prepared(choice);
+        let prepare_special = if choice.layout.kind == Kind::Lecture { prepare.clone() } else { Vec::new() };
+        let prepare_common = if choice.layout.kind == Kind::Lecture { Vec::new() } else { prepare };
         if !viewers.is_empty() {
-            add(groups, Group { kind: choice.kind, tiles: self.tiles(choice, &general), viewers });
+            self.stage_group(groups, choice, common, &general, prepare_common, viewers);
         }
         if let Some((who, seats)) = own {
-            add(groups, Group { kind: choice.kind, tiles: self.tiles(choice, &seats), viewers: vec![who] });
+            self.stage_group(groups, choice, special, &seats, prepare_special, vec![who]);
         }
+        pages
     }
 
-    fn tiles(&self, choice: &Choice, seats: &[Option<ParticipantId>]) -> Vec<Tile> {
+    /// Adds what those viewers see: once for those who see the message, once for the others.
+    fn stage_group(
+        &self,
+        groups: &mut Vec<Group>,
+        choice: &Choice,
+        layout: Layout,
+        seats: &[Option<ParticipantId>],
+        prepare: Vec<ParticipantId>,
+        viewers: Vec<ParticipantId>,
+    ) {
+        let tiles = self.tiles(choice, &layout, seats);
+        let scene = |message: Option<Arc<Message>>| Scene {
+            id: SceneId(0),
+            version: 0,
+            kind: layout.kind,
+            custom: layout.custom.clone(),
+            tiles: tiles.clone(),
+            prepare: prepare.clone(),
+            ornaments: Ornaments {
+                logo: self.settings.logo && self.equipment.logo,
+                clock: self.settings.clock.clone(),
+                message,
+            },
+        };
+        let Some(message) = &self.message else { return add(groups, scene(None), viewers) };
+        let reads =
+            |who: &ParticipantId| message.viewers.as_ref().is_none_or(|viewers| viewers.contains(who));
+        let (readers, others): (Vec<_>, Vec<_>) = viewers.into_iter().partition(reads);
+        add(groups, scene(Some(message.clone())), readers);
+        add(groups, scene(None), others);
+    }
+
+    fn tiles(&self, choice: &Choice, layout: &Layout, seats: &[Option<ParticipantId>]) -> Vec<Tile> {
         let many = seats.len() > 1;
         let named = match choice.names {
             Names::Auto => many,
@@ -149,14 +223,18 @@ impl Conference {
         };
         let speaker = self.floor.speaker();
         let waiting = !many && self.seated.len() == 1;
-        let tile = |(seat, who): (usize, &Option<ParticipantId>)| {
-            let seat = u16::try_from(seat).unwrap_or(u16::MAX);
+        let fit = choice.fit.unwrap_or(self.settings.fit);
+        let own_fit = |seat: usize| layout.custom.as_ref().and_then(|c| c.pieces().get(seat)?.fit);
+        let tile = |(at, who): (usize, &Option<ParticipantId>)| {
+            let seat = u16::try_from(at).unwrap_or(u16::MAX);
+            let fit = own_fit(at).unwrap_or(fit);
             let Some(site) = who.and_then(|who| self.find(who)) else {
                 let card = if waiting { Card::Waiting } else { Card::Empty };
-                return Tile { seat, participant: None, name: None, site: None, border: false, card };
+                return Tile { seat, participant: None, name: None, site: None, border: false, card, fit };
             };
             let card = match site {
                 site if site.rights.video_hidden => Card::Hidden,
+                site if site.state == State::Reconnecting => Card::Reconnecting,
                 site if site.sends_video => Card::Picture,
                 _ => Card::SoundOnly,
             };
@@ -167,16 +245,29 @@ impl Conference {
                 site: Some(site.name.clone()),
                 border: many && speaker == Some(site.id),
                 card,
+                fit,
             }
         };
         seats.iter().enumerate().map(tile).collect()
     }
 }
 
+/// Those whose turn comes in a moment.
+fn prepared(choice: &Choice) -> Vec<ParticipantId> {
+    let turns = choice.rings.iter().map(|ring| &ring.turn).filter(|turn| turn.preparing);
+    let mut all: Vec<ParticipantId> = turns.flat_map(|turn| turn.next.1.iter().copied()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// Adds a group, or its viewers to one that sees the same.
-fn add(groups: &mut Vec<Group>, group: Group) {
-    match groups.iter_mut().find(|other| other.kind == group.kind && other.tiles == group.tiles) {
-        Some(same) => same.viewers.extend(group.viewers),
-        None => groups.push(group),
+fn add(groups: &mut Vec<Group>, scene: Scene, viewers: Vec<ParticipantId>) {
+    if viewers.is_empty() {
+        return;
+    }
+    match groups.iter_mut().find(|other| other.scene.same_content(&scene)) {
+        Some(same) => same.viewers.extend(viewers),
+        None => groups.push(Group { scene, viewers }),
     }
 }

@@ -1,6 +1,8 @@
 //! Scenarios on a virtual clock, and what holds whatever operators do.
 
+mod discipline;
 mod properties;
+mod turning;
 
 use super::*;
 use crate::command::{Command, Join, Patch, SetLayout, Who};
@@ -68,10 +70,9 @@ impl Meeting {
         viewers: Option<&[u64]>,
     ) -> Result<Vec<Event>, Refusal> {
         self.apply(Command::SetLayout(SetLayout {
-            kind: kind.parse().unwrap(),
             seats: seats.iter().map(|(seat, who)| (*seat, p(*who))).collect(),
-            names: None,
             viewers: viewers.map(|ids| ids.iter().copied().map(p).collect()),
+            ..SetLayout::new(kind.parse().unwrap())
         }))
     }
 
@@ -278,12 +279,7 @@ fn names_are_written_as_asked() {
     meeting.speaks(1);
     let mut set = |kind: &str, names| {
         let kind = kind.parse().unwrap();
-        meeting.done(Command::SetLayout(SetLayout {
-            kind,
-            seats: vec![],
-            names: Some(names),
-            viewers: None,
-        }));
+        meeting.done(Command::SetLayout(SetLayout { names: Some(names), ..SetLayout::new(kind) }));
         let tile = meeting.scene_of(2).tiles[0].clone();
         (tile.name.is_some(), tile.site.is_some())
     };

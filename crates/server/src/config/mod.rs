@@ -1,6 +1,7 @@
 //! Configuration: raw file type → resolved type. Nothing is bound or opened while parsing.
 
 mod error;
+pub mod layouts;
 mod raw;
 mod resolve;
 mod sites;
@@ -15,6 +16,7 @@ use cau_sip::{
 };
 use ipnet::IpNet;
 
+use cau_model::ornament::Corner;
 pub use error::Error;
 pub use raw::load;
 
@@ -39,6 +41,10 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Pictures.
     pub video: Video,
+    /// Folder of layout files.
+    pub layouts: PathBuf,
+    /// The logo on the pictures.
+    pub logo: Option<Logo>,
     /// Threads for packets and sound.
     pub packet_threads: usize,
     /// Threads for pictures.
@@ -113,6 +119,17 @@ pub struct Video {
     pub kbps: u32,
     /// Which encoder.
     pub encoder: Encoder,
+}
+
+/// The logo on the pictures.
+#[derive(Clone, Debug)]
+pub struct Logo {
+    /// A PNG file.
+    pub file: PathBuf,
+    /// Where it stands.
+    pub place: Corner,
+    /// Height as a share of the picture's, 0–1.
+    pub height: f32,
 }
 
 /// Choice of the H.264 encoder.

@@ -11,10 +11,11 @@ use std::{
 };
 
 use cau_conference::{Referrers, Roster};
+use cau_model::ornament::Corner;
 use ipnet::IpNet;
 
 use super::{
-    Config, Encoder, Error, Log, LogFormat, Sip, Video,
+    Config, Encoder, Error, Log, LogFormat, Logo, Sip, Video,
     error::Place,
     raw::{Value, Values},
     sites,
@@ -73,6 +74,8 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
                 _ => Err(format!("`{w}` is none of auto, openh264, x264")),
             })?,
         },
+        layouts: v.one("picture.layouts", "config/layouts", |w| Ok(PathBuf::from(w)))?,
+        logo: logo(&v)?,
         packet_threads: threads(v.number("media.packet_threads", 0, 0..=256)?),
         picture_threads: threads(v.number("media.picture_threads", 0, 0..=256)?),
         max_participants: v.number("conference.max_participants", 500, 1..=20_000)?,
@@ -103,6 +106,20 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
             })?,
         },
     })
+}
+
+/// Place and height are checked also when there is no logo.
+fn logo(v: &Reader<'_>) -> Result<Option<Logo>, Error> {
+    let place = v.one("picture.logo_place", "upper-left", |w| match w {
+        "upper-left" => Ok(Corner::UpperLeft),
+        "upper-right" => Ok(Corner::UpperRight),
+        "lower-left" => Ok(Corner::LowerLeft),
+        "lower-right" => Ok(Corner::LowerRight),
+        _ => Err(format!("`{w}` is none of upper-left, upper-right, lower-left, lower-right")),
+    })?;
+    let percent: u16 = v.number("picture.logo_height", 10, 2..=50)?;
+    let file = v.optional("picture.logo", |w| Ok(PathBuf::from(w)))?.filter(|f| !f.as_os_str().is_empty());
+    Ok(file.map(|file| Logo { file, place, height: f32::from(percent) / 100.0 }))
 }
 
 /// Encoders and chroma planes need even sizes.

@@ -14,7 +14,7 @@ use crate::request::{Error, Request};
 const C1: ConferenceId = ConferenceId(1);
 
 fn layout(kind: &str, seats: Vec<(u16, ParticipantId)>, viewers: Option<Vec<ParticipantId>>) -> SetLayout {
-    SetLayout { kind: kind.parse().unwrap(), seats, names: None, viewers }
+    SetLayout { seats, viewers, ..SetLayout::new(kind.parse().unwrap()) }
 }
 
 #[test]

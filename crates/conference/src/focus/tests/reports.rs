@@ -6,6 +6,7 @@ use cau_mixer::event::{Statistics, Totals, VideoIn, VideoKind, VideoOut, Voice};
 use cau_model::command::SetLayout;
 use cau_model::participant::State;
 use cau_model::snapshot::SendVideo;
+use cau_model::sound::{Kind, Trouble};
 use cau_sip::{Event, InfoBody};
 
 use super::bench::*;
@@ -38,7 +39,7 @@ fn the_voice_moves_the_picture_and_the_floor() {
     for n in 2..=4 {
         bench.dial(n, "8000");
     }
-    let layout = SetLayout { kind: "full".parse().unwrap(), seats: vec![], names: None, viewers: None };
+    let layout = SetLayout::new("full".parse().unwrap());
     bench.ask(|answer| Request::Layout { conference: C1, layout, answer }).unwrap();
     let (a, c) = (bench.id(2), bench.id(4));
     bench.commands();
@@ -202,4 +203,68 @@ fn reports_of_those_who_have_left_are_ignored() {
     bench.media(voices(vec![voice(participant, -3.0)]));
     bench.media(Mixed::Voice { conference: ConferenceId(77), voices: vec![] });
     assert!(bench.commands().is_empty() && bench.notices.is_empty());
+}
+
+fn alarms(bench: &Bench) -> Vec<(&'static str, String)> {
+    let alarm = |notice: &Notice| match &notice.body {
+        Body::Alarm { code, words, .. } => Some((*code, words.en.clone())),
+        _ => None,
+    };
+    bench.notices.iter().filter_map(alarm).collect()
+}
+
+#[test]
+fn an_echoing_site_is_named_once_and_muted_where_the_rule_says_so() {
+    let mut bench = Bench::new();
+    bench.dial(2, "8000");
+    let participant = bench.id(2);
+    bench.notices.clear();
+    for delay_ms in [240, 320] {
+        bench.media(Mixed::Trouble { participant, trouble: Trouble::Echo { delay_ms } });
+    }
+    assert!(bench.sites()[0].troubles[0].detail.en.contains("320 ms"));
+    bench.media(Mixed::TroubleOver { participant, kind: Kind::Echo });
+    let told = alarms(&bench);
+    assert_eq!(told.iter().map(|(code, _)| *code).collect::<Vec<_>>(), ["echo", "echo-over"]);
+    assert!(!bench.sites()[0].audio.muted);
+
+    let mut settings = bench.ask(|answer| Request::Settings(C1, answer)).unwrap();
+    settings.sound.mute_echoing = true;
+    let settings = Box::new(settings);
+    bench.commands();
+    bench.ask(|answer| Request::Change { id: C1, settings, answer }).unwrap();
+    bench.notices.clear();
+    bench.media(Mixed::Trouble { participant, trouble: Trouble::Echo { delay_ms: 240 } });
+    let commands = bench.commands();
+    assert!(commands.iter().any(|(_, c)| matches!(c, Mix::Discipline { rules, .. } if rules.mute_echoing)));
+    assert!(commands.iter().any(|(_, c)| matches!(c, Mix::Sound { muted: true, .. })));
+    assert!(alarms(&bench)[0].1.ends_with("Muted by rule."), "{:?}", alarms(&bench));
+}
+
+#[test]
+fn seats_turn_by_the_clock_and_messages_reach_the_mixer() {
+    let mut bench = Bench::new();
+    for n in 2..=4 {
+        bench.dial(n, "8000");
+    }
+    let cycle = cau_model::command::Cycle { period: Duration::from_secs(5), who: Vec::new() };
+    let layout = SetLayout { cycle: Some(cycle), ..SetLayout::new("2x1".parse().unwrap()) };
+    bench.ask(|answer| Request::Layout { conference: C1, layout, answer }).unwrap();
+    let (a, c) = (bench.id(2), bench.id(4));
+    bench.commands();
+    bench.wait(Duration::from_millis(4_000));
+    let ready = scenes(&bench.commands(), 1).unwrap();
+    assert_eq!((ready[0].0.tiles[0].participant, &ready[0].0.prepare), (Some(a), &vec![c]));
+    bench.wait(Duration::from_millis(1_500));
+    assert_eq!(scenes(&bench.commands(), 1).unwrap()[0].0.tiles[0].participant, Some(c));
+    let message = cau_model::ornament::Message {
+        text: "Giải lao".into(),
+        motion: cau_model::ornament::Motion::Still,
+        place: cau_model::ornament::Edge::Top,
+        viewers: None,
+    };
+    let message = Some(message);
+    let shown = bench.ask(|answer| Request::Message { conference: C1, message, answer }).unwrap();
+    assert_eq!(shown.message.map(|m| m.text.to_string()).as_deref(), Some("Giải lao"));
+    assert!(scenes(&bench.commands(), 1).unwrap()[0].0.ornaments.message.is_some());
 }

@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::command::Cycle;
+use crate::ornament::{Edge, Message, Motion};
+use crate::sound::Trouble;
 
 #[derive(Debug, Clone)]
 enum Act {
@@ -18,17 +21,36 @@ enum Act {
     Voice(u64, bool),
     Video(u64, bool),
     Wait(u64),
+    Cycle(&'static str, Option<u16>, Vec<u64>),
+    Message(Option<Vec<u64>>),
+    Lose(u64),
+    Trouble(u64),
 }
 
 fn act() -> impl Strategy<Value = Act> {
     let who = 1..8u64;
-    let kinds =
-        prop::sample::select(vec!["full", "grid", "2x1", "2x2", "1+5", "2+8", "side-by-side", "1+12"]);
+    let kinds = prop::sample::select(vec![
+        "full",
+        "grid",
+        "2x1",
+        "2x2",
+        "1+5",
+        "2+8",
+        "side-by-side",
+        "1+12",
+        "pip",
+        "lecture",
+    ]);
+    let lists = prop::collection::vec(1..8u64, 1..5);
     let pins = prop::collection::vec((0..7u16, 1..8u64), 0..4);
     let viewers = prop::option::of(prop::collection::vec(1..8u64, 0..3));
     prop_oneof![
         3 => (who.clone(), any::<bool>()).prop_map(|(n, video)| Act::Join(n, video)),
         1 => who.clone().prop_map(Act::Leave),
+        2 => (kinds.clone(), prop::option::of(0..6u16), lists).prop_map(|(kind, seat, list)| Act::Cycle(kind, seat, list)),
+        1 => viewers.clone().prop_map(Act::Message),
+        1 => who.clone().prop_map(Act::Lose),
+        1 => who.clone().prop_map(Act::Trouble),
         2 => (kinds, pins, viewers).prop_map(|(kind, pins, viewers)| Act::Layout(kind, pins, viewers)),
         1 => prop::option::of(who.clone()).prop_map(Act::Speaker),
         1 => (who.clone(), any::<bool>()).prop_map(|(n, hidden)| Act::Hide(n, hidden)),
@@ -53,11 +75,29 @@ fn play(meeting: &mut Meeting, act: &Act) -> Result<Vec<Event>, Refusal> {
         })),
         Act::Leave(n) => meeting.apply(Command::Leave { participant: p(*n), reason: Words::new("", "") }),
         Act::Layout(kind, pins, viewers) => meeting.apply(Command::SetLayout(SetLayout {
-            kind: kind.parse().unwrap(),
             seats: pins.iter().map(|(seat, n)| (*seat, p(*n))).collect(),
-            names: None,
             viewers: viewers.as_deref().map(ids),
+            ..SetLayout::new(kind.parse().unwrap())
         })),
+        Act::Cycle(kind, single, list) => {
+            let list = list.iter().copied().map(p).collect::<Vec<_>>();
+            let cycle = |who| Cycle { period: Duration::from_secs(3), who };
+            meeting.apply(Command::SetLayout(SetLayout {
+                cycle: Some(cycle(if single.is_some() { Vec::new() } else { list.clone() })),
+                cycles: single.iter().map(|seat| (*seat, cycle(list.clone()))).collect(),
+                ..SetLayout::new(kind.parse().unwrap())
+            }))
+        }
+        Act::Message(viewers) => meeting.apply(Command::SetMessage(Some(Message {
+            text: "Giải lao".into(),
+            motion: Motion::Still,
+            place: Edge::Top,
+            viewers: viewers.as_deref().map(|list| list.iter().copied().map(p).collect()),
+        }))),
+        Act::Lose(n) => meeting.apply(Command::State(p(*n), State::Reconnecting)),
+        Act::Trouble(n) => {
+            meeting.apply(Command::Trouble { participant: p(*n), trouble: Trouble::Echo { delay_ms: 120 } })
+        }
         Act::Speaker(who) => meeting.apply(Command::SetSpeaker(who.map(p))),
         Act::Hide(n, hidden) => {
             let patch = Patch { video_hidden: Some(*hidden), ..Patch::default() };
@@ -105,8 +145,11 @@ fn check(meeting: &Meeting) {
             assert!(conference.present().contains(&who), "a site that is not there in {scene:?}");
             let hidden = conference.rights(who).unwrap().video_hidden;
             assert_eq!(hidden, tile.card == Card::Hidden, "{tile:?}");
+            let lost = conference.find(who).unwrap().state == State::Reconnecting;
+            assert_eq!(lost && !hidden, tile.card == Card::Reconnecting, "{tile:?}");
         }
         assert_eq!(scene.rects((1280, 720)).len(), scene.tiles.len());
+        assert!(scene.prepare.iter().all(|who| conference.present().contains(who)), "{scene:?}");
         assert!(scene.tiles.iter().filter(|tile| tile.border).count() <= 1);
         // With others there, nobody looks at an empty picture or, unless pinned there, at himself alone.
         let choice = conference.snapshot();
