@@ -63,7 +63,7 @@ async fn seats_turn_as_asked_and_say_so() {
     assert_eq!(set["seats"][1]["cycle"]["participants"], json!([sites[1], sites[2]]));
     for (body, field) in [
         (json!({ "layout": "1+5", "cycle": { "period_s": 1 } }), "cycle.period_s"),
-        (json!({ "layout": "1+5", "seats": [{ "seat": 1 }] }), "seats[0]"),
+        (json!({ "layout": "1+5", "seats": [{ "seat": 1 }] }), "seats[0].participant"),
         (json!({ "layout": "1+5", "fit": "crop" }), "fit"),
         (
             json!({ "layout": "1+5", "cycle": { "period_s": 9, "participants": ["p1"] } }),

@@ -187,11 +187,12 @@ impl TryFrom<body::Layout> for SetLayout {
                 (None, Some(cycle)) => {
                     cycles.push((number, Cycle::checked(cycle, &format!("seats[{index}].cycle"))?));
                 }
-                _ => {
+                (participant, _) => {
+                    let field = if participant.is_some() { "cycle" } else { "participant" };
                     return Err(Refusal::invalid(
-                        format!("seats[{index}]"),
-                        "mỗi ghế cần participant hoặc cycle",
-                        "a seat has either participant or cycle",
+                        format!("seats[{index}].{field}"),
+                        "mỗi ghế cần participant hoặc cycle, không cả hai",
+                        "a seat has either participant or cycle, not both",
                     ));
                 }
             }

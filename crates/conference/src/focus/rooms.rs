@@ -35,6 +35,7 @@ impl Focus {
 
     pub(super) fn create(&mut self, id: ConferenceId, settings: Settings) -> Result<(), Error> {
         check(&settings)?;
+        self.known_layout(&settings)?;
         if self.drain.is_some() {
             return Err(Error::ended());
         }
@@ -52,7 +53,6 @@ impl Focus {
             ))));
         }
         self.registry.insert(id, &settings);
-        self.known_layout(&settings)?;
         let rules = settings.sound;
         let mut conference = Conference::new(id, settings);
         conference.equip(self.equipment.clone());

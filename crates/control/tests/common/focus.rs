@@ -226,6 +226,9 @@ impl Inner {
             Request::Create { id, settings, answer } => {
                 let done = match self.refuse.take() {
                     Some(e) => Err(e),
+                    None if self.equipment.layouts.find(settings.layout).is_none() => {
+                        Err(cau_model::layout::unknown(&settings.layout.to_string()).into())
+                    }
                     None => {
                         let mut room = Conference::new(id, *settings);
                         room.equip(self.equipment.clone());
