@@ -146,6 +146,14 @@ const handlers = {
     const name = state.participants.get(a.participant)?.name;
     happened(() => (name ? `${name}: ${a.detail[lang()]}` : a.detail[lang()]), "alarm");
   },
+  operation(o) {
+    if (o.conference !== state.selected || o.state === "running") return;
+    const name = state.participants.get(o.site)?.name ?? o.site;
+    const why = (lang() === "en" ? o.error_en : o.error) ?? "";
+    const ok = o.state !== "failed";
+    happened(() => t(`broughtUp_${o.state}`, { name, why, ms: number(o.elapsed_ms) }), ok ? "good" : "alarm");
+    if (!ok) toast(t("broughtUp_failed", { name, why }), "error");
+  },
   "call-refused": (r) => happened(() => t("refused", { from: r.from, why: r.detail[lang()] }), "alarm"),
 };
 
@@ -205,6 +213,8 @@ useActions({
   mute: (id) => run(patch(path(`/participants/${id}`), { audio_muted: !state.participants.get(id)?.audio.muted })),
   hide: (id) => run(patch(path(`/participants/${id}`), { video_hidden: !state.participants.get(id)?.video_hidden })),
   speak: (id) => run(put(path("/speaker"), { participant: conference()?.speaker_named && conference().speaker === id ? null : id })),
+  bringUp: (id) => run(post(path("/bring-up"), { site: id })),
+  callAgain: (uri) => run(post(path("/participants"), { uri })),
   async hangUp(id) {
     const p = state.participants.get(id);
     if (p && await confirm(t("hangUpTitle"), t("hangUpText", p), t("hangUpOk"))) run(remove(path(`/participants/${id}`)));
@@ -217,6 +227,16 @@ const muteAll = async (audio_muted) => {
   const list = await patch(path("/participants"), { audio_muted });
   toast(t(audio_muted ? "mutedAll" : "unmutedAll", { n: number(list.length) }));
 };
+$("call").addEventListener("submit", async (e) => {
+  e.preventDefault();
+  const form = new FormData(e.target);
+  const [uri, name] = [form.get("uri").trim(), form.get("name").trim()];
+  try {
+    // A bare host or user@host is meant as a SIP address.
+    await post(path("/participants"), { uri: /^\w+:/.test(uri) && !/^[\w.]+:\d+$/.test(uri) ? uri : `sip:${uri}`, ...(name && { name }) });
+    e.target.reset();
+  } catch (problem) { failed(problem); }
+});
 $("mute-all").addEventListener("click", () => run(muteAll(true)));
 $("unmute-all").addEventListener("click", () => run(muteAll(false)));
 $("find").addEventListener("input", render);

@@ -15,6 +15,7 @@ use cau_model::{
 use smallvec::SmallVec;
 
 use crate::{
+    bring_up::{BringUp, Ways},
     command::{Config, LegConfig},
     event::{Event, Totals, Voice},
     job::Spawner,
@@ -33,6 +34,8 @@ use crate::{
 const VOICE_EVERY: Duration = Duration::from_millis(100);
 /// Voices in one report.
 const VOICES: usize = 16;
+/// Sites being brought up at a time.
+const BROUGHT: usize = 64;
 
 /// What all conferences of a worker share.
 pub struct Shared {
@@ -55,6 +58,8 @@ pub struct Conference {
     views: BTreeMap<view::Key, View>,
     room: Room,
     floor: Option<ParticipantId>,
+    /// Sites that are being brought before viewers.
+    brought: Vec<BringUp>,
     /// Scenes, legs or sources have changed since the views were brought in line.
     stale: bool,
     voice_at: Instant,
@@ -71,6 +76,7 @@ impl Conference {
             views: BTreeMap::new(),
             room: Room::default(),
             floor: None,
+            brought: Vec::new(),
             stale: false,
             voice_at: now,
             spoke: false,
@@ -108,6 +114,27 @@ impl Conference {
     /// Who holds the floor.
     pub fn set_floor(&mut self, participant: Option<ParticipantId>) {
         self.floor = participant;
+    }
+
+    /// A site is to be brought before viewers.
+    pub fn bring_up(
+        &mut self,
+        now: Instant,
+        operation: u64,
+        site: ParticipantId,
+        viewers: Vec<ParticipantId>,
+    ) {
+        self.end_bring_up(operation);
+        // Older ones are no longer waited for by anybody.
+        if self.brought.len() >= BROUGHT {
+            self.brought.remove(0);
+        }
+        self.brought.push(BringUp::new(now, operation, site, viewers));
+    }
+
+    /// Nothing more is to be reported of that.
+    pub fn end_bring_up(&mut self, operation: u64) {
+        self.brought.retain(|b| b.operation != operation);
     }
 
     /// The switches of one participant.
@@ -153,6 +180,10 @@ impl Conference {
         for participant in asking {
             self.refresh(now, participant);
         }
+        let mut ways = Ways { legs: &mut self.legs, views: &self.views };
+        for brought in &mut self.brought {
+            brought.attend(now, &mut ways, out);
+        }
         self.care(now);
     }
 
@@ -165,13 +196,22 @@ impl Conference {
     pub fn drain(&mut self, now: Instant, out: &mut Out) {
         let mut units = Vec::new();
         let mut lagged = Vec::new();
+        let shown: Vec<_> = self.brought.iter().map(|b| self.legs.get(&b.site)?.shown()).collect();
         for (participant, leg) in &mut self.legs {
             let Some(video) = &mut leg.video else { continue };
             let pulled = video.watch.pull(&mut units);
             let view = video.place.and_then(|place| self.views.get(&place.view));
             let csrc = view.map_or(&[][..], |v| v.csrc.as_slice());
+            let mut key = None;
             for unit in units.drain(..) {
                 video.send(now, *participant, &unit, csrc, out);
+                key = if unit.key { Some(unit.time) } else { key };
+            }
+            if let (Some(time), Some(view)) = (key, view) {
+                for (brought, shown) in self.brought.iter_mut().zip(&shown) {
+                    let since = shown.as_ref().and_then(|shown| view.canvas().shows_since(shown));
+                    brought.note_key(*participant, time, since, &video.line.session.sender);
+                }
             }
             if pulled.lagged {
                 out.totals.lagged += 1;
@@ -190,11 +230,13 @@ impl Conference {
             audio.pull(now);
         }
         let floor = self.floor;
+        let brought: SmallVec<[ParticipantId; 4]> = self.brought.iter().map(|b| b.site).collect();
         let mut inputs: Vec<Input<'_>> = Vec::with_capacity(self.legs.len());
         for (participant, leg) in &mut self.legs {
             if let Some(audio) = &mut leg.audio {
                 let coding = audio.coding();
-                inputs.push(Input { site: &mut audio.site, floor: floor == Some(*participant), coding });
+                let floor = floor == Some(*participant) || brought.contains(participant);
+                inputs.push(Input { site: &mut audio.site, floor, coding });
             }
         }
         let encoded = self.room.tick(now, &mut inputs);

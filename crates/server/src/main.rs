@@ -3,12 +3,14 @@
 mod bridge;
 mod cli;
 mod config;
+mod ctl;
 mod data_dir;
 mod demo;
 mod failure;
 mod log;
 mod media;
 mod ports_file;
+mod restart;
 mod serve;
 mod signalling;
 

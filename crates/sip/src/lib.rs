@@ -19,10 +19,11 @@
 //! | the four transactions (RFC 3261 17, 6026) | `transaction` |
 //! | dialogs, route sets (RFC 3261 12, 16.12.1.2) | `dialog` |
 //! | INVITE sessions both ways, CANCEL, BYE, re-INVITE, glare, INFO (RFC 3261 9, 13–15, 6337, 6086, 5168) | `endpoint` |
+//! | dialogs that outlive the program ([`Saved`]) | `saved` |
 //! | session descriptions (RFC 8866, 3264) | [`sdp`] |
 //!
 //! Deliberately not here yet, and not advertised: UPDATE, PRACK, session timers, REFER, SUBSCRIBE, registrar, digest, TLS, DNS.
-//! Names are looked up by the owner (`Target::remote`); within a dialog a name is answered where it speaks from.
+//! Names are looked up by the owner ([`Hop`], `Target::remote`); within a dialog a name is answered where it speaks from.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
@@ -35,7 +36,9 @@ mod dialog;
 mod end;
 mod endpoint;
 mod event;
+mod locate;
 pub mod message;
+mod saved;
 pub mod sdp;
 mod timer;
 mod transaction;
@@ -46,6 +49,8 @@ pub use config::{Advertise, Config, Timers};
 pub use counters::Counters;
 pub use end::EndCause;
 pub use endpoint::Endpoint;
-pub use event::{CallId, Event, IncomingInvite, InfoBody, Refused, Target};
+pub use event::{CallId, Event, IncomingInvite, InfoBody, Refused, Target, Told};
+pub use locate::{Hop, Unlocated};
 pub use message::{Host, Limits, NameAddr, Uri};
+pub use saved::Saved;
 pub use transport::{ConnId, Input, Protocol, Transmit, Transport};

@@ -42,6 +42,7 @@ impl Focus {
                 self.alarm(participant, "picture-back", words);
             }
             Mixed::MediaTimeout { participant } => self.silent(now, participant),
+            Mixed::BringUp { operation, progress } => self.progress_of(now, operation, progress),
             Mixed::Statistics { participant, statistics } => self.measured(now, participant, &statistics),
             // Kept by `handle_media`, which knows of which worker they are.
             Mixed::Totals(_) => {}

@@ -2,7 +2,9 @@
 
 mod bench;
 mod calls;
+mod dialling;
 mod operators;
 mod reports;
+mod restart;
 
 use super::*;

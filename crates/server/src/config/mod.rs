@@ -28,6 +28,10 @@ pub struct Config {
     pub picture_threads: usize,
     /// Participants of one conference.
     pub max_participants: usize,
+    /// How sites are called.
+    pub dial: Dial,
+    /// Meetings are taken up again when the program did not stand still longer than this.
+    pub resume_within: Duration,
     /// Time without new calls before BYE to all on SIGTERM.
     pub drain_grace: Duration,
     /// Log filter and format.
@@ -45,6 +49,15 @@ pub struct Sip {
     pub max_body: usize,
     /// Calls at the same time.
     pub max_calls: usize,
+}
+
+/// Calling sites.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// Whom, how fast, how long, how often again.
+    pub site: cau_conference::dial::Dial,
+    /// Name servers; empty: the system's.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 /// Picture part of [`Config`].

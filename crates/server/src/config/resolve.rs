@@ -10,8 +10,10 @@ use std::{
     time::Duration,
 };
 
+use cau_conference::dial;
+
 use super::{
-    Config, Encoder, Error, Log, LogFormat, Sip, Video,
+    Config, Dial, Encoder, Error, Log, LogFormat, Sip, Video,
     error::Place,
     raw::{Value, Values},
 };
@@ -55,6 +57,8 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
         packet_threads: threads(v.number("media.packet_threads", 0, 0..=256)?),
         picture_threads: threads(v.number("media.picture_threads", 0, 0..=256)?),
         max_participants: v.number("conference.max_participants", 500, 1..=20_000)?,
+        dial: dial(&v)?,
+        resume_within: Duration::from_secs(v.number("restart.resume_within_s", 900, 0..=86_400)?),
         drain_grace: Duration::from_secs(v.number("drain.grace_s", 2, 0..=3_600)?),
         log: Log {
             level: v.one("log.level", "info", |w| {
@@ -69,6 +73,32 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
                 _ => Err(format!("`{w}` is none of auto, text, json")),
             })?,
         },
+    })
+}
+
+fn dial(v: &Reader<'_>) -> Result<Dial, Error> {
+    let seconds = |w: &str| w.parse().ok().filter(|s| *s <= 3_600).map(Duration::from_secs);
+    Ok(Dial {
+        site: dial::Dial {
+            allow: dial::Allow(v.several("dial.allow", &["*"], |w| w.parse().map_err(|e: dial::allow::Malformed| e.to_string()))?),
+            at_a_time: v.number("dial.at_a_time", 100, 1..=10_000)?,
+            per_second: v.number("dial.per_second", 50, 1..=1_000)?,
+            ring: Duration::from_secs(v.number("dial.ring_s", 60, 5..=180)?),
+            redial: v.one("dial.redial", "lost", |w| match w {
+                "lost" => Ok(dial::When::Lost),
+                "always" => Ok(dial::When::Always),
+                "never" => Ok(dial::When::Never),
+                _ => Err(format!("`{w}` is none of lost, always, never")),
+            })?,
+            redial_after: v.list("dial.redial_after_s", &["0", "2", "5", "10", "20", "30"], |w| {
+                seconds(w).ok_or_else(|| format!("`{w}` is not a whole number of seconds up to 3600"))
+            })?,
+            keep_callers: Duration::from_secs(v.number("dial.keep_callers_s", 300, 0..=86_400)?),
+        },
+        name_servers: v.several("dial.name_servers", &[], |w| {
+            let ip = w.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+            ip.or_else(|_| w.parse()).map_err(|_| format!("`{w}` is not the address of a name server, such as 10.0.0.53"))
+        })?,
     })
 }
 
@@ -145,6 +175,18 @@ impl Reader<'_> {
         if words.is_empty() {
             return Err(self.wrong(key, "must not be empty".into()));
         }
+        self.several(key, default, parse)
+    }
+
+    /// A list that may be empty.
+    fn several<T>(
+        &self,
+        key: &'static str,
+        default: &[&str],
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Error> {
+        let default = || default.iter().map(|w| (*w).to_owned()).collect();
+        let words: Vec<String> = self.values.get(key).map_or_else(default, |value| value.words.clone());
         words.iter().map(|w| parse(w).map_err(|m| self.wrong(key, m))).collect()
     }
 

@@ -10,7 +10,9 @@ mod reinvite;
 mod requests;
 mod respond;
 mod responses;
+mod resume;
 mod timers;
+mod told;
 mod transact;
 
 use std::{
