@@ -370,6 +370,10 @@ impl Focus {
             None => self.join(now, id),
         }
         self.alive(now, id);
+        // What was agreed on is kept, also where nothing of it is shown.
+        if let Some(call) = self.calls.get(&id) {
+            self.keep.touch_site(call.conference, call.participant);
+        }
     }
 
     fn informed(&mut self, id: CallId, body: &InfoBody) {

@@ -45,6 +45,10 @@ pub struct Endpoint {
     pub lose_every: Option<u64>,
     /// Counts packets and looks no further.
     pub blind: bool,
+    /// It sends no RTCP.
+    pub no_reports: bool,
+    /// So many of the next packets of video do not arrive.
+    pub lose_next: u32,
     pub size: (u32, u32),
     pub received: Received,
     /// Key-frame requests that came.
@@ -119,6 +123,8 @@ impl Endpoint {
             mute_line: false,
             lose_every: None,
             blind: false,
+            no_reports: false,
+            lose_next: 0,
             size: (320, 180),
             received: Received::new(),
             asked: 0,
@@ -222,7 +228,7 @@ impl Endpoint {
             }
         }
         for (media, o) in [(Media::Audio, &mut self.sound), (Media::Video, &mut self.picture)] {
-            if let Some(session) = &mut o.session
+            if let Some(session) = o.session.as_mut().filter(|_| !self.no_reports)
                 && let Some(data) = session.poll_rtcp(now)
             {
                 out.push((media, true, data.into()));
@@ -313,6 +319,7 @@ impl Endpoint {
                 let kind = codec(self.audio.as_ref().unwrap().codec);
                 self.received.sound(packet, kind, self.sound.clock);
             }
+            Media::Video if self.lose_next > 0 => self.lose_next -= 1,
             Media::Video => {
                 self.picture.session(now).receive(now, packet.clone());
                 self.received.video(now, packet, data.len());

@@ -101,6 +101,8 @@ pub(super) struct Bench {
     /// What was kept, as a store would have it.
     pub(super) rooms: BTreeMap<ConferenceId, cau_model::kept::Room>,
     pub(super) kept: BTreeMap<ParticipantId, crate::Kept>,
+    /// Phones and focuses made so far: what is made anew makes other tags and Call-IDs.
+    made: u64,
 }
 
 impl Bench {
@@ -129,6 +131,7 @@ impl Bench {
             names: BTreeMap::new(),
             rooms: BTreeMap::new(),
             kept: BTreeMap::new(),
+            made: 0,
         };
         bench.create(1, "8000").unwrap();
         bench
@@ -154,11 +157,13 @@ impl Bench {
 
     pub(super) fn phone(&mut self, n: u8) -> &mut Phone {
         let addr: SocketAddr = format!("10.0.0.{n}:5060").parse().unwrap();
+        self.made += 1;
+        let seed = self.made << 8 | u64::from(n);
         self.phones.entry(n).or_insert_with(|| {
             let config = cau_sip::Config { udp: vec![addr], ..cau_sip::Config::default() };
             Phone {
                 manner: Manner::Answer,
-                sip: Endpoint::new(config, u64::from(n)),
+                sip: Endpoint::new(config, seed),
                 addr,
                 call: None,
                 caps: Capabilities::mcu(Receive::HD720, 1_500),
@@ -280,7 +285,10 @@ impl Bench {
     fn keep(&mut self, keep: crate::Keep) {
         match keep {
             crate::Keep::Room(id, room) => drop(self.rooms.insert(id, room)),
-            crate::Keep::RoomGone(id) => drop(self.rooms.remove(&id)),
+            crate::Keep::RoomGone(id) => {
+                self.rooms.remove(&id);
+                self.kept.clear();
+            }
             crate::Keep::Site(_, id, kept) => drop(self.kept.insert(id, *kept)),
             crate::Keep::SiteGone(_, id) => drop(self.kept.remove(&id)),
         }
@@ -291,7 +299,8 @@ impl Bench {
         self.log.lock().unwrap().open.clear();
         let mut config = self.focus.config.clone();
         config.sip.focus = false;
-        self.focus = Focus::new(config, Box::new(Recorder(self.log.clone())), 8);
+        self.focus = Focus::new(config, Box::new(Recorder(self.log.clone())), self.made + 1_000);
+        self.made += 1;
         let rooms = std::mem::take(&mut self.rooms);
         let kept: Vec<_> = std::mem::take(&mut self.kept).into_iter().collect();
         self.create(1, "8000").unwrap();

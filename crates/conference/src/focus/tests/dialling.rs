@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cau_mixer::event::Event as Heard;
-use cau_model::Refusal;
+use cau_model::{Refusal, snapshot};
 use cau_model::participant::State;
 use cau_sip::{Event, Unlocated, Uri};
 
@@ -111,7 +111,7 @@ fn a_call_without_a_codec_in_common_fails_with_the_reason() {
     assert!(bench.sent("BYE").contains("site2"));
     let site = bench.site(id);
     assert_eq!(site.state, State::Left);
-    assert!(site.reason_en.unwrap().contains("cannot be read"));
+    assert!(site.reason_en.as_deref().is_some_and(|r| r.contains("0 media lines")), "{site:?}");
     assert_eq!(bench.open_ports(), 0);
 }
 
@@ -225,6 +225,7 @@ fn a_list_is_called_evenly_and_only_so_many_ring_at_a_time() {
 /// A site that answered once, and whose line is lost now: its device has forgotten the call.
 fn lost(bench: &mut Bench, manner: Manner) -> ParticipantId {
     let id = bench.call_out(2);
+    bench.wait(SECOND);
     assert_eq!(bench.site(id).state, State::Connected);
     bench.phones.remove(&2);
     bench.phone(2).manner = manner;
@@ -236,19 +237,14 @@ fn lost(bench: &mut Bench, manner: Manner) -> ParticipantId {
 fn a_lost_site_keeps_its_seat_and_is_called_less_and_less_often() {
     let mut bench = Bench::new();
     bench.call_out(3);
-    let start = bench.now;
     let id = lost(&mut bench, Manner::Refuse(480, vec![]));
+    let start = bench.now;
     bench.wait(SECOND * 100);
     let site = bench.site(id);
     assert_eq!(site.state, State::Reconnecting);
     assert!(site.reason_en.unwrap().contains("cannot be reached now"));
     // The first INVITE is within the old dialog: whether the device is still there.
-    let mut at = bench.sent_at("INVITE", start);
-    assert_eq!(at.remove(0), 0);
-    let at: Vec<u128> = at.into_iter().filter(|t| *t > 0 || start == bench.now).collect();
-    let tries = bench.wire.iter().filter(|text| text.starts_with("INVITE sip:site2")).count();
-    assert_eq!(tries, 2 + 7, "two for the call that stood, seven since");
-    assert_eq!(at[..at.len().min(6)], ms(&[2, 7, 17, 37, 67, 97]));
+    assert_eq!(bench.sent_at("INVITE", start), ms(&[0, 0, 2, 7, 17, 37, 67, 97]));
     assert!(bench.commands().iter().any(|(_, c)| matches!(c, cau_mixer::Command::RemoveLeg { participant } if *participant == id)));
     // It answers at last: same site, same seat.
     bench.phone(2).manner = Manner::Answer;
@@ -282,9 +278,11 @@ fn hanging_up_stops_the_calls_to_a_lost_site() {
 fn a_person_who_declines_is_not_called_again_and_who_hangs_up_neither() {
     let mut bench = Bench::new();
     let id = lost(&mut bench, Manner::Refuse(603, vec![]));
+    bench.wait(SECOND);
     assert_eq!(bench.site(id).state, State::Left);
     let mut bench = Bench::new();
     let id = bench.call_out(2);
+    bench.wait(SECOND);
     bench.hang_up(2);
     let from = bench.now;
     bench.wait(SECOND * 60);
@@ -321,10 +319,10 @@ fn a_site_that_dialled_in_and_was_lost_is_called_back_for_a_while() {
 
 #[test]
 fn a_site_that_calls_in_while_it_is_called_is_one_site() {
-    for (what, manner, wait) in [
-        ("it rings there", Manner::Ring, 0),
-        ("nothing has come back", Manner::Silent, 0),
-        ("it has answered just now", Manner::Answer, 0),
+    for (what, manner) in [
+        ("it rings there", Manner::Ring),
+        ("nothing has come back", Manner::Silent),
+        ("it has answered just now", Manner::Answer),
     ] {
         let mut bench = Bench::new();
         bench.phone(3);
@@ -332,7 +330,7 @@ fn a_site_that_calls_in_while_it_is_called_is_one_site() {
         bench.phone(2).manner = manner;
         let sites = vec![Wanted { uri: "sip:site2@10.0.0.2".into(), name: Some("Xã Hòa Phú".into()), place: String::new() }];
         let id = bench.ask(|answer| Request::Invite { conference: ConferenceId(1), sites, answer }).unwrap()[0].id;
-        bench.wait(SECOND * wait);
+        bench.wait(Duration::from_millis(100));
         bench.dial(2, "8000");
         bench.wait(SECOND);
         assert_eq!(bench.sites().len(), 2, "{what}");

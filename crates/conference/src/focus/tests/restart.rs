@@ -3,6 +3,7 @@
 use cau_mixer::Command as Mix;
 use cau_model::command::{Patch, SetLayout, Who};
 use cau_model::participant::State;
+use cau_model::snapshot;
 use cau_sip::Event;
 
 use super::bench::*;
