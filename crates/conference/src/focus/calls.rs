@@ -71,7 +71,7 @@ impl Focus {
             Event::ReofferRejected { call, status } => {
                 tracing::debug!(%call, status, "our re-INVITE was refused; the call goes on");
                 if let Some(call) = self.calls.get_mut(&call) {
-                    call.offered = None;
+                    (call.offered, call.until) = (None, None);
                 }
                 // Who refuses is there.
                 self.alive(now, call);

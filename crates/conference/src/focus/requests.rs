@@ -63,13 +63,18 @@ impl Focus {
                 let _ = answer.send(self.operation(now, id));
             }
             Request::Layout { conference, layout, answer } => {
-                self.layout_wins(now, conference, layout.viewers.as_deref());
+                let viewers = layout.viewers.clone();
                 let done = self.apply(now, conference, Command::SetLayout(layout));
+                if done.is_ok() {
+                    self.layout_wins(now, conference, viewers.as_deref());
+                }
                 let _ = answer.send(done.map_err(Error::from).and_then(|()| self.shown(conference)));
             }
             Request::Speaker { conference, participant, answer } => {
-                self.layout_wins(now, conference, None);
                 let done = self.apply(now, conference, Command::SetSpeaker(participant));
+                if done.is_ok() {
+                    self.layout_wins(now, conference, None);
+                }
                 let _ = answer.send(done.map_err(Error::from).and_then(|()| self.shown(conference)));
             }
             Request::Preview { conference, participant, seen, answer } => {

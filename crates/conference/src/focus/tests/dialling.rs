@@ -291,6 +291,7 @@ fn a_person_who_declines_is_not_called_again_and_who_hangs_up_neither() {
     let mut bench = Bench::with(|config| config.dial.redial = crate::dial::When::Always);
     let id = bench.call_out(2);
     bench.hang_up(2);
+    bench.wait(SECOND);
     assert_eq!(bench.site(id).state, State::Connected);
 }
 
