@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU16, Ordering},
@@ -30,6 +30,7 @@ pub struct Server {
     pub out: PathBuf,
     process: Process,
     dir: Option<TempDir>,
+    data: PathBuf,
     variables: Vec<(String, String)>,
 }
 
@@ -41,13 +42,20 @@ impl Server {
 
     /// Starts one with further `CAU_…` variables.
     pub fn start_with(extra: &[(&str, &str)]) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), extra)
+    }
+
+    /// Starts one that takes calls at this address of the machine.
+    pub fn start_at(ip: IpAddr, extra: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new().prefix("cau-test-").tempdir().expect("a temporary folder");
+        let own = extra.iter().find(|(key, _)| *key == "CAU_DATA_DIR").map(|(_, dir)| PathBuf::from(dir));
+        let data = own.unwrap_or_else(|| dir.path().join("data"));
         let out = dir.path().join("out");
         fs::create_dir_all(&out).expect("a folder for the clients");
         let rtp = free_block(240);
         let mut variables: Vec<(String, String)> = [
-            ("CAU_DATA_DIR", dir.path().join("data").display().to_string()),
-            ("CAU_SIP__BIND", "127.0.0.1:0".to_owned()),
+            ("CAU_DATA_DIR", data.display().to_string()),
+            ("CAU_SIP__BIND", SocketAddr::new(ip, 0).to_string()),
             ("CAU_CONTROL__BIND", "127.0.0.1:0".to_owned()),
             ("CAU_RTP__PORTS", format!("{}-{}", rtp.0, rtp.1)),
             ("CAU_ADMIN_PASSWORD", PASSWORD.to_owned()),
@@ -55,9 +63,10 @@ impl Server {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
         variables.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let (process, sip, http) = launch(dir.path(), &variables);
+        let (process, sip, http) = launch(dir.path(), &data, &variables);
+        let sip = SocketAddr::new(ip, sip);
         let api = signed_in(http);
-        Self { sip, rtp, api, out, process, dir: Some(dir), variables }
+        Self { sip, rtp, api, out, process, dir: Some(dir), data, variables }
     }
 
     /// Kills it as a power cut would, and starts it again on the same addresses. Gives the moment of the kill.
@@ -79,12 +88,11 @@ impl Server {
 
     fn restart(&mut self) {
         let dir = self.dir.as_ref().expect("its folder").path().to_owned();
-        fs::remove_file(dir.join("data/ports.json")).expect("the old ports.json");
         let at = self.sip.to_string();
-        let bind = self.variables.iter_mut().find(|(name, _)| name == "CAU_SIP__BIND");
+        let bind = self.variables.iter_mut().rfind(|(name, _)| name == "CAU_SIP__BIND");
         bind.expect("always set").1 = at;
-        let (process, sip, http) = launch(&dir, &self.variables);
-        assert_eq!(sip, self.sip);
+        let (process, sip, http) = launch(&dir, &self.data, &self.variables);
+        assert_eq!(sip, self.sip.port());
         self.process = process;
         self.api = signed_in(http);
     }
@@ -133,8 +141,9 @@ impl Drop for Server {
     }
 }
 
-/// Starts the program; its SIP address and HTTP port.
-fn launch(dir: &Path, variables: &[(String, String)]) -> (Process, SocketAddr, u16) {
+/// Starts the program; its SIP and HTTP ports.
+fn launch(dir: &Path, data: &Path, variables: &[(String, String)]) -> (Process, u16, u16) {
+    let _ = fs::remove_file(data.join("ports.json"));
     let mut command = Command::new(crate::cau());
     command.current_dir(dir).arg("serve").envs(variables.iter().cloned());
     let log = dir.join("server.log");
@@ -142,10 +151,10 @@ fn launch(dir: &Path, variables: &[(String, String)]) -> (Process, SocketAddr, u
     let words = || fs::read_to_string(&log).unwrap_or_default();
     let ports = wait_for("ports.json", Duration::from_secs(15), || {
         assert!(process.ended().is_none(), "the server ended at once:\n{}", words());
-        let text = fs::read_to_string(dir.join("data/ports.json")).ok()?;
+        let text = fs::read_to_string(data.join("ports.json")).ok()?;
         serde_json::from_str::<Value>(&text).ok()
     });
-    (process, SocketAddr::from(([127, 0, 0, 1], port(&ports["sip"]))), port(&ports["http"]))
+    (process, port(&ports["sip"]), port(&ports["http"]))
 }
 
 fn signed_in(http: u16) -> Api {

@@ -92,7 +92,14 @@ pub fn callee(dir: &Path, name: &str, scenario: Option<&str>) -> (Process, Socke
         None => drop(command.args(["-sn", "uas"])),
     }
     command
-        .args(["-i", "127.0.0.1", "-p", &port.to_string(), "-mp", &crate::server::free_block(8).0.to_string()])
+        .args([
+            "-i",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "-mp",
+            &crate::server::free_block(8).0.to_string(),
+        ])
         .args(["-trace_err", "-error_file", "errors.log", "-nostdin"]);
     let process = Process::start("sipp", &mut command, &dir.join("sipp.log")).expect("sipp");
     (process, SocketAddr::from(([127, 0, 0, 1], port)))

@@ -45,7 +45,8 @@ fn two_baresips_that_are_called_see_and_hear_each_other() {
     let (two, uri_two) = Baresip::new(1, 14.0).answer(&out);
     // They register nowhere and say nothing: called until they answer.
     pause(secs(3.0));
-    let ids = [call(&server, &conference, &uri_one, "Xã Một"), call(&server, &conference, &uri_two, "Xã Hai")];
+    let ids =
+        [call(&server, &conference, &uri_one, "Xã Một"), call(&server, &conference, &uri_two, "Xã Hai")];
     for id in &ids {
         let there = reaches(&server, &conference, id, "connected", 15.0);
         assert_eq!(there["direction"], "out");
@@ -54,7 +55,8 @@ fn two_baresips_that_are_called_see_and_hear_each_other() {
     server.assert_well();
     for (client, other) in [(&one, 1), (&two, 0)] {
         let begin = client.summary.established_at.expect("established");
-        let seen: Vec<_> = client.pictures.iter().filter(|p| p.t > begin + 4.0 && p.t < begin + 11.0).collect();
+        let seen: Vec<_> =
+            client.pictures.iter().filter(|p| p.t > begin + 4.0 && p.t < begin + 11.0).collect();
         assert!(!seen.is_empty(), "client {} took no snapshot", client.id);
         client.assert_unbroken(&seen);
         assert!(seen.iter().all(|p| p.tiles.len() == 2), "both are in the grid: {seen:?}");
@@ -75,7 +77,11 @@ fn what_refuses_is_told_in_plain_words() {
         ("gone", "SIP/2.0 410 Gone", "no longer in use"),
         ("unknown", "SIP/2.0 404 Not Found", "check the address"),
         ("password", "SIP/2.0 407 Proxy Authentication Required", "asks for a password"),
-        ("codec", "SIP/2.0 488 Not Acceptable Here\nWarning: 305 sipp \"only G.729 here\"", "no codec in common (488 only G.729 here)"),
+        (
+            "codec",
+            "SIP/2.0 488 Not Acceptable Here\nWarning: 305 sipp \"only G.729 here\"",
+            "no codec in common (488 only G.729 here)",
+        ),
     ] {
         let (_sipp, at) = sipp::callee(&out, name, Some(&sipp::refusing(response)));
         pause(secs(0.5));
@@ -165,13 +171,19 @@ fn a_site_is_brought_before_the_chair_whether_it_is_there_or_not() {
         fleet
             .wait(secs(3.0), |records| {
                 let alone = |look: &&cau_load::Look| {
-                    look.at > begin && look.tiles.len() == 1 && look.tiles[0].bar.is_some_and(|(i, _)| i == id)
+                    look.at > begin
+                        && look.tiles.len() == 1
+                        && look.tiles[0].bar.is_some_and(|(i, _)| i == id)
                 };
                 records[&phone].sight.looks.iter().find(alone).map(|l| l.at.duration_since(begin))
             })
             .unwrap_or_else(|| panic!("{phone:?} never saw {id} full screen"))
     };
-    eprintln!("the chair saw the site after {:?}, the site the chair after {:?}", full(chair, 1), full(there, 0));
+    eprintln!(
+        "the chair saw the site after {:?}, the site the chair after {:?}",
+        full(chair, 1),
+        full(there, 0)
+    );
     // One that has to be called first: known to the conference, but not there.
     let id = call(&server, &conference, &uri.to_string(), "Xã Ba");
     reaches(&server, &conference, &id, "connected", 5.0);
@@ -182,7 +194,9 @@ fn a_site_is_brought_before_the_chair_whether_it_is_there_or_not() {
     eprintln!("called first: {ended}");
     assert_eq!(ended["state"], "done", "{ended}");
     let saw = fleet.wait(secs(3.0), |records| {
-        let alone = |look: &&cau_load::Look| look.at > begin && look.tiles.len() == 1 && look.tiles[0].bar.is_some_and(|(i, _)| i == 2);
+        let alone = |look: &&cau_load::Look| {
+            look.at > begin && look.tiles.len() == 1 && look.tiles[0].bar.is_some_and(|(i, _)| i == 2)
+        };
         records[&chair].sight.looks.iter().find(alone).map(|l| l.at.duration_since(begin))
     });
     eprintln!("the chair saw it after {saw:?}");

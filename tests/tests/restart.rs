@@ -28,14 +28,17 @@ fn meeting(server: &Server) -> (String, Fleet, Vec<PhoneId>) {
     }
     let mut sites = Vec::new();
     for id in 3..6 {
-        let (phone, uri) = fleet.answer(plan(server, "8000", id, codecs[usize::from(id) - 3], Persona::default()));
+        let (phone, uri) =
+            fleet.answer(plan(server, "8000", id, codecs[usize::from(id) - 3], Persona::default()));
         phones.push(phone);
         sites.push(json!({ "uri": uri.to_string(), "name": format!("Điểm cầu {id}") }));
     }
     let path = format!("/api/v1/conferences/{conference}");
     let (status, answer) = server.api.post(&format!("{path}/participants"), &Value::Array(sites));
     assert_eq!(status, 202, "{answer}");
-    wait_for("all six to be connected", secs(15.0), || (server.api.connected(&conference).len() == 6).then_some(()));
+    wait_for("all six to be connected", secs(15.0), || {
+        (server.api.connected(&conference).len() == 6).then_some(())
+    });
     let pins: Vec<Value> = server
         .api
         .connected(&conference)
@@ -85,7 +88,12 @@ fn killed_with_six_sites_everybody_sees_and_hears_everybody_again_in_the_same_se
     assert_eq!(facts(&server, &conference), before, "the same seats, names and sites");
     let records = fleet.look(|records| records.clone());
     for record in records.values() {
-        assert_eq!((record.calls, &record.state), (1, &State::Connected), "phone {} stayed in its call", record.id);
+        assert_eq!(
+            (record.calls, &record.state),
+            (1, &State::Connected),
+            "phone {} stayed in its call",
+            record.id
+        );
     }
     server.assert_well();
 }

@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use cau_mixer::Event as Mixed;
 use bytes::Bytes;
+use cau_mixer::Event as Mixed;
 use cau_model::participant::Direction;
 use cau_model::{ConferenceId, ParticipantId, Words};
 use cau_sip::sdp::{Negotiated, Origin, Ports, Session};
@@ -31,10 +31,10 @@ use crate::config::Config;
 use crate::media::Media;
 use crate::notice::Notice;
 use crate::request::{Lookup, Totals};
-use notices::Notices;
-use registry::Registry;
 use bringing::Bringing;
 use keeping::Keeping;
+use notices::Notices;
+use registry::Registry;
 use rooms::Room;
 use sites::Sites;
 
@@ -47,6 +47,8 @@ pub struct Focus {
     sip: Endpoint,
     media: Box<dyn Media + Send>,
     random: StdRng,
+    /// Makes names of sessions out of those of conferences.
+    session_key: u64,
     rooms: BTreeMap<ConferenceId, Room>,
     registry: Registry,
     calls: HashMap<CallId, Call>,
@@ -128,6 +130,7 @@ impl Focus {
             config,
             sip,
             media,
+            session_key: random.random(),
             random,
             rooms: BTreeMap::new(),
             registry: Registry::default(),
@@ -207,10 +210,18 @@ impl Focus {
         let drain = self.drain.filter(|_| !self.calls.is_empty());
         let sites = self.sites.poll_timeout().filter(|_| self.drain.is_none());
         let operations = self.bringing.poll_timeout();
-        [self.sip.poll_timeout(), rooms, self.notices.poll_timeout(), sites, operations, drain, self.last_words]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.sip.poll_timeout(),
+            rooms,
+            self.notices.poll_timeout(),
+            sites,
+            operations,
+            drain,
+            self.last_words,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The next message to send.

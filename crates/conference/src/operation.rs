@@ -147,7 +147,11 @@ impl Operation {
         let ms = |at: Instant| {
             u64::try_from(at.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
         };
-        let step = |(name, at): &(Step, Instant)| OperationStep { name: *name, mcu: self.mcu.clone(), at_ms: ms(*at) };
+        let step = |(name, at): &(Step, Instant)| OperationStep {
+            name: *name,
+            mcu: self.mcu.clone(),
+            at_ms: ms(*at),
+        };
         snapshot::Operation {
             id: self.id,
             conference: self.conference,
@@ -209,10 +213,7 @@ impl Operation {
             Fact::ViewerGone(viewer) => {
                 self.sights.remove(viewer);
                 if self.sights.is_empty() {
-                    return self.fail(now, &Words::new(
-                        "không còn ai để xem",
-                        "nobody is left to see it",
-                    ));
+                    return self.fail(now, &Words::new("không còn ai để xem", "nobody is left to see it"));
                 }
                 self.settle(now)
             }
@@ -278,10 +279,13 @@ impl Operation {
         }
         self.done(now, Step::Dial);
         if !picture {
-            return self.fail(now, &Words::new(
-                "điểm cầu không gửi hình, hoặc hình đang bị ẩn",
-                "the site sends no picture, or its picture is hidden",
-            ));
+            return self.fail(
+                now,
+                &Words::new(
+                    "điểm cầu không gửi hình, hoặc hình đang bị ẩn",
+                    "the site sends no picture, or its picture is hidden",
+                ),
+            );
         }
         if !sound {
             return self.fail(now, &Words::new("điểm cầu không gửi tiếng", "the site sends no sound"));
@@ -333,10 +337,9 @@ impl Operation {
     /// What is not there at the deadline.
     fn missing(&self) -> Words {
         match self.step() {
-            Step::Find | Step::Dial => Words::new(
-                "chưa gọi được điểm cầu trong thời hạn",
-                "the site could not be reached in time",
-            ),
+            Step::Find | Step::Dial => {
+                Words::new("chưa gọi được điểm cầu trong thời hạn", "the site could not be reached in time")
+            }
             Step::Route | Step::Keyframe => Words::new(
                 "điểm cầu không gửi khung hình khóa trong thời hạn",
                 "no key frame came from the site in time",

@@ -62,7 +62,11 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         Sample::new("cau_calls_accepted_total", "Calls let in.", t.accepted as f64),
     ];
     out.push(Sample::new("cau_calls_dialled_total", "Calls that went out.", t.dialled as f64));
-    out.push(Sample::new("cau_calls_dial_failed_total", "Tries to call out that failed.", t.dial_failed as f64));
+    out.push(Sample::new(
+        "cau_calls_dial_failed_total",
+        "Tries to call out that failed.",
+        t.dial_failed as f64,
+    ));
     out.push(Sample::new(
         "cau_calls_resumed_total",
         "Calls that went on after a restart of the program.",
@@ -92,22 +96,23 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("retransmitted-out", s.retransmitted),
         ("repeated-in", s.repeated),
         ("keep-alive-in", s.keep_alives),
+        ("large-by-udp-out", s.fallbacks),
     ] {
         out.push(
             Sample::new("cau_sip_messages_total", "SIP messages, by kind.", n as f64).label("kind", kind),
         );
     }
-    for (reason, n) in [
-        ("unreadable", s.unreadable),
-        ("malformed", s.malformed),
-        ("oversized", s.oversized),
-        ("overload", s.overload),
-        ("stray-response", s.stray_responses),
-        ("stray-ack", s.stray_acks),
-        ("broken-stream", s.broken_streams),
-        ("refused-connection", s.refused_connections),
-        ("unsendable", s.unsendable),
-    ] {
+    out.push(Sample::new(
+        "cau_sip_transactions_timed_out_total",
+        "SIP transactions that ended without an answer.",
+        s.timeouts as f64,
+    ));
+    out.push(Sample::new(
+        "cau_sip_sessions_expired_total",
+        "Calls ended because nobody refreshed their session.",
+        s.expired_sessions as f64,
+    ));
+    for (reason, n) in s.dropped() {
         out.push(
             Sample::new(
                 "cau_sip_dropped_total",
@@ -128,11 +133,22 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
     }
     out.push(Sample::new("cau_rtp_packets_in_total", "RTP packets taken.", sum(|m| m.packets_in)));
     out.push(Sample::new("cau_rtp_packets_out_total", "RTP packets sent.", sum(|m| m.packets_out)));
+    out.push(Sample::new(
+        "cau_rtp_packets_repeated_total",
+        "RTP packets sent again on request.",
+        sum(|m| m.repeated),
+    ));
+    out.push(Sample::new(
+        "cau_rtp_packets_asked_again_total",
+        "RTP packets asked for again.",
+        sum(|m| m.asked_again),
+    ));
     for (reason, n) in [
         ("malformed", sum(|m| m.dropped_malformed)),
         ("payload-type", sum(|m| m.dropped_payload_type)),
         ("unexpected", sum(|m| m.dropped_unexpected)),
         ("source", sum(|m| m.dropped_source)),
+        ("loop", sum(|m| m.dropped_loop)),
     ] {
         out.push(
             Sample::new("cau_rtp_dropped_total", "RTP packets dropped, by reason.", n)
@@ -144,6 +160,7 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("compose-behind", sum(|m| m.skipped_compose)),
         ("encoder-behind", sum(|m| m.skipped_encode)),
         ("lagged", sum(|m| m.lagged)),
+        ("stranded", sum(|m| m.stranded)),
         ("sound-tick", sum(|m| m.skipped_ticks)),
         ("codec-error", sum(|m| m.codec_errors)),
     ] {

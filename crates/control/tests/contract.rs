@@ -480,7 +480,8 @@ async fn one_site_or_a_list_is_called() {
 async fn a_bring_up_is_begun_and_followed() {
     let api = Api::new().await;
     let (path, sites) = api.meeting(&["A", "B"]).await;
-    let begun = api.post(&format!("{path}/bring-up"), json!({"site":sites[0],"for":[sites[1]],"deadline_s":7})).await;
+    let begun =
+        api.post(&format!("{path}/bring-up"), json!({"site":sites[0],"for":[sites[1]],"deadline_s":7})).await;
     assert_eq!(begun.status, 202, "{}", begun.text());
     let id = begun.json()["operation"].as_str().unwrap().to_owned();
     assert_eq!(begun.header("location"), format!("/api/v1/operations/{id}"));

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use cau_sip::{Host, Hop, Protocol, Unlocated, Uri};
+use cau_sip::{Hop, Host, Protocol, Unlocated, Uri};
 use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig},
@@ -91,23 +91,28 @@ impl Locator {
                 break;
             }
         }
-        if found.is_empty() { self.hosts(wanted.unwrap_or(Protocol::Udp), name, 5060).await } else { Ok(found) }
+        if found.is_empty() {
+            self.hosts(wanted.unwrap_or(Protocol::Udp), name, 5060).await
+        } else {
+            Ok(found)
+        }
     }
 
     /// The services of a domain by NAPTR; where it has none, SRV is asked for UDP and TCP (RFC 3263 4.1).
     async fn services(&self, name: &str) -> Result<Vec<(Protocol, String)>, Unlocated> {
         let resolver = self.0.as_ref().ok_or(Unlocated::NoAnswer)?;
-        let mut records: Vec<NAPTR> = match resolver.lookup(dotted(name), hickory_resolver::proto::rr::RecordType::NAPTR).await {
-            Ok(found) => found
-                .answers()
-                .iter()
-                .filter_map(|record| match &record.data {
-                    RData::NAPTR(naptr) => Some(naptr.clone()),
-                    _ => None,
-                })
-                .collect(),
-            Err(e) => none(&e)?,
-        };
+        let mut records: Vec<NAPTR> =
+            match resolver.lookup(dotted(name), hickory_resolver::proto::rr::RecordType::NAPTR).await {
+                Ok(found) => found
+                    .answers()
+                    .iter()
+                    .filter_map(|record| match &record.data {
+                        RData::NAPTR(naptr) => Some(naptr.clone()),
+                        _ => None,
+                    })
+                    .collect(),
+                Err(e) => none(&e)?,
+            };
         records.sort_by_key(|naptr| (naptr.order, naptr.preference));
         let mut services: Vec<(Protocol, String)> = records.iter().filter_map(service).collect();
         if services.is_empty() {

@@ -103,8 +103,14 @@ enum Later {
 impl<L: Lines> Desk<L> {
     /// A desk that calls from `sip` (UDP and TCP bound there) and takes media on the same address.
     pub fn new(sip: SocketAddr, lines: L, seed: u64) -> Self {
-        let config =
-            Config { user_agent: "Cau-Load".into(), udp: vec![sip], tcp: vec![sip], ..Config::default() };
+        let config = Config {
+            user_agent: "Cau-Load".into(),
+            udp: vec![sip],
+            tcp: vec![sip],
+            // Devices send what is too large for a datagram in fragments all the same: so do these.
+            tcp_for_large: false,
+            ..Config::default()
+        };
         Self {
             endpoint: Endpoint::new(config, seed),
             lines,
@@ -205,7 +211,8 @@ impl<L: Lines> Desk<L> {
             }
         };
         self.phones.insert(call, phone);
-        let call = Call { plan, capabilities, ports, origin, sent, call, hanging_up: false, confirmed: false };
+        let call =
+            Call { plan, capabilities, ports, origin, sent, call, hanging_up: false, confirmed: false };
         self.calls.insert(phone, call);
         self.lines.notice(now, Notice::Invited(phone));
         self.lines.notice(now, Notice::Agreed(phone, Box::new(agreed)));
@@ -262,7 +269,9 @@ impl<L: Lines> Desk<L> {
 
     fn event(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Incoming { call, request } => self.called(now, call, &request.uri.user(), request.offer.as_deref()),
+            Event::Incoming { call, request } => {
+                self.called(now, call, &request.uri.user(), request.offer.as_deref())
+            }
             Event::Progress { call, status, .. } => {
                 if let Some(phone) = self.phones.get(&call).copied().filter(|_| status >= 180) {
                     self.lines.notice(now, Notice::Ringing(phone));

@@ -70,9 +70,18 @@ impl BringUp {
         Self { operation, site, began: now, has_picture: false, is_heard: false, viewers }
     }
 
-    /// A key frame of the canvas of `time` went to a viewer, whose canvas has shown the site `since`. `sender` has just sent its last packet.
-    pub fn note_key(&mut self, viewer: ParticipantId, time: Instant, since: Option<Instant>, sender: &Sender) {
-        let Some(viewer) = self.viewers.get_mut(&viewer).filter(|v| v.sent.is_none() && !v.done) else { return };
+    /// A key frame of `time` went to a viewer, whose canvas has shown the site `since`; passed on, its picture is shown since it was made.
+    /// `sender` has just sent its last packet.
+    pub fn note_key(
+        &mut self,
+        viewer: ParticipantId,
+        time: Instant,
+        since: Option<Instant>,
+        sender: &Sender,
+    ) {
+        let Some(viewer) = self.viewers.get_mut(&viewer).filter(|v| v.sent.is_none() && !v.done) else {
+            return;
+        };
         if since.is_some_and(|since| time >= since.max(self.began)) {
             let last = sender.next_seq().wrapping_sub(1);
             let report = sender.remote();
@@ -83,8 +92,7 @@ impl BringUp {
     /// Looks how far it is; every 20 ms.
     pub fn attend(&mut self, now: Instant, ways: &mut Ways<'_>, out: &mut Out) {
         let operation = self.operation;
-        let mut tell =
-            |progress| out.events.push_back(Event::BringUp { operation, progress });
+        let mut tell = |progress| out.events.push_back(Event::BringUp { operation, progress });
         let Some(site) = ways.legs.get_mut(&self.site) else { return };
         if !self.has_picture {
             site.want_picture(now, now + WANT);
@@ -100,14 +108,17 @@ impl BringUp {
         let Some(shown) = site.shown() else { return };
         for (id, viewer) in self.viewers.iter_mut().filter(|(_, viewer)| !viewer.done) {
             let Some(video) = ways.legs.get(id).and_then(|leg| leg.video.as_ref()) else { continue };
-            let view = video.place.and_then(|place| Some((ways.views.get(&place.view)?, place.kbps)));
-            let Some((view, kbps)) = view else { continue };
+            let view = video.place.and_then(|place| Some((ways.views.get(&place.view)?, place.stream)));
+            let Some((view, stream)) = view else { continue };
             match viewer.sent {
                 None => {
-                    let since = view.canvas().shows_since(&shown).map(|since| since.max(self.began));
-                    let Some(since) = since else { continue };
+                    let passed_on = stream.from == Some(self.site);
+                    let since = if passed_on { Some(self.began) } else { view.canvas().shows_since(&shown) };
+                    let Some(since) = since.map(|since| since.max(self.began)) else { continue };
                     let due = viewer.asked.map_or(since + KEY_AFTER, |at| at + KEY_AGAIN);
-                    if now >= due && let Some(channel) = view.channels.get(&kbps) {
+                    if now >= due
+                        && let Some(channel) = view.channels.get(&stream)
+                    {
                         viewer.asked = Some(now);
                         channel.main.request_key();
                     }

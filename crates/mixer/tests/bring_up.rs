@@ -72,7 +72,8 @@ fn within_a_running_view_a_key_frame_is_made_for_it() {
     let keys = world.at(1).received.keys.len();
     // The same view for everybody: a new speaker.
     world.show(Kind::Full, &[3]);
-    let sent = |w: &World| [1, 2].iter().all(|n| told(w).contains(&Progress::Sent { viewer: p(*n), reports: true }));
+    let sent =
+        |w: &World| [1, 2].iter().all(|n| told(w).contains(&Progress::Sent { viewer: p(*n), reports: true }));
     assert!(world.run_until(ms(1_500), sent), "{:?}", told(&world));
     assert_eq!(world.at(1).received.keys.len(), keys + 1, "one key frame, for both");
     let covered = |w: &World| [1, 2].iter().all(|n| told(w).contains(&Progress::Covered { viewer: p(*n) }));
@@ -119,7 +120,13 @@ fn a_soft_site_is_in_the_mix_while_it_is_brought_up_and_a_muted_one_is_not() {
     bring_up(&mut world, 3, &[1]);
     assert!(world.run_until(ms(300), |w| told(w).contains(&Progress::Heard)), "silence, but admitted");
     let mut world = meeting();
-    world.command(Command::Sound { participant: p(3), muted: true, deafened: false, volume_db: 0.0, hidden: false });
+    world.command(Command::Sound {
+        participant: p(3),
+        muted: true,
+        deafened: false,
+        volume_db: 0.0,
+        hidden: false,
+    });
     world.run(ms(500));
     bring_up(&mut world, 3, &[1]);
     world.run(ms(1_000));

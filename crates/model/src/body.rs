@@ -187,9 +187,7 @@ impl utoipa::PartialSchema for Invitees {
 
 #[cfg(feature = "openapi")]
 impl utoipa::ToSchema for Invitees {
-    fn schemas(
-        schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>,
-    ) {
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
         schemas.push(("Invitee".to_owned(), <Invitee as utoipa::PartialSchema>::schema()));
     }
 }

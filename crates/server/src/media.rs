@@ -88,7 +88,7 @@ impl Threads {
                 settings.encoder = kind(config.video.encoder);
                 Core(Worker::new(settings, spawner, (clock.start, clock.wall), rand::random()))
             };
-            let (handle, _) = media::spawn(&format!("media-{n}"), build, move |event| {
+            let (handle, _) = media::spawn(&format!("media-{n}"), true, build, move |event| {
                 // Never wait here: sound would stop. When signalling is a whole queue behind, newer figures make up for this one.
                 let _ = reports.try_send(Request::Media { worker: n, event });
             })?;
@@ -156,10 +156,11 @@ impl cau_conference::Media for Threads {
             let wanted = wanted?;
             Some((ports.bind_again(bind, wanted.audio)?, ports.bind_again(bind, wanted.video)?))
         };
-        let (audio, video) = again(&mut self.ports).map_or_else(|| open(&mut self.ports), Ok).map_err(|e| {
-            tracing::warn!("no RTP ports for a call: {e}");
-            NoPorts
-        })?;
+        let (audio, video) =
+            again(&mut self.ports).map_or_else(|| open(&mut self.ports), Ok).map_err(|e| {
+                tracing::warn!("no RTP ports for a call: {e}");
+                NoPorts
+            })?;
         let home = self.home(conference);
         self.legs.insert(participant, home);
         let addr = self.advertise.filter(|a| a.is_ipv6() == local.is_ipv6()).unwrap_or(local);

@@ -7,7 +7,7 @@ use std::{
 
 use cau_conference::{Handle, Kept};
 use cau_model::{ConferenceId, kept::Room};
-use cau_store::{Error, Keeper, Key, KeptConference, Store};
+use cau_store::{Error, Keeper, KeptConference, Key, Store};
 use serde::de::DeserializeOwned;
 
 /// What was kept, when the program ended not longer than `within` ago; else it is forgotten: nobody wants to be called because of

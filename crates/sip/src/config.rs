@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     message::{Host, Limits},
+    session_timer::SessionTimers,
     transport::Protocol,
 };
 
@@ -61,9 +62,19 @@ pub struct Config {
     pub max_connections: usize,
     /// How long an incoming call may stay unanswered, and an outgoing one ring.
     pub max_ringing: Duration,
-    /// Send requests larger than 1300 bytes over TCP instead of UDP (RFC 3261 18.1.1); only when the other side is known to
-    /// listen there, since many do not.
+    /// Send requests larger than 1300 bytes over TCP instead of UDP (RFC 3261 18.1.1). Where nobody listens on TCP, or nobody
+    /// can be reached there within 2·T1, they go over UDP after all, and for ten minutes nothing else is tried.
     pub tcp_for_large: bool,
+    /// Session timers (RFC 4028); `None`: not offered and not accepted.
+    pub session_timers: Option<SessionTimers>,
+    /// Most events that wait for the owner; above it new calls get 503, and events nothing depends on are dropped.
+    pub max_events: usize,
+    /// Most bytes that wait to be taken by the driver, or for connections to be made, each; what exceeds them is dropped.
+    pub max_queued: usize,
+    /// Most bytes of messages that are not complete yet, all connections together; the connection that exceeds them is closed.
+    pub max_partial: usize,
+    /// How long a connection may take for its first message, and for the rest of one that has begun; 32 s.
+    pub max_idle: Duration,
 }
 
 impl Default for Config {
@@ -80,7 +91,12 @@ impl Default for Config {
             max_calls: 16_384,
             max_connections: 16_384,
             max_ringing: Duration::from_secs(180),
-            tcp_for_large: false,
+            tcp_for_large: true,
+            session_timers: Some(SessionTimers::default()),
+            max_events: 65_536,
+            max_queued: 32 * 1024 * 1024,
+            max_partial: 32 * 1024 * 1024,
+            max_idle: Duration::from_secs(32),
         }
     }
 }

@@ -1,40 +1,93 @@
 //! What was received, sent and dropped, by cause.
 
-/// Counters since the start; read them with [`Endpoint::counters`](crate::Endpoint::counters).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+macro_rules! counters {
+    (
+        seen { $($(#[$doc:meta])* $name:ident,)* }
+        dropped { $($(#[$cause_doc:meta])* $cause:ident = $label:literal,)* }
+    ) => {
+        /// Counters since the start; read them with [`Endpoint::counters`](crate::Endpoint::counters).
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+            $($(#[$cause_doc])* pub $cause: u64,)*
+        }
+
+        impl Counters {
+            /// Everything that was dropped or refused, by cause; the names hold still.
+            pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$(($label, self.$cause)),*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    seen {
     /// Requests read, retransmissions included.
-    pub requests: u64,
+    requests,
     /// Responses read, retransmissions included.
-    pub responses: u64,
+    responses,
     /// Messages sent, retransmissions included.
-    pub sent: u64,
+    sent,
     /// Retransmissions sent.
-    pub retransmitted: u64,
-    /// Retransmitted requests answered from memory.
-    pub repeated: u64,
+    retransmitted,
+    /// Retransmitted requests answered from memory, and responses that were seen before.
+    repeated,
     /// Keep-alives (CRLF, RFC 5626) received.
-    pub keep_alives: u64,
-    /// Messages that could not be read and got no response.
-    pub unreadable: u64,
-    /// Requests answered 400.
-    pub malformed: u64,
-    /// Messages above a limit of size or number of headers.
-    pub oversized: u64,
-    /// Requests refused with 503 because a table was full.
-    pub overload: u64,
-    /// Responses that match no transaction of ours.
-    pub stray_responses: u64,
-    /// ACKs that match no call.
-    pub stray_acks: u64,
-    /// Connections closed because a stream could not be followed.
-    pub broken_streams: u64,
-    /// Connections refused because there were too many.
-    pub refused_connections: u64,
-    /// Messages that could not be sent: no connection, or too much waiting for one.
-    pub unsendable: u64,
+    keep_alives,
     /// Transactions that ended by time-out.
-    pub timeouts: u64,
+    timeouts,
     /// Calls opened, both ways.
-    pub calls: u64,
+    calls,
+    /// Calls ended because nobody refreshed their session (RFC 4028).
+    expired_sessions,
+    /// Requests too large for a datagram that went by UDP after all, since nobody listens on TCP.
+    fallbacks,
+    }
+    dropped {
+    /// Messages that could not be read and got no response.
+    unreadable = "unreadable",
+    /// Requests answered 400.
+    malformed = "malformed",
+    /// Messages above a limit of size or number of headers.
+    oversized = "oversized",
+    /// Requests refused with 503 because a table or queue was full.
+    overload = "overload",
+    /// Responses that match no transaction of ours.
+    stray_responses = "stray-response",
+    /// ACKs that match no call.
+    stray_acks = "stray-ack",
+    /// Responses of more forks of one INVITE than are followed.
+    surplus_forks = "surplus-fork",
+    /// Connections closed because a stream could not be followed.
+    broken_streams = "broken-stream",
+    /// Connections refused because there were too many.
+    refused_connections = "refused-connection",
+    /// Connections closed because a message did not come, or not to its end, in time.
+    idle_connections = "idle-connection",
+    /// Connections closed because unfinished messages took too much memory.
+    partial_overflow = "partial-overflow",
+    /// Messages that could not be sent: no connection, or too much waiting for one.
+    unsendable = "unsendable",
+    /// Messages dropped because too much waited for the driver.
+    queue_overflow = "queue-overflow",
+    /// Events dropped because the owner did not take them.
+    lost_events = "lost-event",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_name_of_its_own() {
+        let counters = Counters { unreadable: 3, lost_events: 4, ..Counters::default() };
+        let all: Vec<_> = counters.dropped().collect();
+        let mut names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all.len());
+        assert_eq!((all[0], all[all.len() - 1]), (("unreadable", 3), ("lost-event", 4)));
+    }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     message::{Headers, Method, Name, NameAddr, Request, Response, Uri},
+    session_id::SessionId,
     transport::Protocol,
     wire::Flow,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Dialog {
     pub contact: Bytes,
     /// Whether the INVITE that opened it was ours (for the back-off of 14.1).
     pub ours: bool,
+    /// What both sides call the session (RFC 7989).
+    pub session: SessionId,
 }
 
 impl Dialog {
@@ -59,6 +62,7 @@ impl Dialog {
         headers.push(Name::To, self.remote.clone());
         headers.push(Name::CallId, self.call_id.clone());
         headers.push(Name::CSeq, format!("{cseq} {method}"));
+        headers.push(Name::SessionId, self.session.to_string());
         let mut uri = self.target.clone();
         match self.strict_hop() {
             // A strict router wants itself in the Request-URI and the target at the end of the route.
@@ -82,7 +86,8 @@ impl Dialog {
             // Not allowed in a Request-URI (19.1.1).
             sip.headers = None;
         }
-        if method == Method::Invite {
+        // The requests that refresh the target (12.2.1.1, RFC 3311 5.1).
+        if matches!(method, Method::Invite | Method::Update) {
             headers.push(Name::Contact, self.contact.clone());
         }
         Request { method, uri, headers, body: Bytes::new() }
@@ -128,7 +133,7 @@ impl Dialog {
         let mut routes: Vec<_> = record_route(&response.headers);
         routes.reverse();
         self.routes = routes;
-        self.flow = flow;
+        self.session.heard_response(&response.headers);
         self.refresh(&response.headers, flow);
         self.behind_nat = self.target.socket_addr().is_some_and(|a| hidden(a, flow.remote));
     }
@@ -195,6 +200,7 @@ mod tests {
             behind_nat: false,
             contact: "<sip:a@192.0.2.1>".into(),
             ours: true,
+            session: SessionId::new(1),
         }
     }
 

@@ -85,7 +85,8 @@ pub enum Event {
         /// Its INVITE.
         request: Box<IncomingInvite>,
     },
-    /// A re-INVITE: `answer_reoffer` or `reject_reoffer`.
+    /// A re-INVITE, or an UPDATE or PRACK with an offer: `answer_reoffer` or `reject_reoffer`, at once (RFC 3311 5.2). UPDATE and
+    /// PRACK may come before [`Event::Confirmed`], when offer and answer were exchanged by then.
     Reoffer {
         /// The call.
         call: CallId,
@@ -97,14 +98,16 @@ pub enum Event {
         /// The call.
         call: CallId,
     },
-    /// The answer to our offer: in the ACK (late offer), in a 2xx (dial-out, our re-INVITE).
+    /// The answer to our offer: in the ACK or PRACK (late offer), in a 2xx (dial-out, our re-INVITE or UPDATE). That of a call that
+    /// rings comes with its 2xx; before it only when the session changes once more ([`Event::Reoffer`] follows). A refresh of the
+    /// session (RFC 4028) that changes what the other side said last is reported as the answer to what we said last.
     Answer {
         /// The call.
         call: CallId,
         /// The SDP.
         sdp: Bytes,
     },
-    /// The offer in a 2xx to our INVITE or re-INVITE without one: give `answer`, it goes into the ACK.
+    /// The offer in a 2xx or reliable 18x to our INVITE or re-INVITE without one: give `answer`, it goes into the ACK or PRACK.
     Offer {
         /// The call.
         call: CallId,
@@ -122,7 +125,7 @@ pub enum Event {
         call: CallId,
         /// 101–199.
         status: u16,
-        /// Early SDP.
+        /// Early SDP: an answer to our offer. Forks that ring at the same time have one each.
         sdp: Option<Bytes>,
     },
     /// Our INVITE was refused; the call is over.
@@ -138,7 +141,7 @@ pub enum Event {
         /// What it says of why, beside the status.
         told: Told,
     },
-    /// Our re-INVITE was refused; the call goes on as it was (RFC 3261 14.1).
+    /// Our re-INVITE or UPDATE was refused; the call goes on as it was (RFC 3261 14.1).
     ReofferRejected {
         /// The call.
         call: CallId,
@@ -178,6 +181,8 @@ pub struct Target {
     pub local: Option<SocketAddr>,
     /// Further headers of the INVITE.
     pub headers: Vec<(String, String)>,
+    /// Our UUID in Session-ID (RFC 7989); all legs of a conference share one (9). `None`: one of its own.
+    pub session_id: Option<u128>,
 }
 
 impl Target {
@@ -191,6 +196,7 @@ impl Target {
             remote: None,
             local: None,
             headers: Vec::new(),
+            session_id: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     dialog::{Dialog, tag_of},
     message::{NameAddr, Uri},
+    session_id::SessionId,
     transport::Protocol,
     wire::Flow,
 };
@@ -42,6 +43,9 @@ pub struct Saved {
     pub user: String,
     /// Whether the INVITE that opened it was ours.
     pub ours: bool,
+    /// Session-ID as we write it.
+    #[serde(default)]
+    pub session: String,
 }
 
 impl Saved {
@@ -63,12 +67,13 @@ impl Saved {
             behind_nat: dialog.behind_nat,
             user: contact.map(|c| c.uri.user()).unwrap_or_default(),
             ours: dialog.ours,
+            session: dialog.session.to_string(),
         })
     }
 
-    /// The dialog again, with its requests numbered from `local_cseq`; the Contact is for the owner to fill in. `None` when it is
+    /// The dialog again, with its requests numbered from `local_cseq`, and called `session` where it had no name; the Contact is for the owner to fill in. `None` when it is
     /// none: no tag of ours, no address.
-    pub(crate) fn dialog(&self, local_cseq: u32, local: SocketAddr) -> Option<Dialog> {
+    pub(crate) fn dialog(&self, local_cseq: u32, local: SocketAddr, session: SessionId) -> Option<Dialog> {
         let own = |text: &str| Bytes::copy_from_slice(text.as_bytes());
         let (local_value, remote_value) = (own(&self.local), own(&self.remote));
         let local_tag = tag_of(&local_value);
@@ -89,6 +94,7 @@ impl Saved {
             behind_nat: self.behind_nat,
             contact: Bytes::new(),
             ours: self.ours,
+            session: SessionId::parse(self.session.as_bytes()).unwrap_or(session),
         })
     }
 }

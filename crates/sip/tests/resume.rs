@@ -92,7 +92,8 @@ fn redirections_come_in_the_order_of_their_preference_and_refusals_with_their_wo
     let headers = [("Contact", contacts), ("Warning", "399 mcu \"moved to the new room\"")];
     pair.b().endpoint.reject(now, incoming, 302, &headers).unwrap();
     pair.run(SECOND);
-    let Some(Event::Rejected { call: refused, status: 302, contacts, told, .. }) = pair.a().events.last() else {
+    let Some(Event::Rejected { call: refused, status: 302, contacts, told, .. }) = pair.a().events.last()
+    else {
         panic!("{:?}", pair.a().story())
     };
     assert_eq!(*refused, call);

@@ -22,9 +22,12 @@ fn bench() -> Bench {
 fn options_tells_what_we_can_do() {
     let it = bench().response(&request("OPTIONS", "1", "", ""));
     assert_eq!(it.status, 200);
-    assert_eq!(it.headers.text(&Name::Allow).unwrap(), "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO");
+    assert_eq!(
+        it.headers.text(&Name::Allow).unwrap(),
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
+    );
     assert!(it.headers.text(&Name::Accept).unwrap().contains("application/sdp"));
-    assert!(it.headers.value(&Name::Supported).is_some());
+    assert_eq!(it.headers.text(&Name::Supported).unwrap(), "100rel, timer");
     assert_eq!(it.headers.text(&Name::Contact).unwrap(), "<sip:8000@192.0.2.2:5060>;isfocus");
     assert!(!to_tag(&it).is_empty());
 }
@@ -34,16 +37,23 @@ fn refusals_by_the_book() {
     let cases = [
         (request("FLY", "1", "", ""), 501, Some((Name::Allow, "INVITE"))),
         (request("REGISTER", "1", "", ""), 405, Some((Name::Allow, "INVITE"))),
-        (request("UPDATE", "1", "", ""), 405, Some((Name::Allow, "INVITE"))),
+        (request("PUBLISH", "1", "", ""), 405, Some((Name::Allow, "INVITE"))),
+        (request("UPDATE", "1", "", ""), 481, None),
+        (request("PRACK", "1", "RAck: 1 1 INVITE\n", ""), 481, None),
         (request("BYE", "1", "", ""), 481, None),
         (request("INFO", "1", "", ""), 481, None),
         (request("CANCEL", "1", "", ""), 481, None),
         (in_dialog("INVITE", 2, "1", "unknown", "", "v=0\n"), 481, None),
         (
-            request("INVITE", "1", "Require: 100rel, timer\n", ""),
+            request("INVITE", "1", "Require: 100rel, tdialog\nRequire: timer, Precondition\n", ""),
             420,
-            Some((Name::Unsupported, "100rel, timer")),
+            Some((Name::Unsupported, "tdialog, Precondition")),
         ),
+        (request("OPTIONS", "1", "Require: tdialog\n", ""), 420, Some((Name::Unsupported, "tdialog"))),
+        // Max-Forwards: an endpoint looks at it where a call could go round in a ring.
+        (request("OPTIONS", "1", "", "").replace("Max-Forwards: 70", "Max-Forwards: 0"), 200, None),
+        // For proxies, which we are not (RFC 3261 20.29).
+        (request("OPTIONS", "1", "Proxy-Require: tdialog\n", ""), 200, None),
         (request("INVITE", "1", "", "").replace("sip:8000@192.0.2.2 SIP", "mailto:8000 SIP"), 416, None),
         (request("INVITE", "1", "", "").replace("Max-Forwards: 70", "Max-Forwards: 0"), 483, None),
         (request("INVITE", "1", "", "").replace("Max-Forwards: 70", "Max-Forwards: 300"), 400, None),
@@ -137,7 +147,7 @@ fn in_dialog_requests_are_checked() {
     let old = in_dialog("INFO", 1, "i1", &tag, "", "");
     assert_eq!(bench.response(&old).status, 500, "CSeq not above the INVITE's");
     assert_eq!(bench.response(&in_dialog("OPTIONS", 5, "o1", &tag, "", "")).status, 200);
-    assert_eq!(bench.response(&in_dialog("UPDATE", 6, "u1", &tag, "", "")).status, 405);
+    assert_eq!(bench.response(&in_dialog("PUBLISH", 6, "u1", &tag, "", "")).status, 405);
     let stranger = in_dialog("BYE", 7, "b1", &tag, "", "").replace("tag=theirs", "tag=other");
     assert_eq!(bench.response(&stranger).status, 481);
     assert!(bench.events().is_empty());

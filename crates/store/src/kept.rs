@@ -129,7 +129,8 @@ impl Store {
             let record = row.try_get("record").map_err(|e| self.sql(e))?;
             all.entry(ConferenceId(id.cast_unsigned())).or_default().room = Some(record);
         }
-        let sites = sqlx::query("SELECT participant, conference, record FROM kept_sites ORDER BY participant");
+        let sites =
+            sqlx::query("SELECT participant, conference, record FROM kept_sites ORDER BY participant");
         for row in sites.fetch_all(&self.0.pool).await.map_err(|e| self.sql(e))? {
             let id: i64 = row.try_get("participant").map_err(|e| self.sql(e))?;
             let conference: i64 = row.try_get("conference").map_err(|e| self.sql(e))?;

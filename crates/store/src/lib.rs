@@ -22,6 +22,6 @@ pub use db::{Opened, Options, Store};
 pub use error::Error;
 pub use guard::Policy;
 pub use journal::{Entry, Journal, Row};
-pub use kept::{Keeper, Key, KeptConference};
+pub use kept::{Keeper, KeptConference, Key};
 pub use sessions::{Session, SignIn, SignInError};
 pub use users::{PasswordError, Role, User};

@@ -45,7 +45,9 @@ enum Hosts {
 
 /// A text that is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is none of *, a name, *.name, an address or a network such as 10.0.0.0/8, with or without sip: before it")]
+#[error(
+    "`{0}` is none of *, a name, *.name, an address or a network such as 10.0.0.0/8, with or without sip: before it"
+)]
 pub struct Malformed(String);
 
 impl Pattern {
@@ -70,7 +72,10 @@ impl FromStr for Pattern {
     fn from_str(text: &str) -> Result<Pattern, Malformed> {
         let wrong = || Malformed(text.to_owned());
         let lower = text.trim().to_ascii_lowercase();
-        let (scheme, host) = match ["sip", "sips"].iter().find_map(|s| Some((*s, lower.strip_prefix(s)?.strip_prefix(':')?))) {
+        let (scheme, host) = match ["sip", "sips"]
+            .iter()
+            .find_map(|s| Some((*s, lower.strip_prefix(s)?.strip_prefix(':')?)))
+        {
             Some((scheme, host)) => (Some(scheme.to_owned()), host),
             None => (None, lower.as_str()),
         };

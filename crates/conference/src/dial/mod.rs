@@ -2,8 +2,8 @@
 
 pub mod allow;
 mod pace;
-mod redial;
 mod reason;
+mod redial;
 mod same;
 
 use std::time::Duration;

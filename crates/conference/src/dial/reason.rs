@@ -5,29 +5,69 @@ use cau_sip::{EndCause, Told, Unlocated};
 
 /// SIP status (RFC 3261 21), and what an operator can do about it.
 const STATUS: &[(u16, &str, &str)] = &[
-    (300, "thiết bị chỉ sang nhiều địa chỉ khác, không gọi được địa chỉ nào", "the site names several other addresses, none could be called"),
-    (301, "điểm cầu đã đổi địa chỉ, địa chỉ mới không gọi được", "the site has moved, and its new address cannot be called"),
-    (302, "điểm cầu chuyển cuộc gọi sang nơi không gọi được", "the site sends calls on to where we cannot call"),
+    (
+        300,
+        "thiết bị chỉ sang nhiều địa chỉ khác, không gọi được địa chỉ nào",
+        "the site names several other addresses, none could be called",
+    ),
+    (
+        301,
+        "điểm cầu đã đổi địa chỉ, địa chỉ mới không gọi được",
+        "the site has moved, and its new address cannot be called",
+    ),
+    (
+        302,
+        "điểm cầu chuyển cuộc gọi sang nơi không gọi được",
+        "the site sends calls on to where we cannot call",
+    ),
     (305, "phải gọi qua một proxy khác", "it has to be called through another proxy"),
     (380, "điểm cầu đề nghị một dịch vụ khác", "the site proposes another service"),
     (400, "thiết bị không hiểu lời gọi", "the device does not understand the call"),
-    (401, "thiết bị đòi mật khẩu: hãy kiểm tra tên và mật khẩu SIP", "the device asks for a password: check the SIP user and password"),
+    (
+        401,
+        "thiết bị đòi mật khẩu: hãy kiểm tra tên và mật khẩu SIP",
+        "the device asks for a password: check the SIP user and password",
+    ),
     (403, "thiết bị không cho phép cuộc gọi này", "the device does not allow this call"),
-    (404, "không có địa chỉ này ở nơi được gọi: hãy kiểm tra địa chỉ", "there is no such address there: check the address"),
+    (
+        404,
+        "không có địa chỉ này ở nơi được gọi: hãy kiểm tra địa chỉ",
+        "there is no such address there: check the address",
+    ),
     (405, "thiết bị không nhận cuộc gọi", "the device takes no calls"),
     (406, "thiết bị không nhận loại cuộc gọi này", "the device does not take this kind of call"),
-    (407, "proxy đòi mật khẩu: hãy kiểm tra tên và mật khẩu SIP", "the proxy asks for a password: check the SIP user and password"),
-    (408, "thiết bị không trả lời: kiểm tra nguồn, địa chỉ, đường truyền", "the device does not answer: check its power, address and line"),
+    (
+        407,
+        "proxy đòi mật khẩu: hãy kiểm tra tên và mật khẩu SIP",
+        "the proxy asks for a password: check the SIP user and password",
+    ),
+    (
+        408,
+        "thiết bị không trả lời: kiểm tra nguồn, địa chỉ, đường truyền",
+        "the device does not answer: check its power, address and line",
+    ),
     (410, "địa chỉ này không còn dùng nữa", "the address is no longer in use"),
     (413, "lời gọi quá lớn đối với thiết bị", "the call is too large for the device"),
-    (415, "thiết bị không hiểu mô tả âm thanh, hình ảnh", "the device does not understand the description of sound and picture"),
+    (
+        415,
+        "thiết bị không hiểu mô tả âm thanh, hình ảnh",
+        "the device does not understand the description of sound and picture",
+    ),
     (416, "thiết bị không hiểu dạng địa chỉ này", "the device does not understand this kind of address"),
     (420, "thiết bị thiếu một tính năng SIP bắt buộc", "the device lacks a required extension of SIP"),
-    (421, "thiết bị đòi một tính năng SIP mà MCU không có", "the device requires an extension of SIP the MCU lacks"),
+    (
+        421,
+        "thiết bị đòi một tính năng SIP mà MCU không có",
+        "the device requires an extension of SIP the MCU lacks",
+    ),
     (422, "thiết bị đòi thời hạn phiên dài hơn", "the device wants a longer session interval"),
     (423, "thiết bị đòi thời hạn dài hơn", "the device wants a longer interval"),
     (433, "thiết bị không nhận cuộc gọi ẩn danh", "the device takes no anonymous calls"),
-    (480, "điểm cầu tạm thời không nhận cuộc gọi (tắt máy, chưa đăng ký hoặc không làm phiền)", "the site cannot be reached now (switched off, not registered, or do not disturb)"),
+    (
+        480,
+        "điểm cầu tạm thời không nhận cuộc gọi (tắt máy, chưa đăng ký hoặc không làm phiền)",
+        "the site cannot be reached now (switched off, not registered, or do not disturb)",
+    ),
     (481, "thiết bị không nhận ra cuộc gọi", "the device does not know the call"),
     (482, "cuộc gọi chạy vòng: kiểm tra cấu hình proxy", "the call goes round in circles: check the proxies"),
     (483, "cuộc gọi qua quá nhiều proxy", "the call passes too many proxies"),
@@ -35,14 +75,22 @@ const STATUS: &[(u16, &str, &str)] = &[
     (485, "địa chỉ chỉ tới nhiều nơi", "the address is ambiguous"),
     (486, "điểm cầu đang bận", "the site is busy"),
     (487, "cuộc gọi đã bị hủy", "the call was cancelled"),
-    (488, "không có codec chung hoặc thiết bị không nhận mô tả âm thanh, hình ảnh", "no codec in common, or the device refuses the description of sound and picture"),
+    (
+        488,
+        "không có codec chung hoặc thiết bị không nhận mô tả âm thanh, hình ảnh",
+        "no codec in common, or the device refuses the description of sound and picture",
+    ),
     (489, "thiết bị không hiểu yêu cầu", "the device does not understand the request"),
     (493, "thiết bị không giải mã được lời gọi", "the device cannot decipher the call"),
     (494, "thiết bị đòi thỏa thuận bảo mật", "the device requires a security agreement"),
     (500, "thiết bị gặp lỗi", "the device failed"),
     (501, "thiết bị không có chức năng nhận cuộc gọi này", "the device cannot do this"),
     (502, "máy chủ trên đường gọi nhận được trả lời sai", "a server on the way got a bad answer"),
-    (503, "thiết bị hoặc máy chủ trên đường gọi đang quá tải hoặc bảo trì", "the device, or a server on the way, is overloaded or out of service"),
+    (
+        503,
+        "thiết bị hoặc máy chủ trên đường gọi đang quá tải hoặc bảo trì",
+        "the device, or a server on the way, is overloaded or out of service",
+    ),
     (504, "một máy chủ trên đường gọi không trả lời", "a server on the way does not answer"),
     (505, "thiết bị không hiểu phiên bản SIP này", "the device does not understand this version of SIP"),
     (513, "lời gọi quá lớn đối với thiết bị", "the call is too large for the device"),
@@ -50,7 +98,11 @@ const STATUS: &[(u16, &str, &str)] = &[
     (600, "điểm cầu đang bận ở mọi nơi", "the site is busy everywhere"),
     (603, "điểm cầu từ chối cuộc gọi", "the site declined the call"),
     (604, "địa chỉ này không có ở đâu cả", "the address does not exist anywhere"),
-    (606, "không có codec chung hoặc thiết bị không nhận mô tả âm thanh, hình ảnh", "no codec in common, or the device refuses the description of sound and picture"),
+    (
+        606,
+        "không có codec chung hoặc thiết bị không nhận mô tả âm thanh, hình ảnh",
+        "no codec in common, or the device refuses the description of sound and picture",
+    ),
     (607, "người nhận không muốn cuộc gọi này", "the call is unwanted"),
 ];
 
@@ -62,7 +114,11 @@ const WARNING: &[(u16, &str, &str)] = &[
     (303, "đơn vị băng thông không tương thích", "incompatible bandwidth units"),
     (304, "thiết bị không có loại phương tiện này", "the device lacks a kind of media"),
     (305, "không có codec chung", "no codec in common"),
-    (306, "thiết bị không hiểu một thuộc tính của mô tả", "an attribute of the description is not understood"),
+    (
+        306,
+        "thiết bị không hiểu một thuộc tính của mô tả",
+        "an attribute of the description is not understood",
+    ),
     (307, "thiết bị không hiểu một tham số của mô tả", "a parameter of the description is not understood"),
     (330, "không có multicast", "multicast is not available"),
     (331, "không có unicast", "unicast is not available"),
@@ -136,10 +192,9 @@ pub(crate) fn unlocated(why: Unlocated) -> Words {
             "địa chỉ đòi một giao thức truyền chưa có (TLS)",
             "the address asks for a transport that is not available (TLS)",
         ),
-        Unlocated::NoRoute => Words::new(
-            "không có đường mạng tới địa chỉ này",
-            "there is no network route to this address",
-        ),
+        Unlocated::NoRoute => {
+            Words::new("không có đường mạng tới địa chỉ này", "there is no network route to this address")
+        }
     }
 }
 

@@ -38,7 +38,8 @@ impl Caller<'_> {
         }
         let found = known.address.socket_addr().or(known.found);
         if user.is_empty() {
-            return found.is_some_and(|at| at == self.source || self.contact.and_then(Uri::socket_addr) == Some(at));
+            return found
+                .is_some_and(|at| at == self.source || self.contact.and_then(Uri::socket_addr) == Some(at));
         }
         let named = |uri: &Uri| uri.user() == user;
         if named(self.from) && same_host(self.from.host(), known.address.host()) {

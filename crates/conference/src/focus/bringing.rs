@@ -155,10 +155,16 @@ impl Focus {
             for (index, viewer) in told.iter().enumerate() {
                 let wrong = |vi: &str, en: &str| Refusal::invalid(format!("for[{index}]"), vi, en);
                 if *viewer == site {
-                    return Err(wrong("không thể đưa một điểm cầu lên trước chính nó", "a site cannot be brought before itself"));
+                    return Err(wrong(
+                        "không thể đưa một điểm cầu lên trước chính nó",
+                        "a site cannot be brought before itself",
+                    ));
                 }
                 if !room.present().contains(viewer) {
-                    return Err(wrong("điểm cầu này không có trong phiên họp", "this participant is not in the conference"));
+                    return Err(wrong(
+                        "điểm cầu này không có trong phiên họp",
+                        "this participant is not in the conference",
+                    ));
                 }
                 if !self.sees(*viewer) {
                     return Err(wrong("điểm cầu này không nhận hình", "this participant takes no picture"));
@@ -197,7 +203,8 @@ impl Focus {
         let site = self.sites.get(id)?;
         let up = matches!(site.line, Line::Up(_));
         let connected = self.state_of(site.conference, id) == Some(State::Connected);
-        let negotiated = self.call_of(id).and_then(|(_, call)| call.negotiated.as_ref()).filter(|_| up && connected)?;
+        let negotiated =
+            self.call_of(id).and_then(|(_, call)| call.negotiated.as_ref()).filter(|_| up && connected)?;
         let hidden = self.rooms.get(&site.conference)?.conference.rights(id)?.video_hidden;
         let sound = negotiated.audio.as_ref().is_some_and(|audio| audio.stream.recv);
         Some(Fact::Connected { picture: sends_video(Some(negotiated)) && !hidden, sound })
@@ -213,12 +220,11 @@ impl Focus {
         by: &str,
         site: ParticipantId,
     ) {
-        let name = self.rooms.get(&conference).and_then(|room| room.conference.find(site)).map(|s| s.name.clone());
+        let name =
+            self.rooms.get(&conference).and_then(|room| room.conference.find(site)).map(|s| s.name.clone());
         let name = name.unwrap_or_default();
-        let words = Words::new(
-            format!("{by} đã đưa {name} lên sau đó"),
-            format!("{by} has brought up {name} since"),
-        );
+        let words =
+            Words::new(format!("{by} đã đưa {name} lên sau đó"), format!("{by} has brought up {name} since"));
         let same = |running: &Running| {
             running.operation.conference == conference
                 && (everybody || running.everybody || running.operation.is_for_any(|v| viewers.contains(&v)))
@@ -229,7 +235,12 @@ impl Focus {
     }
 
     /// An operator has set a layout or a speaker himself.
-    pub(super) fn layout_wins(&mut self, now: Instant, conference: ConferenceId, viewers: Option<&[ParticipantId]>) {
+    pub(super) fn layout_wins(
+        &mut self,
+        now: Instant,
+        conference: ConferenceId,
+        viewers: Option<&[ParticipantId]>,
+    ) {
         let words = Words::new(
             "người điều khiển đã đổi bố cục hoặc điểm phát biểu sau đó",
             "an operator has changed the layout or the speaker since",
@@ -344,7 +355,8 @@ impl Focus {
     /// The site is heard, and hears.
     fn open_sound(&mut self, now: Instant, id: OperationId, conference: ConferenceId, site: ParticipantId) {
         let Some(room) = self.rooms.get(&conference) else { return };
-        let (snapshot, rights) = (room.conference.snapshot(), room.conference.rights(site).unwrap_or_default());
+        let (snapshot, rights) =
+            (room.conference.snapshot(), room.conference.rights(site).unwrap_or_default());
         if let Some(running) = self.bringing.all.get_mut(&id) {
             running.before = Some(Before { conference: snapshot, rights });
         }
@@ -367,7 +379,12 @@ impl Focus {
             return self.apply(now, conference, Command::SetSpeaker(Some(site)));
         }
         let full = |who: ParticipantId, viewers: Vec<ParticipantId>| {
-            Command::SetLayout(SetLayout { kind: Kind::Full, seats: vec![(0, who)], names: None, viewers: Some(viewers) })
+            Command::SetLayout(SetLayout {
+                kind: Kind::Full,
+                seats: vec![(0, who)],
+                names: None,
+                viewers: Some(viewers),
+            })
         };
         let back = match viewers.as_slice() {
             [viewer] => Some(full(*viewer, vec![site])),
@@ -402,7 +419,8 @@ impl Focus {
             }
         }
         if shown.speaker_named && shown.speaker == Some(site) {
-            let named = before.speaker.filter(|who| before.speaker_named && here.contains(who) && *who != site);
+            let named =
+                before.speaker.filter(|who| before.speaker_named && here.contains(who) && *who != site);
             commands.push(Command::SetSpeaker(named));
         }
         if here.contains(&site) {

@@ -1,5 +1,6 @@
 //! Calls: from the INVITE to the BYE.
 
+use std::hash::{Hash as _, Hasher as _};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -223,6 +224,7 @@ impl Focus {
     fn let_in(&mut self, now: Instant, id: CallId, request: &IncomingInvite, Opening { call, sdp }: Opening) {
         let participant = call.participant;
         let old = self.call_of(participant).map(|(old, _)| old);
+        let _ = self.sip.set_session_id(id, self.session_uuid(call.conference));
         if self.sip.accept(now, id, sdp).is_err() {
             // Cancelled in the same breath.
             if old.is_none() {
@@ -242,6 +244,16 @@ impl Focus {
         if negotiated {
             self.join(now, id);
         }
+    }
+
+    /// What all calls of a conference are called in Session-ID headers (RFC 7989 9).
+    pub(super) fn session_uuid(&self, conference: ConferenceId) -> u128 {
+        let half = |which: u8| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            (self.session_key, conference, which).hash(&mut hasher);
+            u128::from(hasher.finish())
+        };
+        half(0) << 64 | half(1)
     }
 
     fn deny(&mut self, now: Instant, id: CallId, request: &IncomingInvite, denied: &Denied) {
@@ -338,7 +350,8 @@ impl Focus {
     /// The answer to our offer.
     fn answered(&mut self, now: Instant, id: CallId, bytes: &[u8]) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let Some(offer) = call.offered.take() else { return };
+        // Without an offer of ours it answers a refresh of the session, which says again what holds.
+        let Some(offer) = call.offered.take().or_else(|| call.ours.clone()) else { return };
         let words = match Session::parse(bytes) {
             Ok(answer) => match sdp::accept_answer(&offer, &answer, &self.config.capabilities) {
                 Ok(negotiated) => {

@@ -79,7 +79,12 @@ impl Focus {
     fn dialled_before(&self, conference: ConferenceId, target: &Uri) -> Option<ParticipantId> {
         let same = |site: &Site| site.conference == conference && site.target.as_ref() == Some(target);
         let room = self.rooms.get(&conference)?;
-        let found = self.sites.all.iter().rev().filter(|(id, site)| same(site) && room.conference.find(**id).is_some());
+        let found = self
+            .sites
+            .all
+            .iter()
+            .rev()
+            .filter(|(id, site)| same(site) && room.conference.find(**id).is_some());
         // Who is there counts before who was.
         found.map(|(id, site)| (site.line == Line::Idle, *id)).min_by_key(|(idle, _)| *idle).map(|(_, id)| id)
     }

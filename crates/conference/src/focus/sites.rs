@@ -178,8 +178,7 @@ impl Sites {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let turn =
-            if self.queue.is_empty() { None } else { self.pace.next(self.under_way.len()) };
+        let turn = if self.queue.is_empty() { None } else { self.pace.next(self.under_way.len()) };
         [turn, self.alarms.first().map(|(at, _)| *at)].into_iter().flatten().min()
     }
 
@@ -294,9 +293,8 @@ impl Focus {
         let now_at = site.route.uri.clone().or_else(|| site.target.clone());
         site.route.tried.extend(now_at);
         let tried = &site.route.tried;
-        let usable = |uri: &&Uri| {
-            uri.scheme() == "sip" && allow.fits(uri) && !tried.iter().any(|other| other == *uri)
-        };
+        let usable =
+            |uri: &&Uri| uri.scheme() == "sip" && allow.fits(uri) && !tried.iter().any(|other| other == *uri);
         let next = contacts.iter().find(usable).filter(|_| tried.len() <= dial::MOST_REDIRECTIONS).cloned();
         let Some(next) = next else { return false };
         site.route.uri = Some(next);

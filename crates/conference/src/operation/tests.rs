@@ -66,8 +66,13 @@ fn a_connected_site_is_brought_up_and_every_step_has_its_time() {
     assert_eq!((done.state, done.elapsed_ms, done.error), (State::Done, 500, None));
     let steps: Vec<(Step, u64)> = done.steps.iter().map(|s| (s.name, s.at_ms)).collect();
     let want = [
-        (Step::Find, 0), (Step::Dial, 0), (Step::Route, 0), (Step::Keyframe, 20),
-        (Step::Layout, 20), (Step::Sound, 50), (Step::Picture, 100),
+        (Step::Find, 0),
+        (Step::Dial, 0),
+        (Step::Route, 0),
+        (Step::Keyframe, 20),
+        (Step::Layout, 20),
+        (Step::Sound, 50),
+        (Step::Picture, 100),
     ];
     assert_eq!(steps, want);
     assert_eq!(run.then(0, Fact::SiteGone(Words::new("", ""))), [], "what comes later changes nothing");
@@ -147,8 +152,16 @@ fn what_is_missing_at_the_deadline_is_named_and_the_picture_put_back() {
     failed(&[], "dial: the site could not be reached", false);
     failed(&[UP], "keyframe: no key frame", false);
     failed(&[UP, Fact::KeyFrame, Fact::LaidOut, Fact::Heard], "picture: receivers have not", true);
-    failed(&[UP, Fact::KeyFrame, Fact::LaidOut, Fact::Sent(CHAIR, true), Fact::Covered(CHAIR)], "sound: no sound", true);
-    failed(&[UP, Fact::KeyFrame, Fact::LaidOut, Fact::Heard, Fact::Sent(CHAIR, true), Fact::Hurt(CHAIR)], "picture: receivers report lost", true);
+    failed(
+        &[UP, Fact::KeyFrame, Fact::LaidOut, Fact::Sent(CHAIR, true), Fact::Covered(CHAIR)],
+        "sound: no sound",
+        true,
+    );
+    failed(
+        &[UP, Fact::KeyFrame, Fact::LaidOut, Fact::Heard, Fact::Sent(CHAIR, true), Fact::Hurt(CHAIR)],
+        "picture: receivers report lost",
+        true,
+    );
 }
 
 #[test]

@@ -14,9 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{
-    Conflict, InConference, NotFound, Unauthorized, Unavailable, Unprocessable, conferences::whole,
-};
+use super::{Conflict, InConference, NotFound, Unauthorized, Unavailable, Unprocessable, conferences::whole};
 use crate::{
     Problem, State,
     auth::{Right, SignedIn},

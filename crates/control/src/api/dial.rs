@@ -10,9 +10,7 @@ use cau_conference::Wanted;
 use cau_model::{body, snapshot};
 use serde_json::json;
 
-use super::{
-    Conflict, InConference, NotFound, Unauthorized, Unavailable, Unprocessable, conferences::whole,
-};
+use super::{Conflict, InConference, NotFound, Unauthorized, Unavailable, Unprocessable, conferences::whole};
 use crate::{
     Problem, State,
     auth::{Right, SignedIn},

@@ -300,7 +300,8 @@ impl Inner {
                 let _ = answer.send(self.invite(conference, sites));
             }
             Request::BringUp { conference, order, answer } => {
-                let begun = self.room(conference).map(|_| self.operation(conference, &order));
+                let there = self.room(conference).map(|_| ());
+                let begun = there.map(|()| self.operation(conference, &order));
                 if let Ok(begun) = &begun {
                     self.notice(conference, Body::Operation(Box::new(begun.clone())));
                     self.operations.push(begun.clone());
@@ -349,7 +350,11 @@ impl Inner {
             by: order.by.clone(),
             state: snapshot::OperationState::Running,
             elapsed_ms: order.deadline.as_millis() as u64,
-            steps: vec![snapshot::OperationStep { name: snapshot::StepName::Find, mcu: "cau".into(), at_ms: 0 }],
+            steps: vec![snapshot::OperationStep {
+                name: snapshot::StepName::Find,
+                mcu: "cau".into(),
+                at_ms: 0,
+            }],
             error: None,
             error_en: None,
         }

@@ -28,7 +28,8 @@ async fn serve(world: World) -> SocketAddr {
             let mut answer = question.clone();
             answer.metadata.message_type = MessageType::Response;
             let known = world.keys().any(|(n, _)| *n == name);
-            answer.metadata.response_code = if known { ResponseCode::NoError } else { ResponseCode::NXDomain };
+            answer.metadata.response_code =
+                if known { ResponseCode::NoError } else { ResponseCode::NXDomain };
             for data in world.get(&(name, query.query_type())).into_iter().flatten() {
                 answer.answers.push(Record::from_rdata(query.name().clone(), 60, data.clone()));
             }
@@ -65,12 +66,18 @@ async fn located(locator: &Locator, uri: &str) -> Result<Vec<String>, Unlocated>
 async fn naptr_then_srv_then_addresses() {
     let key = |text: &str, kind| (text.to_owned(), kind);
     let world = World::from([
-        (key("full.vn.", RecordType::NAPTR), vec![
-            naptr(20, "SIP+D2U", "_sip._udp.full.vn."),
-            naptr(10, "SIP+D2T", "_sip._tcp.full.vn."),
-            naptr(5, "SIPS+D2T", "_sips._tcp.full.vn."),
-        ]),
-        (key("_sip._tcp.full.vn.", RecordType::SRV), vec![srv(2, 5080, "b.full.vn."), srv(1, 5070, "a.full.vn.")]),
+        (
+            key("full.vn.", RecordType::NAPTR),
+            vec![
+                naptr(20, "SIP+D2U", "_sip._udp.full.vn."),
+                naptr(10, "SIP+D2T", "_sip._tcp.full.vn."),
+                naptr(5, "SIPS+D2T", "_sips._tcp.full.vn."),
+            ],
+        ),
+        (
+            key("_sip._tcp.full.vn.", RecordType::SRV),
+            vec![srv(2, 5080, "b.full.vn."), srv(1, 5070, "a.full.vn.")],
+        ),
         (key("_sip._udp.full.vn.", RecordType::SRV), vec![srv(1, 5060, "b.full.vn.")]),
         (key("a.full.vn.", RecordType::A), vec![a(11)]),
         (key("b.full.vn.", RecordType::A), vec![a(12)]),
@@ -80,7 +87,10 @@ async fn naptr_then_srv_then_addresses() {
     ]);
     let locator = Locator::new(&[serve(world).await]);
     let at = async |uri| located(&locator, uri).await.expect("found");
-    assert_eq!(at("sip:x@full.vn").await, ["tcp 127.0.0.11:5070", "tcp 127.0.0.12:5080", "udp 127.0.0.12:5060"]);
+    assert_eq!(
+        at("sip:x@full.vn").await,
+        ["tcp 127.0.0.11:5070", "tcp 127.0.0.12:5080", "udp 127.0.0.12:5060"]
+    );
     assert_eq!(at("sip:x@full.vn;transport=udp").await, ["udp 127.0.0.12:5060"]);
     assert_eq!(at("sip:x@srv.vn").await, ["udp 127.0.0.1:6000", "udp 127.0.0.2:6000"]);
     assert_eq!(at("sip:x@plain.vn").await, ["udp 127.0.0.1:5060", "udp 127.0.0.2:5060"]);

@@ -130,6 +130,18 @@ impl Composing {
         }
     }
 
+    /// Nobody needs it for now: forgets what was shown.
+    pub fn rest(&self) {
+        *self.plans.lock().unwrap_or_else(PoisonError::into_inner) = Plans::default();
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Shows something, or will.
+    pub fn has_plan(&self) -> bool {
+        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.current.is_some() || plans.next.is_some()
+    }
+
     /// Who encodes what is composed.
     pub fn set_outputs(&self, outputs: Vec<Arc<Task<Output>>>) {
         *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = outputs;
@@ -157,7 +169,8 @@ impl Composing {
         let before = mem::take(&mut *showing);
         let sources = plan.tiles.iter().filter_map(|t| t.source.as_ref()).filter(|s| s.has_picture());
         for source in sources {
-            let since = before.iter().find(|(shown, _)| Arc::ptr_eq(shown, source)).map_or(due, |(_, at)| *at);
+            let since =
+                before.iter().find(|(shown, _)| Arc::ptr_eq(shown, source)).map_or(due, |(_, at)| *at);
             showing.push((source.clone(), since));
         }
     }

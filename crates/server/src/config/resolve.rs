@@ -22,7 +22,7 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
     let v = Reader { values };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = |n: usize| if n == 0 { cores } else { n };
-    let bind = v.list("sip.bind", &["0.0.0.0:5060", "[::]:5060"], |w| address(w))?;
+    let bind = v.list("sip.bind", &["0.0.0.0:5060", "[::]:5060"], address)?;
     Ok(Config {
         data_dir: v.one("data_dir", "data", |w| Ok(PathBuf::from(w)))?,
         sip: Sip {
@@ -80,7 +80,9 @@ fn dial(v: &Reader<'_>) -> Result<Dial, Error> {
     let seconds = |w: &str| w.parse().ok().filter(|s| *s <= 3_600).map(Duration::from_secs);
     Ok(Dial {
         site: dial::Dial {
-            allow: dial::Allow(v.several("dial.allow", &["*"], |w| w.parse().map_err(|e: dial::allow::Malformed| e.to_string()))?),
+            allow: dial::Allow(v.several("dial.allow", &["*"], |w| {
+                w.parse().map_err(|e: dial::allow::Malformed| e.to_string())
+            })?),
             at_a_time: v.number("dial.at_a_time", 100, 1..=10_000)?,
             per_second: v.number("dial.per_second", 50, 1..=1_000)?,
             ring: Duration::from_secs(v.number("dial.ring_s", 60, 5..=180)?),
@@ -97,7 +99,8 @@ fn dial(v: &Reader<'_>) -> Result<Dial, Error> {
         },
         name_servers: v.several("dial.name_servers", &[], |w| {
             let ip = w.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
-            ip.or_else(|_| w.parse()).map_err(|_| format!("`{w}` is not the address of a name server, such as 10.0.0.53"))
+            ip.or_else(|_| w.parse())
+                .map_err(|_| format!("`{w}` is not the address of a name server, such as 10.0.0.53"))
         })?,
     })
 }

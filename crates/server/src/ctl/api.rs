@@ -123,7 +123,9 @@ impl Api {
         let request = self.with(self.agent.get(self.url(&format!("/events{query}"))));
         let response = request.call().map_err(|e| self.unreachable(&e))?;
         if response.status() != StatusCode::OK {
-            return Err(whole(self.read(Ok(response))?).err().unwrap_or_else(|| Failure::Ctl("no events".into())));
+            return Err(whole(self.read(Ok(response))?)
+                .err()
+                .unwrap_or_else(|| Failure::Ctl("no events".into())));
         }
         let body: Box<dyn Read> = Box::new(response.into_body().into_reader());
         Ok(Lines(BufReader::new(body)))
@@ -177,7 +179,8 @@ impl Lines {
         let (mut kind, mut data) = (String::new(), String::new());
         loop {
             let mut line = String::new();
-            let read = self.0.read_line(&mut line).map_err(|e| Failure::Ctl(format!("the events end: {e}")))?;
+            let read =
+                self.0.read_line(&mut line).map_err(|e| Failure::Ctl(format!("the events end: {e}")))?;
             if read == 0 {
                 return Ok(None);
             }

@@ -137,10 +137,10 @@ mod tests {
         assert_eq!(sites("A\tsip:a@h\nB\tsip:b@h"), [site(1, "A", "sip:a@h"), site(2, "B", "sip:b@h")]);
         assert_eq!(sites("sip:a@h,A\n"), [site(1, "A", "sip:a@h")], "the columns the other way round");
         assert_eq!(sites("sip:a@h;transport=tcp\n"), [site(1, "", "sip:a@h;transport=tcp")], "no name");
-        assert_eq!(sites("\n# later\n\"two\nlines\",sip:a@h\nB,sip:b@h"), [
-            site(3, "two\nlines", "sip:a@h"),
-            site(5, "B", "sip:b@h"),
-        ]);
+        assert_eq!(
+            sites("\n# later\n\"two\nlines\",sip:a@h\nB,sip:b@h"),
+            [site(3, "two\nlines", "sip:a@h"), site(5, "B", "sip:b@h"),]
+        );
         assert!(sites("").is_empty());
     }
 

@@ -37,7 +37,10 @@ fn one(kinds: &[Vec<&Value>], wanted: &str, what: &str) -> Result<String, Failur
             [only] => return Ok(only["id"].as_str().unwrap_or_default().to_owned()),
             several => {
                 let ids: Vec<&str> = several.iter().filter_map(|v| v["id"].as_str()).collect();
-                return Err(Failure::Ctl(format!("{wanted} is the name of several: use one of {}", ids.join(", "))));
+                return Err(Failure::Ctl(format!(
+                    "{wanted} is the name of several: use one of {}",
+                    ids.join(", ")
+                )));
             }
         }
     }

@@ -126,7 +126,8 @@ enum Command {
 /// # Errors
 /// [`Failure::Ctl`] with the words of the API.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let api = Api::open(&args.url, &args.language, args.token.as_deref(), &args.user, args.password.as_deref())?;
+    let api =
+        Api::open(&args.url, &args.language, args.token.as_deref(), &args.user, args.password.as_deref())?;
     let done = Ctl { api: &api, json: args.json, vi: args.language == "vi" }.run(&args.command);
     api.close();
     done
@@ -143,7 +144,7 @@ impl Ctl<'_> {
         match command {
             Command::Conferences => {
                 let list = self.api.list("/conferences")?;
-                self.show(&Value::Array(list), |list| table::conferences(list));
+                self.show(&Value::Array(list), table::conferences);
             }
             Command::Participants { conference, all } => {
                 let id = find::conference(self.api, conference)?;
@@ -155,7 +156,7 @@ impl Ctl<'_> {
                 let id = find::conference(self.api, conference)?;
                 let body = json!({ "uri": uri, "name": name });
                 let site = self.api.post(&format!("/conferences/{id}/participants"), &body)?;
-                self.show(&site, |site| table::participants(std::slice::from_ref(site), self.vi));
+                self.show(&site, |site| table::participants(site, self.vi));
             }
             Command::CallFile { conference, file } => return self.call_file(conference, file),
             Command::HangUp { conference, site } => {
@@ -173,14 +174,14 @@ impl Ctl<'_> {
                     body["for"] = json!(self.sites(&id, viewers)?);
                 }
                 let set = self.api.put(&format!("/conferences/{id}/layout"), &body)?;
-                self.show(&set, |set| table::conferences(std::slice::from_ref(set)));
+                self.show(&set, table::conferences);
             }
             Command::Speaker { conference, site } => {
                 let id = find::conference(self.api, conference)?;
                 let site = site.as_ref().map(|site| find::site(self.api, &id, site)).transpose()?;
                 let body = json!({ "participant": site });
                 let set = self.api.put(&format!("/conferences/{id}/speaker"), &body)?;
-                self.show(&set, |set| table::conferences(std::slice::from_ref(set)));
+                self.show(&set, table::conferences);
             }
             Command::BringUp { conference, site, viewers, deadline } => {
                 return self.bring_up(conference, site, viewers, *deadline);

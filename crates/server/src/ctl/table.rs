@@ -74,11 +74,14 @@ pub fn event(kind: &str, data: &Value, vi: bool) -> Option<String> {
             format!("{} {name} ({}){why}", text(&data["state"]), text(&data["id"]))
         }
         "conference" if data["removed"] == true => "ended".to_owned(),
-        "conference" => format!("{name}: {} sites, layout {}", text(&data["connected"]), text(&data["layout"])),
+        "conference" => {
+            format!("{name}: {} sites, layout {}", text(&data["connected"]), text(&data["layout"]))
+        }
         "operation" => {
             let step = data["steps"].as_array().and_then(|steps| steps.last());
             let error = text(if vi { &data["error"] } else { &data["error_en"] });
-            let at = step.map(|s| format!("{} {} ms", text(&s["name"]), text(&s["at_ms"]))).unwrap_or_default();
+            let at =
+                step.map(|s| format!("{} {} ms", text(&s["name"]), text(&s["at_ms"]))).unwrap_or_default();
             format!("{} {} {at} {error}", text(&data["id"]), text(&data["state"])).trim_end().to_owned()
         }
         "alarm" | "call-refused" => text(if vi { &data["detail"]["vi"] } else { &data["detail"]["en"] }),

@@ -29,6 +29,8 @@ pub(super) fn description(headers: &Headers, body: &Bytes) -> Result<Option<Byte
     let found = match headers.value(&Name::ContentType) {
         _ if encoded => Err(Foreign::Encoding),
         Some(value) => typed(value, body),
+        // Line ends behind the message, of a sender that counts no bytes.
+        None if scan::trim(body).is_empty() => Ok(None),
         // Some devices leave the type out.
         None if body.starts_with(b"v=0") => Ok(Some(body.clone())),
         None => Err(Foreign::Type),
@@ -132,6 +134,7 @@ mod tests {
     fn other_types() {
         assert_eq!(look("Application/SDP ; charset=utf-8", b"v=0"), Ok(Some(Bytes::from_static(b"v=0"))));
         assert_eq!(look("text/plain", b"v=0"), Err(Foreign::Type));
+        assert_eq!(description(&Headers::new(), &Bytes::from_static(b"\r\n\r\n")), Ok(None));
         let mut headers = Headers::new();
         headers.push(Name::ContentType, "image/gif");
         headers.push(Name::ContentDisposition, "render; handling=optional");

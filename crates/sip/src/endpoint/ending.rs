@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use super::{Endpoint, invite::text, respond::Extra};
+use super::{Endpoint, events::Events, invite::text, respond::Extra};
 use crate::{
-    call::{Call, Ending, Phase, Reinvite},
+    call::{Call, Change, Ending, Phase},
     end::EndCause,
     event::{CallId, Event, Refused},
-    message::{Method, Name, quote},
+    message::{Method, Name, Reason},
     transaction::User,
 };
 
@@ -20,20 +20,23 @@ impl Endpoint {
         if self.calls.get(&call).is_none_or(|c| c.ended) {
             return Err(Refused::NoSuchCall);
         }
-        self.give_up(now, call, EndCause::LocalHangUp, reason);
+        // Normal clearing (RFC 3326 2).
+        let reason = reason.map(|words| Reason::q850(16, words));
+        self.give_up(now, call, EndCause::LocalHangUp, reason.as_ref());
         Ok(())
     }
 
     /// Ends a call from our side, in good manners.
-    pub(super) fn give_up(&mut self, now: Instant, id: CallId, cause: EndCause, reason: Option<&str>) {
+    pub(super) fn give_up(&mut self, now: Instant, id: CallId, cause: EndCause, reason: Option<&Reason>) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         report(&mut self.events, call, cause);
         match &mut call.phase {
             Phase::Incoming { tx, .. } => {
                 let (tx, tag) = (*tx, call.dialog.local_tag.clone());
-                let words = reason.map(reason_value);
+                let words = reason.map(|r| r.to_string());
                 let extra: Vec<Extra<'_>> = words.iter().map(|w| (Name::Reason, w.as_str())).collect();
-                self.respond_invite(now, tx, 480, &tag, &extra, None);
+                self.respond_pending(now, tx, 480, &tag, &extra, None);
+                self.refuse_pending(now, id);
                 self.finish(id, None);
             }
             Phase::Calling { tx, cancelled, .. } => {
@@ -41,7 +44,7 @@ impl Endpoint {
                 // Before any response there is nothing to cancel (9.1).
                 match self.tx.clients.get(&tx).map(|c| c.is_calling()) {
                     Some(true) => *cancelled = true,
-                    Some(false) => self.send_cancel(now, tx),
+                    Some(false) => self.send_cancel(now, tx, reason),
                     None => self.finish(id, None),
                 }
             }
@@ -53,10 +56,10 @@ impl Endpoint {
             Phase::Up => {
                 // BYE must not overtake the ACK of the first 2xx (15).
                 if !call.confirmed && !call.unacked.is_empty() {
-                    call.bye_after_ack = Some(reason.map(str::to_owned));
+                    call.bye_after_ack = Some(reason.cloned());
                     return;
                 }
-                if let Reinvite::AnswerDue(due) = &call.reinvite {
+                if let Change::AnswerDue(due) = &call.change {
                     let (tx, cseq) = (due.tx, due.cseq);
                     self.acknowledge(id, tx, cseq, None);
                 }
@@ -68,8 +71,9 @@ impl Endpoint {
     /// Ends a call because of what happened in it.
     pub(super) fn end_call(&mut self, now: Instant, id: CallId, ending: Ending) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        let reason = ending.cause.reason();
         report(&mut self.events, call, ending.cause);
-        if ending.bye { self.send_bye(now, id, None) } else { self.forget(now, id) }
+        if ending.bye { self.send_bye(now, id, reason.as_ref()) } else { self.forget(now, id) }
     }
 
     fn forget(&mut self, now: Instant, id: CallId) {
@@ -78,33 +82,42 @@ impl Endpoint {
     }
 
     /// Sends BYE and forgets the call; the BYE goes its own way.
-    pub(super) fn send_bye(&mut self, now: Instant, id: CallId, reason: Option<&str>) {
+    pub(super) fn send_bye(&mut self, now: Instant, id: CallId, reason: Option<&Reason>) {
         self.refuse_pending(now, id);
         let Some(call) = self.calls.get_mut(&id) else { return };
         let mut bye = call.dialog.request(Method::Bye);
         let flow = call.dialog.destination();
         bye.headers.push(Name::UserAgent, self.config.user_agent.clone());
         if let Some(reason) = reason {
-            bye.headers.push(Name::Reason, reason_value(reason));
+            bye.headers.push(Name::Reason, reason.to_string());
         }
         self.start_client(now, bye, flow, User::Nobody);
         self.finish(id, None);
     }
 
-    /// Answers the INVITEs of a call that ends with 487 (15.1.2).
+    /// Answers a change of theirs that does not matter any more.
+    pub(super) fn refuse_change(&mut self, now: Instant, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if let Change::In(it) = std::mem::replace(&mut call.change, Change::Idle) {
+            self.respond_pending(now, it.tx, 487, &[], &[], None);
+            self.events.push_back(Event::ReofferCancelled { call: id });
+        }
+    }
+
+    /// Answers the requests of a call that ends and still wait for the owner with 487 (15.1.2).
     pub(super) fn refuse_pending(&mut self, now: Instant, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let tag = call.dialog.local_tag.clone();
-        let reinvite = match std::mem::replace(&mut call.reinvite, Reinvite::Idle) {
-            Reinvite::In { tx, .. } => Some(tx),
+        let change = match std::mem::replace(&mut call.change, Change::Idle) {
+            Change::In(it) => Some(it.tx),
             _ => None,
         };
         let invite = match call.phase {
             Phase::Incoming { tx, .. } => Some(tx),
             _ => None,
         };
-        for tx in [invite, reinvite].into_iter().flatten() {
-            self.respond_invite(now, tx, 487, &tag, &[], None);
+        for tx in [invite, change].into_iter().flatten() {
+            self.respond_pending(now, tx, 487, &tag, &[], None);
         }
     }
 
@@ -115,8 +128,11 @@ impl Endpoint {
             report(&mut self.events, &mut call, cause);
         }
         self.by_tag.remove(&call.dialog.local_tag);
-        self.timers.cancel(call.expire);
-        self.timers.cancel(call.glare);
+        let unpracked = call.reliable.unacked.as_mut();
+        let (again, no_prack) = unpracked.map_or((None, None), |u| (u.again.take(), u.give_up.take()));
+        for alarm in [call.expire, call.glare, call.timer.refresh, call.timer.expire, again, no_prack] {
+            self.timers.cancel(alarm);
+        }
         for unacked in call.unacked {
             self.timers.cancel(unacked.again);
             self.timers.cancel(unacked.give_up);
@@ -128,14 +144,9 @@ impl Endpoint {
     }
 }
 
-fn report(events: &mut std::collections::VecDeque<Event>, call: &mut Call, cause: EndCause) {
+fn report(events: &mut Events, call: &mut Call, cause: EndCause) {
     if !call.ended {
         call.ended = true;
         events.push_back(Event::Ended { call: call.id, cause });
     }
-}
-
-/// RFC 3326: normal clearing, and why in words.
-fn reason_value(words: &str) -> String {
-    format!("Q.850;cause=16;text={}", quote(words))
 }

@@ -42,7 +42,7 @@ impl Endpoint {
         };
         self.respond_final(now, checked, 200, &[]);
         if self.calls.get(&id).is_some_and(|c| !c.ended) {
-            self.events.push_back(Event::Info { call: id, body });
+            self.tell(Event::Info { call: id, body });
         }
     }
 

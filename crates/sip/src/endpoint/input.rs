@@ -1,10 +1,10 @@
 //! From bytes to checked messages (RFC 3261 18, 8.2).
 
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 
-use super::Endpoint;
+use super::{Due, Endpoint, respond::ALLOW};
 use crate::{
     call::Checked,
     message::{
@@ -55,30 +55,74 @@ impl Endpoint {
     }
 
     fn stream(&mut self, now: Instant, id: ConnId, bytes: &[u8], source: Flow) {
-        if !self.wire.open(id, source.remote, self.config.limits, &mut self.counters) {
+        if !self.opened(now, id, source.remote, true) {
             return;
         }
         if let Some(framer) = self.wire.framer(id) {
             framer.push(bytes);
         }
+        let mut any = false;
         loop {
             let Some(framer) = self.wire.framer(id) else { return };
             match framer.poll() {
-                Ok(None) => return,
+                Ok(None) => break,
                 Ok(Some(Framed::Ping)) => {
                     self.counters.keep_alives += 1;
-                    self.wire.pong(id, source.remote);
+                    self.wire.pong(id, source.remote, &mut self.counters);
                 }
-                Ok(Some(Framed::Message(message))) => self.message(now, *message, source),
+                Ok(Some(Framed::Message(message))) => {
+                    any = true;
+                    self.message(now, *message, source);
+                }
                 Err(_) => {
                     self.counters.broken_streams += 1;
                     tracing::debug!(remote = %source.remote, "a SIP stream cannot be followed: connection closed");
-                    self.wire.close(id, source.remote);
-                    self.handle_closed(now, id);
-                    return;
+                    return self.drop_connection(now, id, source.remote);
                 }
             }
         }
+        let Some(begun) = self.wire.weigh(id) else {
+            self.counters.partial_overflow += 1;
+            return self.drop_connection(now, id, source.remote);
+        };
+        self.watch(now, id, any, begun);
+    }
+
+    /// Notes a connection; false when there are too many. Who connects to us has to say something.
+    pub(super) fn opened(&mut self, now: Instant, id: ConnId, remote: SocketAddr, owes: bool) -> bool {
+        let Some(new) = self.wire.open(id, remote, self.config.limits, &mut self.counters) else {
+            return false;
+        };
+        if new
+            && owes
+            && let Some(idle) = self.wire.idle(id)
+        {
+            *idle = Some(self.timers.set(now + self.config.max_idle, Due::Idle(id)));
+        }
+        true
+    }
+
+    /// After a read: a message that has begun must come to its end in time. What came before it gives no new time.
+    fn watch(&mut self, now: Instant, id: ConnId, any: bool, begun: bool) {
+        let Some(idle) = self.wire.idle(id) else { return };
+        if any {
+            self.timers.cancel(idle.take());
+        }
+        if begun && idle.is_none() {
+            *idle = Some(self.timers.set(now + self.config.max_idle, Due::Idle(id)));
+        }
+    }
+
+    /// A connection did not bring what it owes.
+    pub(super) fn idle(&mut self, now: Instant, id: ConnId) {
+        let Some(remote) = self.wire.remote(id) else { return };
+        self.counters.idle_connections += 1;
+        self.drop_connection(now, id, remote);
+    }
+
+    fn drop_connection(&mut self, now: Instant, id: ConnId, remote: SocketAddr) {
+        self.wire.close(id, remote, &mut self.counters);
+        self.handle_closed(now, id);
     }
 
     fn message(&mut self, now: Instant, message: Result<Message, Malformed>, source: Flow) {
@@ -126,7 +170,9 @@ impl Endpoint {
             None => source,
         };
         let reason = if status == 400 { capitalized(&problem.to_string()) } else { String::new() };
-        self.respond_stateless(&request, &reply, status, &reason, &[]);
+        let allow = [(Name::Allow, ALLOW)];
+        let extra = if status == 501 { &allow[..] } else { &[] };
+        self.respond_stateless(&request, &reply, status, &reason, extra);
     }
 
     fn request(&mut self, now: Instant, mut request: Request, source: Flow) {
@@ -134,6 +180,8 @@ impl Endpoint {
             max_forwards(&request.headers)?;
             match core.method == request.method {
                 true => Ok(core),
+                // 501 tells more than 400 (RFC 4475 3.1.2.18).
+                false if matches!(request.method, Method::Other(_)) => Err(Problem::Method),
                 false => Err(Problem::Bad("CSeq method")),
             }
         });

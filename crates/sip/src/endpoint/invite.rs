@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     Due, Endpoint,
     body::{self, Foreign},
+    change::timer_lines,
     respond::{ACCEPT, ALLOW, Extra, with_tag},
 };
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     end::EndCause,
     event::{CallId, Event, IncomingInvite, Refused},
     message::{Core, Headers, Method, Name, NameAddr, Request, scan},
+    session_timer,
     transaction::{Timer, TxId, whole},
     transport::{Protocol, Transport},
     wire::Flow,
@@ -49,9 +51,13 @@ impl Endpoint {
             Ok(offer) => offer,
             Err(foreign) => return self.foreign_body(now, checked, foreign),
         };
+        let timer = match self.timer_response(&request.headers) {
+            session_timer::Response::TooSmall(min) => return self.too_small(now, checked, min),
+            timer => timer,
+        };
         let dialog = self.dialog_of(&checked, contact.as_ref());
         let id = self.new_call_id();
-        let tx = self.begin_invite(now, &checked, id);
+        let tx = self.begin_pending(now, &checked, id);
         let incoming = incoming(&checked, contact, offer.clone());
         let phase = Phase::Incoming { tx, cseq: checked.core.cseq, offered: offer.is_some(), ringing: None };
         let expires = request.headers.value(&Name::Expires).and_then(|e| scan::number::<u32>(e));
@@ -61,6 +67,10 @@ impl Endpoint {
         self.by_tag.insert(dialog.local_tag.clone(), id);
         let mut call = Call::new(id, dialog, phase);
         call.expire = Some(self.timers.set(now + limit, Due::Expire(id)));
+        call.peer.note(&checked.request.headers);
+        call.first_timer = timer;
+        call.timer.min_se = session_timer::min_se(&checked.request.headers).unwrap_or_default();
+        call.remote_sdp = offer;
         self.calls.insert(id, call);
         self.counters.calls += 1;
         self.events.push_back(Event::Incoming { call: id, request: Box::new(incoming) });
@@ -84,15 +94,16 @@ impl Endpoint {
         self.respond_final(now, checked, 415, &extra);
     }
 
-    /// The transaction of an INVITE the owner will answer.
-    pub(super) fn begin_invite(&mut self, now: Instant, checked: &Checked, call: CallId) -> TxId {
+    /// The transaction of a request the owner will answer.
+    pub(super) fn begin_pending(&mut self, now: Instant, checked: &Checked, call: CallId) -> TxId {
         let tx = self.begin(checked);
-        let trying = self.timers.set(now + TRYING_AFTER, Due::Server(tx, Timer::Trying));
+        let invite = checked.request.method == Method::Invite;
+        let trying = invite.then(|| self.timers.set(now + TRYING_AFTER, Due::Server(tx, Timer::Trying)));
         if let Some(server) = self.tx.servers.get_mut(&tx) {
             server.call = Some(call);
             // What responses are made of; the body is with the owner.
             server.request = Some(Box::new(Request { body: Bytes::new(), ..checked.request.clone() }));
-            server.trying = Some(trying);
+            server.trying = trying;
         }
         tx
     }
@@ -103,8 +114,11 @@ impl Endpoint {
         let tag = Bytes::from(self.token());
         let remote = value(&Name::From);
         let source = checked.source;
+        let mut session = self.new_session(&checked.core.call_id);
+        session.heard_request(headers);
         Dialog {
             call_id: checked.core.call_id.clone(),
+            session,
             local: with_tag(&value(&Name::To), &tag),
             local_tag: tag,
             remote_tag: tag_of(&remote),
@@ -136,34 +150,57 @@ impl Endpoint {
         out.into()
     }
 
-    /// Tells an incoming caller that it rings (180).
+    /// What we call the session of this call (RFC 7989 9): all legs of a conference share one UUID. Say it before answering; 0 is
+    /// passed over, and so is one for a caller that knows one UUID for both sides only (RFC 7329).
     ///
-    /// Errors when the call is over or already answered.
-    pub fn ring(&mut self, now: Instant, call: CallId) -> Result<(), Refused> {
-        let id = call;
-        let call = self.calls.get_mut(&id).filter(|c| !c.ended).ok_or(Refused::NoSuchCall)?;
-        let Phase::Incoming { tx, ringing, .. } = &mut call.phase else { return Err(Refused::WrongState) };
-        self.timers.cancel(ringing.take());
-        *ringing = Some(self.timers.set(now + RING_AGAIN, Due::Ring(id)));
-        let (tx, tag, contact) = (*tx, call.dialog.local_tag.clone(), text(&call.dialog.contact));
-        self.respond_invite(now, tx, 180, &tag, &[(Name::Contact, &contact)], None);
+    /// Errors when there is no such call.
+    pub fn set_session_id(&mut self, call: CallId, uuid: u128) -> Result<(), Refused> {
+        let call = self.calls.get_mut(&call).filter(|c| !c.ended).ok_or(Refused::NoSuchCall)?;
+        call.dialog.session.rename(uuid);
         Ok(())
     }
 
-    /// Takes an incoming call: 200 with our answer, or our offer when the INVITE had none. The 2xx is repeated until the ACK.
+    /// Tells an incoming caller that it rings (180), again every minute.
+    ///
+    /// Errors when the call is over or already answered.
+    pub fn ring(&mut self, now: Instant, call: CallId) -> Result<(), Refused> {
+        let found = self.calls.get_mut(&call).filter(|c| !c.ended).ok_or(Refused::NoSuchCall)?;
+        let Phase::Incoming { ringing, .. } = &mut found.phase else { return Err(Refused::WrongState) };
+        self.timers.cancel(ringing.take());
+        *ringing = Some(self.timers.set(now + RING_AGAIN, Due::Ring(call)));
+        self.progress(now, call, 180, None)
+    }
+
+    /// Takes an incoming call: 200 with our answer, or our offer when the INVITE had none. The 2xx is repeated until the ACK. What
+    /// was said reliably in a provisional response holds, and `sdp` is left out then; the 2xx waits for its PRACK.
     ///
     /// Errors when the call is over or already answered.
     pub fn accept(&mut self, now: Instant, call: CallId, sdp: Bytes) -> Result<(), Refused> {
         let id = call;
         let call = self.calls.get_mut(&id).filter(|c| !c.ended).ok_or(Refused::NoSuchCall)?;
+        let must_wait = call.must_wait();
         let Phase::Incoming { tx, cseq, offered, ringing } = &mut call.phase else {
             return Err(Refused::WrongState);
         };
+        if call.reliable.accept.is_some() {
+            return Err(Refused::WrongState);
+        }
+        if must_wait {
+            call.reliable.accept = Some(sdp);
+            return Ok(());
+        }
         let (tx, cseq, offered) = (*tx, *cseq, *offered);
         self.timers.cancel(ringing.take());
         self.timers.cancel(call.expire.take());
+        // No further ones are sent, and those under way are not repeated (RFC 3262 3).
+        call.reliable.waiting.clear();
+        if let Some(unacked) = &mut call.reliable.unacked {
+            self.timers.cancel(unacked.again.take());
+            self.timers.cancel(unacked.give_up.take());
+        }
         call.phase = Phase::Up;
-        self.send_2xx(now, id, tx, cseq, sdp, !offered);
+        let (agreed, timer) = (call.agreed.is_some(), call.first_timer);
+        self.send_2xx(now, id, (tx, cseq), Some(sdp).filter(|_| !agreed), !offered && !agreed, timer);
         Ok(())
     }
 
@@ -172,16 +209,22 @@ impl Endpoint {
         &mut self,
         now: Instant,
         id: CallId,
-        tx: TxId,
-        cseq: u32,
-        sdp: Bytes,
+        (tx, cseq): (TxId, u32),
+        sdp: Option<Bytes>,
         offered: bool,
+        timer: session_timer::Response,
     ) {
-        let Some(call) = self.calls.get(&id) else { return };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if sdp.is_some() {
+            call.local_sdp.clone_from(&sdp);
+        }
         let (tag, contact) = (call.dialog.local_tag.clone(), text(&call.dialog.contact));
         let Some(flow) = self.tx.servers.get(&tx).map(|s| s.flow) else { return };
-        let extra: [Extra<'_>; 2] = [(Name::Contact, &contact), (Name::Allow, ALLOW)];
-        let Some(bytes) = self.respond_invite(now, tx, 200, &tag, &extra, Some(sdp)) else { return };
+        let (lines, supported) = (timer_lines(&timer), self.supported());
+        let mut extra: Vec<Extra<'_>> =
+            vec![(Name::Contact, &contact), (Name::Allow, ALLOW), (Name::Supported, &supported)];
+        extra.extend(lines.iter().map(|(name, value)| (name.clone(), value.as_str())));
+        let Some(bytes) = self.respond_pending(now, tx, 200, &tag, &extra, sdp) else { return };
         let t1 = self.config.timers.t1;
         let again = self.timers.set(now + t1, Due::Again(id, cseq));
         let give_up = self.timers.set(now + whole(&self.config.timers), Due::NoAck(id, cseq));
@@ -189,6 +232,7 @@ impl Endpoint {
             let (again, give_up) = (Some(again), Some(give_up));
             call.unacked.push(Unacked { cseq, flow, bytes, interval: t1, again, give_up, offered });
         }
+        self.agree_timer(now, id, timer.agreed());
     }
 
     /// Refuses an incoming call (300–699) with further headers (`Warning`, `Retry-After` …). Nothing more is said of it.
@@ -204,7 +248,8 @@ impl Endpoint {
         let found = self.calls.get(&call).filter(|c| !c.ended).ok_or(Refused::NoSuchCall)?;
         let Phase::Incoming { tx, .. } = found.phase else { return Err(Refused::WrongState) };
         let tag = found.dialog.local_tag.clone();
-        self.respond_invite(now, tx, status.clamp(300, 699), &tag, &extra(headers), None);
+        self.respond_pending(now, tx, status.clamp(300, 699), &tag, &extra(headers), None);
+        self.refuse_pending(now, call);
         self.finish(call, None);
         Ok(())
     }
@@ -223,19 +268,23 @@ impl Endpoint {
             return;
         };
         let unacked = call.unacked.swap_remove(at);
+        call.dialog.session.heard_request(&request.headers);
         self.timers.cancel(unacked.again);
         self.timers.cancel(unacked.give_up);
         if let Some(reason) = call.bye_after_ack.take() {
-            return self.send_bye(now, id, reason.as_deref());
+            return self.send_bye(now, id, reason.as_ref());
         }
         if unacked.offered {
             match body::description(&request.headers, &request.body) {
-                Ok(Some(sdp)) => self.events.push_back(Event::Answer { call: id, sdp }),
+                Ok(Some(sdp)) => {
+                    call.remote_sdp = Some(sdp.clone());
+                    self.events.push_back(Event::Answer { call: id, sdp });
+                }
                 _ => return self.end_call(now, id, Ending { cause: EndCause::NoDescription, bye: true }),
             }
         }
         self.confirm(id);
-        self.next_reinvite(now, id);
+        self.next_change(now, id);
     }
 
     /// Reports that the call stands, once.

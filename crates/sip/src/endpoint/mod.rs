@@ -1,12 +1,17 @@
 //! The user agent core: what comes in goes through here, top down: wire, message, transaction, dialog, call.
 
 mod body;
+mod change;
+mod early;
 mod ending;
+mod events;
 mod info;
 mod input;
 mod invite;
 mod outgoing;
+mod refresh;
 mod reinvite;
+mod reliable;
 mod requests;
 mod respond;
 mod responses;
@@ -14,9 +19,10 @@ mod resume;
 mod timers;
 mod told;
 mod transact;
+mod update;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     time::Instant,
@@ -24,6 +30,8 @@ use std::{
 
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use events::Events;
 
 use crate::{
     call::Call,
@@ -33,7 +41,7 @@ use crate::{
     timer::Queue,
     transaction::{Tables, Timer, TxId},
     transport::{ConnId, Transmit},
-    wire::Wire,
+    wire::{Bounds, Wire},
 };
 
 /// One user agent core for all calls: transactions, dialogs, sessions; UAS and UAC.
@@ -50,7 +58,9 @@ pub struct Endpoint {
     /// Calls by our tag.
     by_tag: HashMap<Bytes, CallId>,
     last_call: u64,
-    events: VecDeque<Event>,
+    events: Events,
+    /// Where nobody listens on TCP, and until when that is believed (RFC 3261 18.1.1).
+    no_tcp: HashMap<SocketAddr, Instant>,
 }
 
 /// What a timer is for.
@@ -66,8 +76,18 @@ enum Due {
     Ring(CallId),
     /// It rang too long.
     Expire(CallId),
-    /// Try the re-INVITE again.
+    /// Try the re-INVITE or UPDATE again.
     Glare(CallId),
+    /// Repeat a reliable provisional response.
+    Reliable(CallId),
+    /// A reliable provisional response was not acknowledged.
+    NoPrack(CallId),
+    /// Refresh the session.
+    Refresh(CallId),
+    /// The session was not refreshed.
+    SessionOver(CallId),
+    /// A connection owes a message, or the rest of one.
+    Idle(ConnId),
 }
 
 impl Endpoint {
@@ -75,7 +95,11 @@ impl Endpoint {
     pub fn new(config: Config, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         Self {
-            wire: Wire::new(config.max_connections),
+            wire: Wire::new(Bounds {
+                connections: config.max_connections,
+                queued: config.max_queued,
+                partial: config.max_partial,
+            }),
             config,
             counters: Counters::default(),
             secret: rng.random(),
@@ -85,7 +109,8 @@ impl Endpoint {
             calls: HashMap::new(),
             by_tag: HashMap::new(),
             last_call: 0,
-            events: VecDeque::new(),
+            events: Events::default(),
+            no_tcp: HashMap::new(),
         }
     }
 
@@ -111,7 +136,7 @@ impl Endpoint {
 
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop()
     }
 
     /// Calls with a dialog or an INVITE under way, those that are being ended included.
@@ -127,12 +152,13 @@ impl Endpoint {
     /// A connection asked for by [`Transport::TcpConnect`](crate::Transport::TcpConnect) stands, or one was accepted (that may
     /// be left unsaid: the first input tells it too).
     pub fn handle_connected(&mut self, now: Instant, conn: ConnId, local: SocketAddr, remote: SocketAddr) {
-        let _ = (now, local);
-        self.wire.open(conn, remote, self.config.limits, &mut self.counters);
+        let _ = local;
+        self.opened(now, conn, remote, false);
     }
 
     /// A connection that was asked for cannot be made.
     pub fn handle_connect_failed(&mut self, now: Instant, remote: SocketAddr) {
+        self.note_no_tcp(now, remote);
         for tx in self.wire.connect_failed(remote, &mut self.counters) {
             self.client_failed(now, tx, true);
         }
@@ -140,7 +166,9 @@ impl Endpoint {
 
     /// A connection is gone.
     pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
-        for tx in self.wire.closed(conn) {
+        let (clients, idle) = self.wire.closed(conn);
+        self.timers.cancel(idle);
+        for tx in clients {
             self.client_failed(now, tx, true);
         }
     }
@@ -157,9 +185,14 @@ impl Endpoint {
 
     /// A tag that is the same whenever it is made of the same message.
     fn stateless_tag(&self, parts: &[&[u8]]) -> String {
+        format!("{:016x}", self.stateless(parts))
+    }
+
+    /// A number that is the same whenever it is made of the same parts, and that nobody else can guess.
+    fn stateless(&self, parts: &[&[u8]]) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.secret.hash(&mut hasher);
         parts.hash(&mut hasher);
-        format!("{:016x}", hasher.finish())
+        hasher.finish()
     }
 }

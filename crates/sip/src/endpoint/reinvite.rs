@@ -1,17 +1,17 @@
 //! INVITEs within a call, both ways (RFC 3261 14, RFC 6337).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use rand::RngExt;
 
-use super::{Due, Endpoint, body, invite::extra};
+use super::{Endpoint, body};
 use crate::{
-    call::{AnswerDue, Checked, Ending, Phase, Reinvite},
+    call::{AnswerDue, Change, Checked, Ending, Phase, Wanted},
     end::EndCause,
     event::{CallId, Event, Refused},
-    message::{Core, Method, Name, Response},
-    transaction::{TxId, User},
+    message::{Core, Response},
+    session_timer,
+    transaction::TxId,
     wire::Flow,
 };
 
@@ -24,13 +24,13 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(&id) else { return };
         // A second one before the first has its answer (14.2).
         let undecided = matches!(call.phase, Phase::Incoming { .. })
-            || matches!(call.reinvite, Reinvite::In { .. })
+            || matches!(call.change, Change::In(_))
             || call.unacked.len() >= MOST_UNACKED;
         if undecided {
-            let wait = self.rng.random_range(1..=10).to_string();
-            return self.respond_final(now, checked, 500, &[(Name::RetryAfter, &wait)]);
+            return self.later(now, checked);
         }
-        if call.our_offer_pending() || call.bye_after_ack.is_some() {
+        let calling = matches!(call.phase, Phase::Calling { .. });
+        if calling || call.our_offer_pending() || call.bye_after_ack.is_some() {
             return self.respond_final(now, checked, 491, &[]);
         }
         let request = &checked.request;
@@ -38,46 +38,16 @@ impl Endpoint {
             Ok(offer) => offer,
             Err(foreign) => return self.foreign_body(now, checked, foreign),
         };
+        let timer = match self.timer_asked(id, &checked.request.headers) {
+            session_timer::Response::TooSmall(min) => return self.too_small(now, checked, min),
+            timer => timer,
+        };
+        let Some(call) = self.calls.get_mut(&id) else { return };
         // The new target counts even if the offer is refused later; devices move without asking.
-        call.dialog.refresh(&request.headers, checked.source);
-        let (cseq, offered) = (checked.core.cseq, offer.is_some());
-        let tx = self.begin_invite(now, &checked, id);
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.reinvite = Reinvite::In { tx, cseq, offered };
-        }
-        self.events.push_back(Event::Reoffer { call: id, offer });
-    }
-
-    /// Answers a re-INVITE: our answer, or our offer when it had none.
-    ///
-    /// Errors when there is none (any more).
-    pub fn answer_reoffer(&mut self, now: Instant, call: CallId, sdp: Bytes) -> Result<(), Refused> {
-        let (tx, cseq, offered) = self.take_reinvite(call)?;
-        self.send_2xx(now, call, tx, cseq, sdp, !offered);
-        Ok(())
-    }
-
-    /// Refuses a re-INVITE (488, say) with further headers; the call goes on as it was.
-    ///
-    /// Errors when there is none (any more).
-    pub fn reject_reoffer(
-        &mut self,
-        now: Instant,
-        call: CallId,
-        status: u16,
-        headers: &[(&str, &str)],
-    ) -> Result<(), Refused> {
-        let (tx, ..) = self.take_reinvite(call)?;
-        self.respond_invite(now, tx, status.clamp(300, 699), &[], &extra(headers), None);
-        self.next_reinvite(now, call);
-        Ok(())
-    }
-
-    fn take_reinvite(&mut self, id: CallId) -> Result<(TxId, u32, bool), Refused> {
-        let call = self.calls.get_mut(&id).filter(|c| !c.ended).ok_or(Refused::NoSuchCall)?;
-        let Reinvite::In { tx, cseq, offered } = call.reinvite else { return Err(Refused::WrongState) };
-        call.reinvite = Reinvite::Idle;
-        Ok((tx, cseq, offered))
+        call.dialog.refresh(&checked.request.headers, checked.source);
+        call.dialog.session.heard_request(&checked.request.headers);
+        call.peer.note(&checked.request.headers);
+        self.ask_owner(now, id, &checked, offer, timer);
     }
 
     /// Sends a re-INVITE, with our offer or without; as soon as nothing else is under way in the call. A newer one replaces one
@@ -89,29 +59,9 @@ impl Endpoint {
         if matches!(found.phase, Phase::Incoming { .. } | Phase::Calling { .. }) {
             return Err(Refused::WrongState);
         }
-        found.wanted = Some(sdp);
-        self.next_reinvite(now, call);
+        found.wanted = Some(Wanted { sdp, update: false, refresh: false, tries: 0 });
+        self.next_change(now, call);
         Ok(())
-    }
-
-    /// Sends the re-INVITE that waits, if its turn has come.
-    pub(super) fn next_reinvite(&mut self, now: Instant, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        if call.busy() || call.ended {
-            return;
-        }
-        let Some(sdp) = call.wanted.take() else { return };
-        let mut request = call.dialog.request(Method::Invite);
-        let flow = call.dialog.destination();
-        self.describe(&mut request, sdp.clone());
-        match self.start_client(now, request, flow, User::Reinvite(id)) {
-            Some(tx) => {
-                if let Some(call) = self.calls.get_mut(&id) {
-                    call.reinvite = Reinvite::Out { tx, sdp };
-                }
-            }
-            None => self.end_call(now, id, Ending { cause: EndCause::TransportFailed, bye: false }),
-        }
     }
 
     /// A response to our re-INVITE.
@@ -124,66 +74,35 @@ impl Endpoint {
         core: &Core,
         source: Flow,
     ) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        let ours = matches!(call.reinvite, Reinvite::Out { tx: out, .. } if out == tx);
-        if !ours || response.status < 200 {
+        if response.status < 200 {
             return;
         }
-        let Reinvite::Out { sdp, .. } = std::mem::replace(&mut call.reinvite, Reinvite::Idle) else { return };
-        match response.status {
-            200..300 => {
-                call.dialog.refresh(&response.headers, source);
-                self.reinvite_accepted(now, id, tx, response, core.cseq, sdp.is_some());
-            }
-            491 => self.back_off(now, id, sdp),
-            481 => self.end_call(now, id, Ending { cause: EndCause::Forgotten, bye: false }),
-            408 => self.end_call(now, id, Ending { cause: EndCause::NoResponse, bye: true }),
-            status => {
-                self.events.push_back(Event::ReofferRejected { call: id, status });
-                self.next_reinvite(now, id);
-            }
+        let Some(wanted) = self.take_wanted(id, tx) else { return };
+        if response.status >= 300 {
+            return self.change_refused(now, id, wanted, &response);
         }
-    }
-
-    fn reinvite_accepted(
-        &mut self,
-        now: Instant,
-        id: CallId,
-        tx: TxId,
-        response: Response,
-        cseq: u32,
-        offered: bool,
-    ) {
-        let sdp = body::description(&response.headers, &response.body).ok().flatten();
-        match (offered, sdp) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.dialog.refresh(&response.headers, source);
+        call.dialog.session.heard_response(&response.headers);
+        call.peer.note(&response.headers);
+        self.timer_heard(now, id, &response.headers);
+        match (wanted.sdp.is_some(), Self::described(&response)) {
             (true, Some(sdp)) => {
-                self.acknowledge(id, tx, cseq, None);
-                self.events.push_back(Event::Answer { call: id, sdp });
-                self.next_reinvite(now, id);
+                self.acknowledge(id, tx, core.cseq, None);
+                self.changed(id, &wanted, sdp);
+                self.next_change(now, id);
             }
             (false, Some(sdp)) => {
                 if let Some(call) = self.calls.get_mut(&id) {
-                    call.reinvite = Reinvite::AnswerDue(AnswerDue { tx, cseq });
+                    call.change = Change::AnswerDue(AnswerDue { tx, cseq: core.cseq });
+                    call.remote_sdp = Some(sdp.clone());
                 }
                 self.events.push_back(Event::Offer { call: id, sdp });
             }
             (_, None) => {
-                self.acknowledge(id, tx, cseq, None);
+                self.acknowledge(id, tx, core.cseq, None);
                 self.end_call(now, id, Ending { cause: EndCause::NoDescription, bye: true });
             }
         }
-    }
-
-    /// Both sides asked at once: the one that made the Call-ID waits longer (14.1).
-    fn back_off(&mut self, now: Instant, id: CallId, sdp: Option<Bytes>) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        let tens = match call.dialog.ours {
-            true => self.rng.random_range(210..=400),
-            false => self.rng.random_range(0..=200),
-        };
-        let at = now + Duration::from_millis(tens * 10);
-        call.glare = Some(self.timers.set(at, Due::Glare(id)));
-        // What the owner wants by now counts more.
-        call.wanted.get_or_insert(sdp);
     }
 }

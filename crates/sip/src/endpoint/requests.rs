@@ -7,24 +7,30 @@ use super::{
     respond::{ACCEPT, ALLOW, merge_key},
 };
 use crate::{
-    call::{Checked, Phase, Reinvite},
+    call::{Change, Checked, Phase},
     end::EndCause,
     event::{CallId, Event},
-    message::{Core, Method, Name, Request, Uri, max_forwards},
+    message::{Core, Method, Name, Reason, Uri, max_forwards},
     transaction::ServerKey,
 };
 
 impl Endpoint {
     /// A request that matches no transaction, ACK and CANCEL apart.
     pub(super) fn inspect(&mut self, now: Instant, checked: Checked) {
-        if !self.has_room() {
+        let invites = checked.request.method == Method::Invite;
+        if !self.has_room() || (invites && !self.owner_listens()) {
             self.counters.overload += 1;
             let extra = [(Name::RetryAfter, "5")];
             return self.respond_stateless(&checked.request, &checked.reply, 503, "", &extra);
         }
         let request = &checked.request;
         match request.method {
-            Method::Invite | Method::Bye | Method::Options | Method::Info => {}
+            Method::Invite
+            | Method::Bye
+            | Method::Options
+            | Method::Info
+            | Method::Update
+            | Method::Prack => {}
             Method::Other(_) => return self.respond_final(now, checked, 501, &[(Name::Allow, ALLOW)]),
             _ => return self.respond_final(now, checked, 405, &[(Name::Allow, ALLOW)]),
         }
@@ -41,14 +47,19 @@ impl Endpoint {
             if self.tx.merges.contains_key(&merge_key(&checked)) {
                 return self.respond_final(now, checked, 482, &[]);
             }
-            if max_forwards(&request.headers) == Ok(Some(0)) {
+            // An endpoint does not count hops (RFC 4475 3.3.11), and OPTIONS looks for who is at the last one (11). But a call to a
+            // conference goes on from here to others: one that goes round in a ring of them ends here.
+            let last = max_forwards(&request.headers) == Ok(Some(0));
+            if last && request.method == Method::Invite {
                 return self.respond_final(now, checked, 483, &[]);
             }
         }
+        // Proxy-Require is for proxies, which we are not (8.2.2.3, 20.29).
         let unknown: Vec<_> = request
             .headers
             .elements(&Name::Require)
-            .map(|o| String::from_utf8_lossy(o).into_owned())
+            .filter(|option| !self.understands(option))
+            .map(|option| String::from_utf8_lossy(option).into_owned())
             .collect();
         if !unknown.is_empty() {
             return self.respond_final(now, checked, 420, &[(Name::Unsupported, &unknown.join(", "))]);
@@ -62,7 +73,7 @@ impl Endpoint {
         match request.method {
             Method::Invite => self.invite(now, checked),
             Method::Options => self.options(now, checked),
-            // BYE and INFO live in dialogs only.
+            // The others live in dialogs only.
             _ => self.respond_final(now, checked, 481, &[]),
         }
     }
@@ -70,22 +81,25 @@ impl Endpoint {
     /// The call a request with a To tag belongs to (12.2.2).
     pub(super) fn call_of(&self, core: &Core) -> Option<CallId> {
         let id = *self.by_tag.get(core.to.tag()?)?;
-        let dialog = &self.calls.get(&id)?.dialog;
+        let call = self.calls.get(&id)?;
         let theirs = core.from.tag().unwrap_or_default();
-        (dialog.call_id == core.call_id && dialog.remote_tag == theirs).then_some(id)
+        (call.dialog.call_id == core.call_id && call.is_with(theirs)).then_some(id)
     }
 
     fn in_dialog(&mut self, now: Instant, id: CallId, checked: Checked) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let tag = checked.core.from.tag().unwrap_or_default();
+        let Some(dialog) = self.calls.get_mut(&id).and_then(|c| c.dialog_with(tag)) else { return };
         // Older than what was seen: out of order (12.2.2).
-        if call.dialog.remote_cseq.is_some_and(|seen| checked.core.cseq <= seen) {
+        if dialog.remote_cseq.is_some_and(|seen| checked.core.cseq <= seen) {
             return self.respond_final(now, checked, 500, &[]);
         }
-        call.dialog.remote_cseq = Some(checked.core.cseq);
+        dialog.remote_cseq = Some(checked.core.cseq);
         match checked.request.method {
             Method::Invite => self.reinvite(now, id, checked),
             Method::Bye => self.bye(now, id, checked),
             Method::Info => self.info_received(now, id, checked),
+            Method::Update => self.update_received(now, id, checked),
+            Method::Prack => self.prack_received(now, id, checked),
             _ => self.options(now, checked),
         }
     }
@@ -94,12 +108,13 @@ impl Endpoint {
     fn options(&mut self, now: Instant, checked: Checked) {
         let contact = self.contact(&checked.request.uri.user(), &checked.source);
         let contact = String::from_utf8_lossy(&contact).into_owned();
+        let supported = self.supported();
         let extra = [
             (Name::Allow, ALLOW),
             (Name::Accept, ACCEPT),
             (Name::AcceptEncoding, "identity"),
             (Name::AcceptLanguage, "vi, en"),
-            (Name::Supported, ""),
+            (Name::Supported, supported.as_str()),
             (Name::Contact, contact.as_str()),
         ];
         self.respond_final(now, checked, 200, &extra);
@@ -130,30 +145,26 @@ impl Endpoint {
         let Some(id) = id else { return };
         let Some(call) = self.calls.get_mut(&id) else { return };
         if matches!(call.phase, Phase::Incoming { .. }) {
-            self.respond_invite(now, tx, 487, &tag, &[], None);
-            self.finish(id, Some(EndCause::Cancelled));
-        } else if matches!(call.reinvite, Reinvite::In { .. }) {
-            call.reinvite = Reinvite::Idle;
-            self.respond_invite(now, tx, 487, &tag, &[], None);
+            let reason = Reason::read(&checked.request.headers).map(|r| r.words());
+            self.respond_pending(now, tx, 487, &tag, &[], None);
+            self.refuse_pending(now, id);
+            self.finish(id, Some(EndCause::Cancelled { reason }));
+        } else if matches!(&call.change, Change::In(it) if it.tx == tx) {
+            call.change = Change::Idle;
+            self.respond_pending(now, tx, 487, &tag, &[], None);
             self.events.push_back(Event::ReofferCancelled { call: id });
-            self.next_reinvite(now, id);
+            self.next_change(now, id);
         }
     }
 
     fn bye(&mut self, now: Instant, id: CallId, checked: Checked) {
-        let reason = reason_text(&checked.request);
+        // Who is called cannot hang up before it has answered (15).
+        if self.calls.get(&id).is_some_and(|c| matches!(c.phase, Phase::Calling { .. })) {
+            return self.respond_final(now, checked, 481, &[]);
+        }
+        let reason = Reason::read(&checked.request.headers).map(|r| r.words());
         self.respond_final(now, checked, 200, &[]);
         self.refuse_pending(now, id);
         self.finish(id, Some(EndCause::RemoteHangUp { reason }));
     }
-}
-
-/// Words of a Reason header (RFC 3326): its text, else what it says.
-fn reason_text(request: &Request) -> Option<String> {
-    let value = request.headers.value(&Name::Reason)?;
-    let text = crate::message::scan::split_list(value, b';').find_map(|p| {
-        p.strip_prefix(b"text=").map(|t| crate::message::scan::quoted(t).map(|(t, _)| t.into_owned()))
-    });
-    let bytes = text.flatten().unwrap_or_else(|| value.to_vec());
-    Some(String::from_utf8_lossy(&bytes).chars().filter(|c| !c.is_control()).take(200).collect())
 }

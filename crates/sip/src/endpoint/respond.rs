@@ -8,12 +8,15 @@ use super::Endpoint;
 use crate::{
     call::Checked,
     message::{Headers, Method, Name, Request, Response, scan},
+    session_id::SessionId,
     transaction::TxId,
     wire::Flow,
 };
 
 /// Methods that are understood.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
+/// Extensions that are understood (option tags, RFC 3261 19.2); `timer` (RFC 4028) when it is switched on.
+const EXTENSIONS: &[&str] = &["100rel"];
 /// Bodies that are understood.
 pub(super) const ACCEPT: &str =
     "application/sdp, application/media_control+xml, application/dtmf-relay, application/dtmf";
@@ -47,9 +50,43 @@ impl Endpoint {
                 _ => {}
             }
         }
+        headers.push(Name::SessionId, self.session_id(request, tag).to_string());
         headers.push(Name::Server, self.config.user_agent.clone());
         let reason = Bytes::copy_from_slice(reason.as_bytes());
         Response { status, reason, headers, body: Bytes::new() }
+    }
+
+    /// The Session-ID of a response (RFC 7989): that of the call with this tag of ours, else one made of the Call-ID.
+    fn session_id(&self, request: &Request, tag: &[u8]) -> SessionId {
+        let theirs = request.headers.value(&Name::To).map(|to| crate::dialog::tag_of(to)).unwrap_or_default();
+        let tag = if theirs.is_empty() { tag } else { &theirs[..] };
+        let call = self.by_tag.get(tag).and_then(|id| self.calls.get(id));
+        let mut session = match call {
+            Some(call) => call.dialog.session,
+            None => {
+                self.new_session(request.headers.value(&Name::CallId).map(|c| &c[..]).unwrap_or_default())
+            }
+        };
+        session.heard_request(&request.headers);
+        session
+    }
+
+    /// A name of ours for a session, always the same for a Call-ID.
+    pub(super) fn new_session(&self, call_id: &[u8]) -> SessionId {
+        let half = |which: u8| u128::from(self.stateless(&[&[which], call_id]));
+        SessionId::new((half(1) << 64 | half(2)).max(1))
+    }
+
+    /// Extensions that are understood, as in Supported.
+    pub(super) fn supported(&self) -> String {
+        let timer = self.config.session_timers.map(|_| "timer");
+        EXTENSIONS.iter().copied().chain(timer).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether an option tag of Require is understood.
+    pub(super) fn understands(&self, option: &[u8]) -> bool {
+        let timer = self.config.session_timers.is_some() && option.eq_ignore_ascii_case(b"timer");
+        timer || EXTENSIONS.iter().any(|known| option.eq_ignore_ascii_case(known.as_bytes()))
     }
 
     /// Answers without keeping anything (8.2.7).
@@ -91,8 +128,8 @@ impl Endpoint {
         id
     }
 
-    /// Answers the INVITE of a transaction that was kept waiting.
-    pub(super) fn respond_invite(
+    /// Answers the request of a transaction that was kept waiting for the owner.
+    pub(super) fn respond_pending(
         &mut self,
         now: Instant,
         id: TxId,

@@ -19,6 +19,8 @@ impl Endpoint {
         let Some(client) = self.tx.clients.get_mut(&id) else { return };
         let heard = client.hear(response.status);
         let (user, invite, flow) = (client.user, client.is_invite(), client.flow);
+        // What went by TCP for its size only does not move the dialog there (18.1.1).
+        let source = client.natural.unwrap_or(source);
         let refused = invite && response.status >= 300;
         if refused && heard != Heard::Again {
             let ack = client.ack(&response).to_bytes();
@@ -42,9 +44,12 @@ impl Endpoint {
         }
         match user {
             User::Invite(call) => self.invite_heard(now, call, id, response, core, source),
-            User::Reinvite(call) => self.reinvite_heard(now, call, id, response, core, source),
+            User::Change(call) if invite => self.reinvite_heard(now, call, id, response, core, source),
+            User::Change(call) if response.status >= 200 => {
+                self.update_heard(now, call, id, response, source)
+            }
             User::Info(call) if response.status >= 200 => self.info_heard(now, call, response.status),
-            User::Info(_) | User::Nobody => {}
+            User::Change(_) | User::Info(_) | User::Nobody => {}
         }
     }
 
@@ -75,7 +80,7 @@ impl Endpoint {
         let cause = if transport { EndCause::TransportFailed } else { EndCause::NoResponse };
         match user {
             User::Invite(call) => self.end_call(now, call, Ending { cause, bye: false }),
-            User::Reinvite(call) => self.end_call(now, call, Ending { cause, bye: true }),
+            User::Change(call) => self.end_call(now, call, Ending { cause, bye: true }),
             // A device that does not answer INFO is no reason to end its call.
             User::Info(call) => self.info_done(call),
             User::Nobody => {}

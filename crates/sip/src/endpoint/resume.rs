@@ -36,8 +36,9 @@ impl Endpoint {
         let local = self
             .local_toward(saved.protocol, Some(saved.local_addr.ip()), saved.remote_addr)
             .ok_or(Refused::NoLocalAddress)?;
+        let session = self.new_session(saved.call_id.as_bytes());
         let cseq = saved.local_cseq.wrapping_add(CSEQ_GAP) & 0x7fff_ffff;
-        let mut dialog = saved.dialog(cseq, local).ok_or(Refused::NoAddress)?;
+        let mut dialog = saved.dialog(cseq, local, session).ok_or(Refused::NoAddress)?;
         if self.by_tag.contains_key(&dialog.local_tag) {
             return Err(Refused::WrongState);
         }
@@ -69,9 +70,8 @@ impl Endpoint {
             Protocol::Tcp => &self.config.tcp,
         };
         let on = |ip: IpAddr| {
-            let serves = |a: &&SocketAddr| {
-                a.ip() == ip || (a.ip().is_unspecified() && a.is_ipv4() == ip.is_ipv4())
-            };
+            let serves =
+                |a: &&SocketAddr| a.ip() == ip || (a.ip().is_unspecified() && a.is_ipv4() == ip.is_ipv4());
             listening.iter().find(serves).map(|a| SocketAddr::new(ip, a.port()))
         };
         ip.filter(|ip| !ip.is_unspecified()).and_then(on).or_else(|| self.config.local_for(protocol, remote))

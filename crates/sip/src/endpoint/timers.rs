@@ -27,8 +27,13 @@ impl Endpoint {
                     if let Some(call) = self.calls.get_mut(&call) {
                         call.glare = None;
                     }
-                    self.next_reinvite(now, call);
+                    self.next_change(now, call);
                 }
+                Due::Reliable(call) => self.repeat_reliable(now, call),
+                Due::NoPrack(call) => self.never_pracked(now, call),
+                Due::Refresh(call) => self.refresh(now, call),
+                Due::SessionOver(call) => self.session_over(now, call),
+                Due::Idle(conn) => self.idle(now, conn),
             }
         }
     }
@@ -45,6 +50,13 @@ impl Endpoint {
                     self.wire.send(&flow, bytes, None, &mut self.counters);
                 }
             }
+            Timer::NoConnection => {
+                client.resend = None;
+                let (connecting, remote) = (self.wire.is_connecting(&client.flow), client.flow.remote);
+                if connecting && self.fall_back(now, id) {
+                    self.note_no_tcp(now, remote);
+                }
+            }
             Timer::GiveUp => {
                 client.give_up = None;
                 self.client_failed(now, id, false);
@@ -59,7 +71,10 @@ impl Endpoint {
             Timer::Trying => {
                 server.trying = None;
                 if server.last.is_none() {
-                    self.respond_invite(now, id, 100, &[], &[], None);
+                    // 100 has no tag of its own; it says whose session it is (RFC 7989).
+                    let call = server.call.and_then(|c| self.calls.get(&c));
+                    let tag = call.map(|c| c.dialog.local_tag.clone()).unwrap_or_default();
+                    self.respond_pending(now, id, 100, &tag, &[], None);
                 }
             }
             Timer::Respond => {
@@ -105,10 +120,14 @@ impl Endpoint {
         match call.phase {
             Phase::Incoming { tx, .. } => {
                 let tag = call.dialog.local_tag.clone();
-                self.respond_invite(now, tx, 480, &tag, &[], None);
+                self.respond_pending(now, tx, 480, &tag, &[], None);
+                self.refuse_pending(now, id);
                 self.finish(id, Some(EndCause::NoAnswer));
             }
-            Phase::Calling { .. } if !call.ended => self.give_up(now, id, EndCause::NoAnswer, None),
+            Phase::Calling { .. } if !call.ended => {
+                let reason = EndCause::NoAnswer.reason();
+                self.give_up(now, id, EndCause::NoAnswer, reason.as_ref());
+            }
             _ => {}
         }
     }

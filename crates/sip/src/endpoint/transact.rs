@@ -1,13 +1,16 @@
 //! Running transactions: making them, sending, ending (RFC 3261 17).
 
-use std::time::Instant;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
 use super::{Due, Endpoint};
 use crate::{
     event::CallId,
-    message::{Method, Name, Request},
+    message::{Method, Name, NameAddr, Reason, Request},
     transaction::{Client, ClientKey, Server, ServerKey, Timer, TxId, User, whole},
     transport::Protocol,
     wire::{Flow, Sent},
@@ -15,6 +18,10 @@ use crate::{
 
 /// Requests above this size may be too much for a path over UDP (RFC 3261 18.1.1).
 const LARGE: usize = 1300;
+/// How long it is believed that nobody listens on TCP at an address.
+const NO_TCP_FOR: Duration = Duration::from_secs(600);
+/// Addresses of which that is remembered.
+const MOST_NO_TCP: usize = 4096;
 
 impl Endpoint {
     /// Sends a request in a new client transaction. `None` when it cannot be sent at all.
@@ -29,29 +36,69 @@ impl Endpoint {
         let branch = format!("z9hG4bK{}", self.token());
         self.put_via(&mut request, &flow, &branch);
         let large = flow.protocol == Protocol::Udp && request.to_bytes().len() > LARGE;
-        let fallback = (large && self.config.tcp_for_large).then_some(flow);
-        if fallback.is_some() {
+        let natural = (large && self.may_try_tcp(now, flow.remote)).then_some(flow);
+        let fallback = natural.or_else(|| self.without_its_connection(&request, &flow));
+        if natural.is_some() {
             flow.protocol = Protocol::Tcp;
             request.headers.remove_first(&Name::Via);
             self.put_via(&mut request, &flow, &branch);
         }
         let key = ClientKey { branch: branch.as_bytes().into(), method: request.method.clone() };
         let id = self.add_client(now, key, request, flow, user)?;
-        if let Some(client) = self.tx.clients.get_mut(&id) {
-            client.fallback = fallback;
+        let connecting = self.wire.is_connecting(&flow);
+        if let (Some(client), Some(_)) = (self.tx.clients.get_mut(&id), fallback) {
+            (client.natural, client.fallback) = (natural, fallback);
+            if connecting {
+                let at = now + self.config.timers.t1 * 2;
+                client.resend = Some(self.timers.set(at, Due::Client(id, Timer::NoConnection)));
+            }
         }
         Some(id)
     }
 
+    /// A request in a dialog whose connection is gone: the way by UDP, unless the other side has asked for TCP. Without
+    /// `transport=` an address means UDP (RFC 3263 4.1), and not everybody who connects to us can be connected to.
+    fn without_its_connection(&self, request: &Request, flow: &Flow) -> Option<Flow> {
+        if flow.protocol != Protocol::Tcp || !self.wire.is_connecting(flow) {
+            return None;
+        }
+        request.headers.value(&Name::To).filter(|to| !crate::dialog::tag_of(to).is_empty())?;
+        let route = request.headers.elements(&Name::Route).next().and_then(|r| NameAddr::parse(r).ok());
+        let hop = route.as_ref().map_or(&request.uri, |route| &route.uri);
+        if hop.param("transport").is_some() {
+            return None;
+        }
+        let local = self.config.local_for(Protocol::Udp, flow.remote)?;
+        Some(Flow { protocol: Protocol::Udp, conn: None, local, remote: flow.remote })
+    }
+
+    /// Whether a large request may go by TCP: not where that was in vain a short while ago.
+    fn may_try_tcp(&mut self, now: Instant, remote: SocketAddr) -> bool {
+        self.config.tcp_for_large && self.no_tcp.get(&remote).is_none_or(|until| *until <= now)
+    }
+
+    /// Nobody listens on TCP there, or nobody can be reached.
+    pub(super) fn note_no_tcp(&mut self, now: Instant, remote: SocketAddr) {
+        if self.no_tcp.len() >= MOST_NO_TCP {
+            self.no_tcp.retain(|_, until| *until > now);
+        }
+        if self.no_tcp.len() < MOST_NO_TCP {
+            self.no_tcp.insert(remote, now + NO_TCP_FOR);
+        }
+    }
+
     /// Nobody listens on TCP there: the same request over UDP after all (18.1.1). False when that is no way.
-    fn fall_back(&mut self, now: Instant, id: TxId) -> bool {
+    pub(super) fn fall_back(&mut self, now: Instant, id: TxId) -> bool {
         let Some(client) = self.tx.clients.get_mut(&id) else { return false };
         let Some(flow) = client.fallback.take().filter(|_| client.is_calling()) else { return false };
+        self.wire.release(&client.flow, id);
+        self.timers.cancel(client.resend.take());
         let branch = String::from_utf8_lossy(&client.key.branch).into_owned();
         let mut request = client.request.clone();
         request.headers.remove_first(&Name::Via);
         self.put_via(&mut request, &flow, &branch);
         let bytes = request.to_bytes();
+        self.counters.fallbacks += 1;
         self.wire.send(&flow, bytes.clone(), None, &mut self.counters);
         let again = self.timers.set(now + self.config.timers.t1, Due::Client(id, Timer::Resend));
         if let Some(client) = self.tx.clients.get_mut(&id) {
@@ -62,9 +109,9 @@ impl Endpoint {
     }
 
     /// Sends the CANCEL of an INVITE of ours (9.1).
-    pub(super) fn send_cancel(&mut self, now: Instant, invite: TxId) {
+    pub(super) fn send_cancel(&mut self, now: Instant, invite: TxId, reason: Option<&Reason>) {
         let Some(client) = self.tx.clients.get(&invite) else { return };
-        let (request, flow) = (client.cancel(), client.flow);
+        let (request, flow) = (client.cancel(reason), client.flow);
         let key = ClientKey { branch: client.key.branch.clone(), method: Method::Cancel };
         self.add_client(now, key, request, flow, User::Nobody);
         // The INVITE must have ended by then, or never will (9.1).

@@ -38,6 +38,9 @@ pub enum Problem {
     /// The body is larger than allowed.
     #[error("body too large")]
     BodyTooLarge,
+    /// A method nobody knows, and CSeq names another.
+    #[error("unknown method")]
+    Method,
     /// A header that must be there once is missing.
     #[error("missing {0}")]
     Missing(&'static str),
@@ -56,6 +59,7 @@ impl Problem {
             Self::Version => 505,
             Self::BodyTooLarge => 413,
             Self::HeaderTooLarge => 513,
+            Self::Method => 501,
             _ => 400,
         }
     }

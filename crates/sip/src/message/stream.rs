@@ -54,6 +54,18 @@ impl Framer {
         }
     }
 
+    /// Bytes kept of a message that is not complete yet, about; 0 between messages.
+    pub fn pending(&self) -> usize {
+        let read = match &self.state {
+            State::Body { message, .. } => {
+                1 + message.headers().iter().map(|h| 64 + h.value.len()).sum::<usize>()
+            }
+            State::Skip { .. } => 1,
+            State::Head { .. } | State::Broken => 0,
+        };
+        read + self.buffer.len()
+    }
+
     /// The next message, or `None` when more bytes are needed.
     ///
     /// Errors once the stream cannot be followed; the connection should be closed then.

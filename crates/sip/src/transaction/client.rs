@@ -13,7 +13,8 @@ use super::ClientKey;
 use crate::{
     config::Timers,
     event::CallId,
-    message::{Headers, Method, Name, Request, Response},
+    message::{Headers, Method, Name, Reason, Request, Response},
+    session_id::SessionId,
     timer::Alarm,
     wire::Flow,
 };
@@ -23,11 +24,11 @@ use crate::{
 pub(crate) enum User {
     /// The INVITE that opens this call.
     Invite(CallId),
-    /// A re-INVITE of this call.
-    Reinvite(CallId),
+    /// A re-INVITE or UPDATE of this call.
+    Change(CallId),
     /// A request in this call whose failure matters only if the call is forgotten there.
     Info(CallId),
-    /// BYE, CANCEL: nobody waits for the response.
+    /// BYE, CANCEL, PRACK: nobody waits for the response.
     Nobody,
 }
 
@@ -67,6 +68,8 @@ pub(crate) struct Client {
     pub cancel_sent: bool,
     /// Sent over TCP for its size: where to send it over UDP when that fails (18.1.1).
     pub fallback: Option<Flow>,
+    /// Sent over TCP for its size only: the way of what follows.
+    pub natural: Option<Flow>,
     /// The ACKs sent, by To tag: to be sent again when their 2xx comes again. One per fork.
     pub acks: Vec<(Bytes, Flow, Bytes)>,
 }
@@ -87,6 +90,7 @@ impl Client {
             done: None,
             cancel_sent: false,
             fallback: None,
+            natural: None,
             acks: Vec::new(),
         }
     }
@@ -148,12 +152,24 @@ impl Client {
 
     /// The ACK for a final response other than 2xx (17.1.1.3).
     pub(crate) fn ack(&self, response: &Response) -> Request {
-        self.sibling(Method::Ack, response.headers.value(&Name::To))
+        let mut ack = self.sibling(Method::Ack, response.headers.value(&Name::To));
+        if let Some(mut session) = SessionId::of(&self.request.headers) {
+            session.heard_response(&response.headers);
+            ack.headers.push(Name::SessionId, session.to_string());
+        }
+        ack
     }
 
-    /// The CANCEL of this INVITE (9.1).
-    pub(crate) fn cancel(&self) -> Request {
-        self.sibling(Method::Cancel, None)
+    /// The CANCEL of this INVITE (9.1); its Session-ID is that of the INVITE (RFC 7989 6).
+    pub(crate) fn cancel(&self, reason: Option<&Reason>) -> Request {
+        let mut cancel = self.sibling(Method::Cancel, None);
+        for session in self.request.headers.all(&Name::SessionId) {
+            cancel.headers.push(Name::SessionId, session.clone());
+        }
+        if let Some(reason) = reason {
+            cancel.headers.push(Name::Reason, reason.to_string());
+        }
+        cancel
     }
 
     /// A request with the same Via, dialog and route.

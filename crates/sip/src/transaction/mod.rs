@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Resend,
     /// Client: no final response (B, F).
     GiveUp,
+    /// Client: the connection for a large request is not made yet.
+    NoConnection,
     /// Client: nothing more is to come (D, K, M).
     Done,
     /// Server: 100 is due, the owner takes its time.

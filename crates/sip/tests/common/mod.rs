@@ -381,8 +381,10 @@ impl Bench {
         self.sent()
     }
 
+    /// The messages sent; keep-alives and orders to the driver left out.
     pub fn sent(&mut self) -> Vec<Message> {
-        self.transmits().iter().map(|t| read(&t.bytes)).collect()
+        let is_message = |t: &&Transmit| t.bytes.iter().any(|b| !matches!(b, b'\r' | b'\n'));
+        self.transmits().iter().filter(is_message).map(|t| read(&t.bytes)).collect()
     }
 
     pub fn transmits(&mut self) -> Vec<Transmit> {
@@ -472,4 +474,81 @@ pub fn in_dialog(method: &str, cseq: u32, branch: &str, tag: &str, extra: &str, 
     request(method, branch, extra, body)
         .replace("To: <sip:8000@192.0.2.2>", &format!("To: <sip:8000@192.0.2.2>;tag={tag}"))
         .replace("CSeq: 1 ", &format!("CSeq: {cseq} "))
+}
+
+/// A response to a request the endpoint sent: its Via, From, Call-ID and CSeq; To with this tag (none when empty).
+pub fn reply(request: &Request, status: u16, tag: &str, extra: &str, body: &str) -> String {
+    use cau_sip::message::Name;
+    let value = |name: &Name| request.headers.text(name).expect("the header");
+    let mut to = value(&Name::To);
+    if !tag.is_empty() && !to.contains(";tag=") {
+        to = format!("{to};tag={tag}");
+    }
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
+    format!(
+        "SIP/2.0 {status} X\nVia: {}\nFrom: {}\nTo: {to}\nCall-ID: {}\nCSeq: {}\n{extra}{kind}Content-Length: {}\n\n{body}",
+        value(&Name::Via),
+        value(&Name::From),
+        value(&Name::CallId),
+        value(&Name::CSeq),
+        body.replace("\r\n", "\n").replace('\n', "\r\n").len()
+    )
+    .replace("\r\n", "\n")
+}
+
+/// A request of the other side within a dialog that an INVITE of the endpoint opened.
+pub fn callee_request(
+    invite: &Request,
+    method: &str,
+    cseq: u32,
+    tag: &str,
+    extra: &str,
+    body: &str,
+) -> String {
+    use cau_sip::message::Name;
+    let value = |name: &Name| invite.headers.text(name).expect("the header");
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
+    format!(
+        "{method} sip:mcu@192.0.2.2 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKc{method}{cseq};rport\nMax-Forwards: 70\n\
+         From: {};tag={tag}\nTo: {}\nCall-ID: {}\nCSeq: {cseq} {method}\nContact: <sip:site@192.0.2.1:5060>\n{extra}{kind}\
+         Content-Length: {}\n\n{body}",
+        value(&Name::To),
+        value(&Name::From),
+        value(&Name::CallId),
+        body.replace("\r\n", "\n").replace('\n', "\r\n").len()
+    )
+    .replace("\r\n", "\n")
+}
+
+/// Short names of events.
+pub fn story(events: &[Event]) -> Vec<String> {
+    events.iter().map(name).collect()
+}
+
+impl Bench {
+    /// Calls out; the id and the INVITE.
+    pub fn dial(&mut self, offer: Option<&'static [u8]>) -> (CallId, Request) {
+        let target = Target::new(Uri::sip("site", self.peer));
+        let call = self.endpoint.call(self.now, target, offer.map(Bytes::from_static)).unwrap();
+        (call, only_request(self.sent(), Method::Invite))
+    }
+
+    /// Everything due until then, one time-out after the other.
+    pub fn run(&mut self, time: Duration) -> Vec<Message> {
+        let end = self.now + time;
+        let mut sent = self.sent();
+        while let Some(next) = self.endpoint.poll_timeout().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            self.endpoint.handle_timeout(self.now);
+            sent.extend(self.sent());
+        }
+        self.now = end;
+        sent
+    }
+
+    /// Nothing is left when all is over.
+    pub fn assert_clean(&mut self) {
+        self.run(Duration::from_secs(600));
+        assert_eq!((self.endpoint.calls(), self.endpoint.transactions()), (0, 0));
+    }
 }

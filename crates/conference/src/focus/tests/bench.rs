@@ -85,6 +85,8 @@ pub(super) struct Phone {
     pub(super) events: Vec<Event>,
     /// Nothing reaches it and nothing leaves it.
     pub(super) unplugged: bool,
+    /// Answers offers with this, whatever it is.
+    pub(super) answers_with: Option<&'static str>,
 }
 
 pub(super) struct Bench {
@@ -112,7 +114,12 @@ impl Bench {
     }
 
     pub(super) fn with(set: impl FnOnce(&mut Config)) -> Bench {
-        let sip = cau_sip::Config { udp: vec![MCU.parse().unwrap()], ..cau_sip::Config::default() };
+        // Nobody listens on TCP here.
+        let sip = cau_sip::Config {
+            udp: vec![MCU.parse().unwrap()],
+            tcp_for_large: false,
+            ..cau_sip::Config::default()
+        };
         let mut config = Config::new(sip, Capabilities::mcu(Receive::HD720, 2_000));
         set(&mut config);
         let log = Arc::new(Mutex::new(Log { capacity: 100, ..Log::default() }));
@@ -160,7 +167,8 @@ impl Bench {
         self.made += 1;
         let seed = self.made << 8 | u64::from(n);
         self.phones.entry(n).or_insert_with(|| {
-            let config = cau_sip::Config { udp: vec![addr], ..cau_sip::Config::default() };
+            let config =
+                cau_sip::Config { udp: vec![addr], tcp_for_large: false, ..cau_sip::Config::default() };
             Phone {
                 manner: Manner::Answer,
                 sip: Endpoint::new(config, seed),
@@ -172,6 +180,7 @@ impl Bench {
                 last: None,
                 events: Vec::new(),
                 unplugged: false,
+                answers_with: None,
             }
         })
     }
@@ -305,7 +314,8 @@ impl Bench {
         let kept: Vec<_> = std::mem::take(&mut self.kept).into_iter().collect();
         self.create(1, "8000").unwrap();
         let room = Box::new(rooms.get(&ConferenceId(1)).cloned().unwrap_or_default());
-        self.ask(|answer| Request::Restore { conference: ConferenceId(1), room, sites: kept, answer }).unwrap();
+        self.ask(|answer| Request::Restore { conference: ConferenceId(1), room, sites: kept, answer })
+            .unwrap();
     }
 
     /// Has phone `n` called into conference 1.
@@ -317,8 +327,7 @@ impl Bench {
     /// Has this address called into conference 1.
     pub(super) fn invite_uri(&mut self, uri: &str) -> Result<ParticipantId, Error> {
         let sites = vec![crate::Wanted { uri: uri.to_owned(), name: None, place: String::new() }];
-        let invited =
-            self.ask(|answer| Request::Invite { conference: ConferenceId(1), sites, answer })?;
+        let invited = self.ask(|answer| Request::Invite { conference: ConferenceId(1), sites, answer })?;
         Ok(invited[0].id)
     }
 
@@ -442,6 +451,9 @@ impl Phone {
     }
 
     fn answer(&mut self, offer: &[u8]) -> Bytes {
+        if let Some(answer) = self.answers_with {
+            return Bytes::from_static(answer.as_bytes());
+        }
         let offer = Session::parse(offer).unwrap();
         let (mut answer, _) = sdp::answer(&offer, &self.caps, &self.ports, &self.origin).unwrap();
         self.origin.revise(&mut answer, self.last.as_ref());

@@ -22,7 +22,9 @@ fn meeting(chair: bool) -> (Bench, [ParticipantId; 3]) {
     if chair {
         let mut settings = bench.ask(|answer| Request::Settings(ConferenceId(1), answer)).unwrap();
         settings.chair = Some("Điểm cầu 2".into());
-        bench.ask(|answer| Request::Change { id: ConferenceId(1), settings: Box::new(settings), answer }).unwrap();
+        bench
+            .ask(|answer| Request::Change { id: ConferenceId(1), settings: Box::new(settings), answer })
+            .unwrap();
     }
     bench.commands();
     let ids = [2, 3, 4].map(|n| bench.id(n));
@@ -59,9 +61,10 @@ fn the_chair_sees_the_site_and_the_site_the_chair_once_the_picture_is_there() {
     let begun = begin(&mut bench, order(&site.to_string(), None)).unwrap();
     assert_eq!((begun.state, &begun.viewers), (OperationState::Running, &vec![chair]));
     assert_eq!(steps(&begun), [StepName::Find, StepName::Dial, StepName::Route]);
-    let prepared = bench.commands().into_iter().any(|(_, c)| {
-        matches!(c, Mix::BringUp { site: s, viewers, .. } if s == site && viewers == [chair])
-    });
+    let prepared = bench
+        .commands()
+        .into_iter()
+        .any(|(_, c)| matches!(c, Mix::BringUp { site: s, viewers, .. } if s == site && viewers == [chair]));
     assert!(prepared && layouts(&mut bench).is_empty(), "the picture before stays");
     bench.wait(SECOND);
     tell(&mut bench, begun.id, Progress::KeyFrame);
@@ -148,7 +151,10 @@ fn the_last_command_wins() {
     let second = begin(&mut bench, Order { by: "binh".into(), ..order(&other.to_string(), None) }).unwrap();
     let lost = look(&mut bench, first.id);
     assert_eq!(lost.state, OperationState::Failed);
-    assert!(lost.error_en.as_deref().is_some_and(|e| e.contains("binh has brought up Điểm cầu 4")), "{lost:?}");
+    assert!(
+        lost.error_en.as_deref().is_some_and(|e| e.contains("binh has brought up Điểm cầu 4")),
+        "{lost:?}"
+    );
     tell(&mut bench, second.id, Progress::KeyFrame);
     let scopes = layouts(&mut bench);
     let seen = scopes.iter().find(|s| s.viewers.contains(&chair)).map(|s| s.seats[0].participant);
@@ -157,7 +163,12 @@ fn the_last_command_wins() {
     tell(&mut bench, first.id, Progress::KeyFrame);
     assert_eq!(layouts(&mut bench), scopes);
     // And an operator's own layout wins as well.
-    let grid = cau_model::command::SetLayout { kind: "grid".parse().unwrap(), seats: vec![], names: None, viewers: None };
+    let grid = cau_model::command::SetLayout {
+        kind: "grid".parse().unwrap(),
+        seats: vec![],
+        names: None,
+        viewers: None,
+    };
     bench.ask(|answer| Request::Layout { conference: ConferenceId(1), layout: grid, answer }).unwrap();
     assert_eq!(look(&mut bench, second.id).state, OperationState::Failed);
     assert!(layouts(&mut bench).is_empty());
@@ -182,7 +193,12 @@ fn without_a_chair_everybody_sees_it() {
     tell(&mut bench, begun.id, Progress::Covered { viewer: one });
     assert_eq!(look(&mut bench, begun.id).state, OperationState::Done);
     // Where the layout follows the speaker, the site becomes the speaker.
-    let layout = cau_model::command::SetLayout { kind: "full".parse().unwrap(), seats: vec![], names: None, viewers: None };
+    let layout = cau_model::command::SetLayout {
+        kind: "full".parse().unwrap(),
+        seats: vec![],
+        names: None,
+        viewers: None,
+    };
     bench.ask(|answer| Request::Layout { conference: ConferenceId(1), layout, answer }).unwrap();
     let begun = begin(&mut bench, order(&one.to_string(), None)).unwrap();
     tell(&mut bench, begun.id, Progress::KeyFrame);
@@ -213,7 +229,10 @@ fn what_makes_no_sense_is_refused_with_its_field() {
     assert_eq!(refused(&mut bench, order(&site.to_string(), Some(vec![chair, site]))), "for[1]");
     assert_eq!(refused(&mut bench, order(&site.to_string(), Some(vec![ParticipantId(5)]))), "for[0]");
     assert_eq!(refused(&mut bench, order(&site.to_string(), Some(vec![]))), "for");
-    assert_eq!(refused(&mut bench, Order { deadline: SECOND * 301, ..order(&site.to_string(), None) }), "deadline_s");
+    assert_eq!(
+        refused(&mut bench, Order { deadline: SECOND * 301, ..order(&site.to_string(), None) }),
+        "deadline_s"
+    );
     bench.hang_up(3);
     assert_eq!(refused(&mut bench, order(&site.to_string(), None)), "site", "it dialled in, and is gone");
     let unknown = bench.ask(|answer| Request::Operation(OperationId(77), answer));

@@ -94,6 +94,43 @@ fn before_the_answer_to_a_late_offer_there_is_nobody_and_without_it_there_was_no
 }
 
 #[test]
+fn a_late_answer_that_is_of_no_use_ends_the_call_with_its_reason() {
+    for (answer, words) in [
+        ("no description at all", "the session description cannot be read"),
+        (
+            "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n",
+            "1",
+        ),
+    ] {
+        let mut bench = Bench::new();
+        bench.phone(2).answers_with = Some(answer);
+        bench.invite(2, "8000", None);
+        let bye = bench.sent("BYE");
+        let reason = bye.lines().find(|l| l.starts_with("Reason: ")).expect("a reason");
+        assert!(reason.starts_with("Reason: Q.850;cause=16;text=") && reason.contains(words), "{reason}");
+        assert!(bench.sites().is_empty() && bench.phone(2).has_ended());
+        assert_eq!(bench.open_ports(), 0);
+    }
+}
+
+#[test]
+fn all_calls_of_a_conference_share_one_half_of_their_session_id() {
+    let mut bench = Bench::new();
+    bench.create(2, "9000").unwrap();
+    let mut ids = Vec::new();
+    for (n, room) in [(2, "8000"), (3, "8000"), (4, "9000")] {
+        bench.dial(n, room);
+        let ok = bench.sent("SIP/2.0 200");
+        let line = ok.lines().find_map(|l| l.strip_prefix("Session-ID: ")).expect("a session").to_owned();
+        let (ours, theirs) = line.split_once(";remote=").expect("both halves");
+        ids.push((ours.to_owned(), theirs.to_owned()));
+    }
+    assert_eq!(ids[0].0, ids[1].0, "one conference");
+    assert_ne!(ids[0].0, ids[2].0, "another one");
+    assert_ne!(ids[0].1, ids[1].1, "each caller is its own");
+}
+
+#[test]
 fn an_unknown_room_is_not_found_and_costs_nothing() {
     let mut bench = Bench::new();
     bench.dial(2, "4711");

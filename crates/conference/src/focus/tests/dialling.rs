@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use cau_mixer::event::Event as Heard;
-use cau_model::{Refusal, snapshot};
 use cau_model::participant::State;
+use cau_model::{Refusal, snapshot};
 use cau_sip::{Event, Unlocated, Uri};
 
 use super::bench::*;
@@ -58,7 +58,11 @@ fn what_refuses_says_why_in_plain_words() {
         (410, vec![], "the address is no longer in use (410 Gone)"),
         (401, vec![], "the device asks for a password: check the SIP user and password (401 Unauthorized)"),
         (488, vec![("Warning", "305 x \"only G.729\"".to_owned())], "no codec in common (488 only G.729)"),
-        (500, vec![("Reason", "Q.850;cause=27".to_owned())], "the device is out of order (500 Server Internal Error)"),
+        (
+            500,
+            vec![("Reason", "Q.850;cause=27".to_owned())],
+            "the device is out of order (500 Server Internal Error)",
+        ),
     ] {
         let mut bench = Bench::new();
         bench.phone(2).manner = Manner::Refuse(status, headers);
@@ -68,7 +72,11 @@ fn what_refuses_says_why_in_plain_words() {
         assert_ne!(site.reason, site.reason_en);
         assert_eq!((bench.open_ports(), bench.focus.totals().calls), (0, 0));
         bench.wait(SECOND * 300);
-        assert_eq!(bench.sent_at("INVITE", bench.now - SECOND * 299), [0; 0], "an operator decides what comes next");
+        assert_eq!(
+            bench.sent_at("INVITE", bench.now - SECOND * 299),
+            [0; 0],
+            "an operator decides what comes next"
+        );
     }
 }
 
@@ -199,7 +207,11 @@ fn a_list_is_called_evenly_and_only_so_many_ring_at_a_time() {
     for n in 2..52 {
         bench.phone(n).manner = Manner::Ring;
     }
-    let wanted = |n: u8| Wanted { uri: format!("sip:site{n}@10.0.0.{n}"), name: Some(format!("Xã {n}")), place: String::new() };
+    let wanted = |n: u8| Wanted {
+        uri: format!("sip:site{n}@10.0.0.{n}"),
+        name: Some(format!("Xã {n}")),
+        place: String::new(),
+    };
     let start = bench.now;
     let sites = (2..52).map(wanted).collect();
     let invited = bench.ask(|answer| Request::Invite { conference: ConferenceId(1), sites, answer }).unwrap();
@@ -245,7 +257,12 @@ fn a_lost_site_keeps_its_seat_and_is_called_less_and_less_often() {
     assert!(site.reason_en.unwrap().contains("cannot be reached now"));
     // The first INVITE is within the old dialog: whether the device is still there.
     assert_eq!(bench.sent_at("INVITE", start), ms(&[0, 0, 2, 7, 17, 37, 67, 97]));
-    assert!(bench.commands().iter().any(|(_, c)| matches!(c, cau_mixer::Command::RemoveLeg { participant } if *participant == id)));
+    assert!(
+        bench
+            .commands()
+            .iter()
+            .any(|(_, c)| matches!(c, cau_mixer::Command::RemoveLeg { participant } if *participant == id))
+    );
     // It answers at last: same site, same seat.
     bench.phone(2).manner = Manner::Answer;
     bench.wait(SECOND * 30);
@@ -329,8 +346,13 @@ fn a_site_that_calls_in_while_it_is_called_is_one_site() {
         bench.phone(3);
         bench.call_out(3);
         bench.phone(2).manner = manner;
-        let sites = vec![Wanted { uri: "sip:site2@10.0.0.2".into(), name: Some("Xã Hòa Phú".into()), place: String::new() }];
-        let id = bench.ask(|answer| Request::Invite { conference: ConferenceId(1), sites, answer }).unwrap()[0].id;
+        let sites = vec![Wanted {
+            uri: "sip:site2@10.0.0.2".into(),
+            name: Some("Xã Hòa Phú".into()),
+            place: String::new(),
+        }];
+        let id =
+            bench.ask(|answer| Request::Invite { conference: ConferenceId(1), sites, answer }).unwrap()[0].id;
         bench.wait(Duration::from_millis(100));
         bench.dial(2, "8000");
         bench.wait(SECOND);
@@ -392,8 +414,12 @@ fn early_media_changes_nothing_before_the_answer() {
         text.push_str(line);
         text.push_str(if line.starts_with("To: ") { ";tag=early\r\n" } else { "\r\n" });
     }
-    let body = "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
-    text.push_str(&format!("Contact: <sip:site2@10.0.0.2>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let body =
+        "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+    text.push_str(&format!(
+        "Contact: <sip:site2@10.0.0.2>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
     let (local, remote) = (MCU.parse().unwrap(), "10.0.0.2:5060".parse().unwrap());
     let input = Input { transport: cau_sip::Transport::Udp, local, remote, bytes: text.as_bytes() };
     bench.focus.handle_input(bench.now, input);

@@ -39,8 +39,12 @@ fn everybody_is_back_in_his_seat_in_the_same_call() {
     };
     bench.ask(layout("full", vec![(0, four)], Some(vec![two]))).unwrap();
     let patch = Patch { audio_muted: Some(true), name: Some("Chủ tọa".into()), ..Patch::default() };
-    bench.ask(|answer| Request::Patch { conference: ConferenceId(1), who: Who::One(three), patch, answer }).unwrap();
-    bench.ask(|answer| Request::Speaker { conference: ConferenceId(1), participant: Some(five), answer }).unwrap();
+    bench
+        .ask(|answer| Request::Patch { conference: ConferenceId(1), who: Who::One(three), patch, answer })
+        .unwrap();
+    bench
+        .ask(|answer| Request::Speaker { conference: ConferenceId(1), participant: Some(five), answer })
+        .unwrap();
     let before = bench.ask(|answer| Request::Conference(ConferenceId(1), answer)).unwrap();
     let sites_before = bench.sites();
     for n in 2..6 {
@@ -63,7 +67,9 @@ fn everybody_is_back_in_his_seat_in_the_same_call() {
     assert_eq!((&after.layouts, after.speaker, after.speaker_named), (&before.layouts, Some(five), true));
     let sites = bench.sites();
     let facts = |list: &[snapshot::Participant]| -> Vec<_> {
-        list.iter().map(|s| (s.id, s.name.clone(), s.uri.clone(), s.state, s.audio.muted, s.direction)).collect()
+        list.iter()
+            .map(|s| (s.id, s.name.clone(), s.uri.clone(), s.state, s.audio.muted, s.direction))
+            .collect()
     };
     assert_eq!(facts(&sites), facts(&sites_before));
     assert!(sites.iter().all(|site| site.state == State::Connected));
@@ -86,7 +92,10 @@ fn a_device_that_forgot_the_call_is_called_and_takes_its_seat() {
     for id in ids {
         assert_eq!(bench.site(id).state, State::Connected, "{id}");
     }
-    assert!(bench.phone(3).call.is_some() && bench.phone(5).call.is_some(), "both were called, the one that had dialled in too");
+    assert!(
+        bench.phone(3).call.is_some() && bench.phone(5).call.is_some(),
+        "both were called, the one that had dialled in too"
+    );
     assert_eq!(bench.focus.rooms[&ConferenceId(1)].conference.present(), ids);
 }
 
