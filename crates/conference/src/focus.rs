@@ -7,6 +7,7 @@ mod keeping;
 mod merging;
 mod mixing;
 mod notices;
+mod proving;
 mod registry;
 mod requests;
 mod rooms;
@@ -23,7 +24,7 @@ use cau_mixer::Event as Mixed;
 use cau_model::participant::Direction;
 use cau_model::{ConferenceId, ParticipantId, Words};
 use cau_sip::sdp::{Negotiated, Origin, Ports, Session};
-use cau_sip::{CallId, ConnId, EndCause, Endpoint, Input, Transmit};
+use cau_sip::{CallId, ConnId, EndCause, Endpoint, IncomingInvite, Input, Transmit};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -53,6 +54,8 @@ pub struct Focus {
     registry: Registry,
     calls: HashMap<CallId, Call>,
     by_participant: HashMap<ParticipantId, CallId>,
+    /// Callers without ACK so far, by address.
+    unproven: HashMap<IpAddr, usize>,
     /// Those whose media is with a mixer.
     legs: HashSet<ParticipantId>,
     sites: Sites,
@@ -96,6 +99,8 @@ struct Call {
     until: Option<Instant>,
     /// Why we end it, when we do.
     ending: Option<Ending>,
+    /// Its INVITE, as long as the caller has not shown that it is there.
+    unproven: Option<Box<IncomingInvite>>,
 }
 
 /// Offer and answer that hold: what was negotiated can be had from them again.
@@ -136,6 +141,7 @@ impl Focus {
             registry: Registry::default(),
             calls: HashMap::new(),
             by_participant: HashMap::new(),
+            unproven: HashMap::new(),
             legs: HashSet::new(),
             sites,
             keep: Keeping::default(),

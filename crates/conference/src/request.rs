@@ -212,6 +212,8 @@ pub struct Totals {
     pub refused_media: u64,
     /// Calls refused because ports, seats or the whole machine were used up.
     pub refused_full: u64,
+    /// Calls refused because too many of their source had not been confirmed.
+    pub refused_unproven: u64,
     /// Calls refused because the program was ending.
     pub refused_draining: u64,
     /// Notices lost because nobody took them, or because there were too many of refused calls.

@@ -76,6 +76,7 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("room", t.refused_room),
         ("media", t.refused_media),
         ("full", t.refused_full),
+        ("unconfirmed", t.refused_unproven),
         ("draining", t.refused_draining),
     ] {
         out.push(

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use cau_mixer::Command as Mix;
-use cau_model::participant::Direction;
+use cau_model::participant::{Direction, State};
 use cau_model::{ConferenceId, ParticipantId, Words, name};
 use cau_sip::sdp::{self, Origin, Refused, Session};
 use cau_sip::{CallId, EndCause, Event, IncomingInvite, InfoBody};
@@ -79,13 +79,13 @@ impl Focus {
             }
             // We offer whenever we call, and answer a re-INVITE at once; the dialog itself needs nothing from us here.
             Event::Offer { .. } | Event::ReofferCancelled { .. } => {}
-            Event::Confirmed { call } => self.confirmed(call),
+            Event::Confirmed { call } => self.confirmed(now, call),
         }
     }
 
     fn incoming(&mut self, now: Instant, id: CallId, request: &IncomingInvite) {
         match self.admit(now, request) {
-            Ok(opening) => self.let_in(now, id, request, opening),
+            Ok(opening) => self.let_in(now, id, opening),
             Err(denied) => self.deny(now, id, request, &denied),
         }
     }
@@ -95,6 +95,16 @@ impl Focus {
         if self.drain.is_some() {
             self.totals.refused_draining += 1;
             return Err(Denied::new(503, "MCU đang dừng", "the MCU is shutting down").retry());
+        }
+        let peer = request.remote.ip().to_canonical();
+        if !self.may_believe(peer) {
+            self.totals.refused_unproven += 1;
+            return Err(Denied::new(
+                503,
+                format!("quá nhiều cuộc gọi chưa xác nhận (ACK) từ {peer}"),
+                format!("too many calls from {peer} without ACK"),
+            )
+            .retry());
         }
         let conference = self.dialled(request)?;
         let known = self.known_caller(conference, request);
@@ -127,7 +137,7 @@ impl Focus {
             name: self.sites.get(participant).map_or_else(|| caller_name(request), |site| site.name.clone()),
             uri: caller_uri(request),
             direction: Direction::In,
-            peer: request.remote.ip().to_canonical(),
+            peer,
             local,
             ports,
             origin: Origin::new(self.random.random(), ports.addr),
@@ -138,6 +148,7 @@ impl Focus {
             basis: None,
             until: None,
             ending: None,
+            unproven: Some(Box::new(request.clone())),
         };
         let ours = match offer {
             Some(offer) => match self.first_answer(&offer, &call) {
@@ -221,29 +232,16 @@ impl Focus {
         })
     }
 
-    fn let_in(&mut self, now: Instant, id: CallId, request: &IncomingInvite, Opening { call, sdp }: Opening) {
-        let participant = call.participant;
-        let old = self.call_of(participant).map(|(old, _)| old);
+    fn let_in(&mut self, now: Instant, id: CallId, Opening { call, sdp }: Opening) {
         let _ = self.sip.set_session_id(id, self.session_uuid(call.conference));
         if self.sip.accept(now, id, sdp).is_err() {
             // Cancelled in the same breath.
-            if old.is_none() {
-                self.media.close(participant);
+            if self.call_of(call.participant).is_none() {
+                self.media.close(call.participant);
             }
             return;
         }
-        if let Some(old) = old {
-            self.replace_call(now, old);
-        }
-        let negotiated = call.negotiated.is_some();
-        self.note_caller(participant, &call, request);
-        self.sites.set_line(participant, Line::Up(id));
-        self.by_participant.insert(participant, id);
-        self.calls.insert(id, call);
-        // After a late offer the answer comes with the ACK; there is nobody to show or hear before.
-        if negotiated {
-            self.join(now, id);
-        }
+        self.await_proof(now, id, call);
     }
 
     /// What all calls of a conference are called in Session-ID headers (RFC 7989 9).
@@ -368,8 +366,9 @@ impl Focus {
         // In a call that stands the old agreement goes on; without any there is no call (RFC 3261 13.2.2.4).
         if call.negotiated.is_none() {
             self.totals.refused_media += 1;
+            let reason = words.en.clone();
             call.ending = Some(Ending::Failed(words));
-            if self.sip.hangup(now, id, Some("no agreement on sound and picture")).is_err() {
+            if self.sip.hangup(now, id, Some(&reason)).is_err() {
                 self.ended(now, id, &EndCause::NoDescription);
             }
         }
@@ -379,8 +378,14 @@ impl Focus {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.until = None;
         match call.negotiated.replace(negotiated) {
+            // Changed before its ACK: it joins with what holds then.
+            Some(_) if call.unproven.is_some() => {}
             Some(_) => self.update(now, id),
-            None => self.join(now, id),
+            None => {
+                // An answer to our offer: who has not seen that cannot answer it.
+                self.prove(now, id);
+                self.join(now, id);
+            }
         }
         self.alive(now, id);
         // What was agreed on is kept, also where nothing of it is shown.
@@ -407,6 +412,7 @@ impl Focus {
     /// Ends a call from our side: its site leaves. [`Focus::ended`] follows with the next events.
     pub(super) fn hang_up(&mut self, now: Instant, id: CallId, words: Words) {
         let reason = words.en.clone();
+        self.end_heirs(now, id);
         if let Some(call) = self.calls.get_mut(&id) {
             call.ending = Some(Ending::Leave(words));
         }
@@ -422,21 +428,23 @@ impl Focus {
         self.calls.get(id).map(|call| (*id, call))
     }
 
-    /// The ACK of a call that came in was seen: whoever called is where it says it is.
-    fn confirmed(&mut self, id: CallId) {
-        if let Some(call) = self.calls.get(&id) {
-            self.keep.touch_site(call.conference, call.participant);
-        }
-    }
-
-    /// Forgets a call that is over: ports, leg.
+    /// Forgets a call that is over: ports, leg. `None` when its site goes on with another call.
     pub(super) fn forget_call(&mut self, id: CallId) -> Option<Call> {
-        let call = self.calls.remove(&id)?;
+        let call = self.drop_call(id)?;
         let participant = call.participant;
-        self.by_participant.remove(&participant);
+        if self.by_participant.get(&participant) != Some(&id) {
+            // It never came to take the place of the one that holds.
+            return None;
+        }
         if self.legs.remove(&participant) {
             self.media.command(call.conference, Mix::RemoveLeg { participant });
         }
+        if let Some(heir) = self.heir(participant, id) {
+            self.by_participant.insert(participant, heir);
+            self.sites.set_line(participant, Line::Up(heir));
+            return None;
+        }
+        self.by_participant.remove(&participant);
         self.media.close(participant);
         self.sites.set_line(participant, Line::Idle);
         Some(call)
@@ -458,7 +466,14 @@ impl Focus {
         }
         // Who never confirmed its call has not shown that it is where it says it is.
         let callable = self.sites.get(participant).is_some_and(|site| site.target.is_some());
-        let proven = call.direction == Direction::Out || cause != EndCause::NoAck;
+        let proven =
+            call.unproven.is_none() && (call.direction == Direction::Out || cause != EndCause::NoAck);
+        if call.unproven.is_some()
+            && self.state_of(call.conference, participant).is_some_and(|s| s != State::Left)
+        {
+            // A site that was being called, or is lost: what came in its name is nothing to go by.
+            return self.again(now, participant, end_words(&cause));
+        }
         if callable && proven && self.drain.is_none() && self.config.dial.redial.wants(&cause) {
             self.lost(now, participant, end_words(&cause));
         } else {

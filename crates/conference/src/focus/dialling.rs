@@ -196,6 +196,7 @@ impl Focus {
                 basis: None,
                 until: Some(until),
                 ending: None,
+                unproven: None,
             },
         );
         self.sites.set_line(id, Line::Calling(call));

@@ -265,6 +265,7 @@ impl Focus {
                 basis: Some(Basis { theirs: call.theirs.clone().into(), our_offer }),
                 until: None,
                 ending: None,
+                unproven: None,
             },
         );
         if let Some(site) = self.sites.get_mut(participant) {

@@ -12,7 +12,7 @@ use crate::dial::{Caller, Known};
 use crate::request::Error;
 
 /// Told to the other side of a call that another one takes the place of.
-const REPLACED: &str = "the site is in the conference by another call";
+pub(super) const REPLACED: &str = "the site is in the conference by another call";
 
 impl Focus {
     /// The site of that conference that calls in here: one that is being called or was lost, else one we have called before.
@@ -95,7 +95,7 @@ impl Focus {
 
     /// Another call takes the place of this one, with its ports and its leg.
     pub(super) fn replace_call(&mut self, now: Instant, old: CallId) {
-        let Some(call) = self.calls.remove(&old) else { return };
+        let Some(call) = self.drop_call(old) else { return };
         self.by_participant.remove(&call.participant);
         // It may be over in SIP already.
         let _ = self.sip.hangup(now, old, Some(REPLACED));
@@ -103,6 +103,7 @@ impl Focus {
 
     /// A call ends for the sake of another one that cannot take its place.
     pub(super) fn give_up_call(&mut self, now: Instant, old: CallId) {
+        self.end_heirs(now, old);
         let Some(call) = self.forget_call(old) else { return };
         let _ = self.sip.hangup(now, old, Some(REPLACED));
         // Should the new one come to nothing, it is called again.

@@ -222,7 +222,10 @@ impl Focus {
             let Some(site) = self.sites.get(id) else { continue };
             match site.line {
                 Line::Waiting(at) if at <= now => self.sites.set_line(id, Line::Queued),
-                Line::Calling(call) | Line::Up(call) => self.waited_long(now, call),
+                Line::Calling(call) | Line::Up(call) => {
+                    self.listen(call);
+                    self.waited_long(now, call);
+                }
                 _ => {}
             }
         }

@@ -5,6 +5,7 @@ mod bringing;
 mod calls;
 mod dialling;
 mod operators;
+mod proving;
 mod reports;
 mod restart;
 
