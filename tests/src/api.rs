@@ -22,6 +22,11 @@ impl Api {
         Self { base: format!("http://127.0.0.1:{port}"), token: None, agent: config.into() }
     }
 
+    /// `http://HOST:PORT`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Signs in; panics when refused.
     #[must_use]
     pub fn sign_in(mut self, username: &str, password: &str) -> Self {

@@ -16,7 +16,8 @@ use tempfile::TempDir;
 
 use crate::{Api, child::Process, wait_for};
 
-const PASSWORD: &str = "Dien-Tap-2026!";
+/// Of the user `admin`.
+pub const PASSWORD: &str = "Dien-Tap-2026!";
 
 /// A running `cau serve` with a folder of its own; it ends with the test.
 pub struct Server {

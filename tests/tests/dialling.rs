@@ -68,28 +68,39 @@ fn two_baresips_that_are_called_see_and_hear_each_other() {
 
 #[test]
 fn what_refuses_is_told_in_plain_words() {
-    let mut server = Server::start_with(&[("CAU_DIAL__RING_S", "5")]);
+    let mut server = Server::start_with(&[("CAU_DIAL__RING_S", "5"), ("CAU_DIAL__ALLOW", "127.0.0.0/8")]);
     let conference = server.conference("8000", json!({}));
     let out = server.out.clone();
-    for (name, response, words) in [
-        ("busy", "SIP/2.0 486 Busy Here", "the site is busy"),
-        ("busy-everywhere", "SIP/2.0 600 Busy Everywhere", "busy everywhere"),
-        ("gone", "SIP/2.0 410 Gone", "no longer in use"),
-        ("unknown", "SIP/2.0 404 Not Found", "check the address"),
-        ("password", "SIP/2.0 407 Proxy Authentication Required", "asks for a password"),
+    for (name, response, vi, en) in [
+        ("busy", "SIP/2.0 486 Busy Here", "điểm cầu đang bận", "the site is busy"),
+        ("busy-everywhere", "SIP/2.0 600 Busy Everywhere", "đang bận ở mọi nơi", "busy everywhere"),
+        ("gone", "SIP/2.0 410 Gone", "không còn dùng", "no longer in use"),
+        ("unknown", "SIP/2.0 404 Not Found", "hãy kiểm tra địa chỉ", "check the address"),
+        ("password", "SIP/2.0 407 Proxy Authentication Required", "đòi mật khẩu", "asks for a password"),
         (
             "codec",
             "SIP/2.0 488 Not Acceptable Here\nWarning: 305 sipp \"only G.729 here\"",
+            "không có codec chung (488 only G.729 here)",
             "no codec in common (488 only G.729 here)",
+        ),
+        (
+            "elsewhere",
+            "SIP/2.0 302 Moved Temporarily\nContact: <sip:x@192.0.2.7>",
+            "chuyển cuộc gọi sang nơi không gọi được",
+            "sends calls on to where we cannot call",
         ),
     ] {
         let (_sipp, at) = sipp::callee(&out, name, Some(&sipp::refusing(response)));
         pause(secs(0.5));
         let id = call(&server, &conference, &format!("sip:site@{at}"), name);
         let left = reaches(&server, &conference, &id, "left", 5.0);
-        assert!(left["reason_en"].as_str().is_some_and(|r| r.contains(words)), "{name}: {left}");
-        assert!(left["reason"].as_str().is_some_and(|r| !r.is_empty()), "{name}: {left}");
+        assert!(left["reason_en"].as_str().is_some_and(|r| r.contains(en)), "{name}: {left}");
+        assert!(left["reason"].as_str().is_some_and(|r| r.contains(vi)), "{name}: {left}");
     }
+    // Whom we may not call is not called at all.
+    let path = format!("/api/v1/conferences/{conference}/participants");
+    let (status, refused) = server.api.post(&path, &json!({ "uri": "sip:site@192.0.2.7" }));
+    assert_eq!((status, &refused["field"]), (422, &json!("uri")), "{refused}");
     // Sent on to one that takes the call.
     let (_uas, taker) = sipp::callee(&out, "taker", None);
     let moved = format!("SIP/2.0 302 Moved Temporarily\nContact: <sip:other@{taker}>");
@@ -109,6 +120,37 @@ fn what_refuses_is_told_in_plain_words() {
     let id = call(&server, &conference, &format!("sip:site@127.0.0.1:{port};transport=tcp"), "closed");
     let left = reaches(&server, &conference, &id, "left", 8.0);
     assert!(left["reason_en"].as_str().is_some_and(|r| r.contains("no connection")), "{left}");
+    server.assert_well();
+}
+
+/// A device that answers, vanishes without a word, and is there again after a restart of its own that has forgotten the call.
+#[test]
+fn a_site_that_vanished_is_called_again_and_keeps_its_seat() {
+    let _turn = turn();
+    let mut server = Server::start();
+    let out = server.out.clone();
+    let conference = server.conference("8000", json!({ "layout": "grid" }));
+    let mut fleet = fleet();
+    let there = fleet.call(plan(&server, "8000", 0, Codec::Opus, Persona::default()));
+    let (device, at) = sipp::callee(&out, "vanishes", None);
+    pause(secs(0.5));
+    let id = call(&server, &conference, &format!("sip:ep1@{at}"), "Xã Một");
+    reaches(&server, &conference, &id, "connected", 5.0);
+    drop(device);
+    let begin = Instant::now();
+    let device = Baresip::new(1, 12.0).answer_at(&out, at.port());
+    reaches(&server, &conference, &id, "reconnecting", 40.0);
+    let lost = begin.elapsed();
+    let back = reaches(&server, &conference, &id, "connected", 10.0);
+    eprintln!("silence was noticed after {lost:?}, the site was back after {:?}", begin.elapsed());
+    assert_eq!(back["name"], "Xã Một");
+    wait_until_all_see(&fleet, &[there], &[0, 1], secs(6.0));
+    let heard = phones::wait_until_all_hear_since(&fleet, &[(there, vec![1])], begin, secs(6.0));
+    assert_eq!(heard.len(), 1);
+    let judged = device.judge();
+    let from = judged.summary.established_at.expect("established") + 3.0;
+    let seen: Vec<_> = judged.pictures.iter().filter(|p| p.t > from).collect();
+    assert!(!seen.is_empty() && seen.iter().all(|p| p.tiles.len() == 2), "{seen:?}");
     server.assert_well();
 }
 
