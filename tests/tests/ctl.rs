@@ -58,7 +58,8 @@ fn sites(server: &Server, conference: &str) -> Vec<Value> {
 fn every_command_does_what_it_says() {
     let _turn = turn();
     let mut server = Server::start();
-    let id = server.conference("8000", json!({ "name": "Giao ban", "layout": "grid", "chair": "Điểm cầu 0" }));
+    let id =
+        server.conference("8000", json!({ "name": "Giao ban", "layout": "grid", "chair": "Điểm cầu 0" }));
     let mut fleet = fleet();
     let chair = fleet.call(plan(&server, "8000", 0, Codec::Opus, Persona::default()));
     let (one, uri) = fleet.answer(plan(&server, "8000", 1, Codec::Pcma, Persona::default()));
@@ -77,7 +78,10 @@ fn every_command_does_what_it_says() {
     assert!(table.contains("calling") && table.contains("Xã Một"), "{table}");
     wait_until_all_see(&fleet, &[chair, one], &[0, 1], secs(10.0));
     let table = done(&server, &["participants", "Giao ban"]);
-    assert!(table.contains("connected") && table.contains("Điểm cầu 0") && table.contains("Xã Một"), "{table}");
+    assert!(
+        table.contains("connected") && table.contains("Điểm cầu 0") && table.contains("Xã Một"),
+        "{table}"
+    );
 
     done(&server, &["layout", "giao-ban", "1+5", "--seat", "0=Xã Một", "--names", "on"]);
     let (_, shown) = server.api.get(&format!("/api/v1/conferences/{id}"));
@@ -98,7 +102,13 @@ fn every_command_does_what_it_says() {
     let (_busy, busy) = sipp::callee(&server.out, "busy", Some(&sipp::refusing("SIP/2.0 486 Busy Here")));
     pause(secs(0.5));
     let file = server.out.join("sites.csv");
-    fs::write(&file, format!("\u{feff}Tên;Địa chỉ\r\n\"Xã Hòa; Phú\";sip:a@{taker}\r\nXã Bận;sip:b@{busy}\r\nXã Không;\r\n")).unwrap();
+    fs::write(
+        &file,
+        format!(
+            "\u{feff}Tên;Địa chỉ\r\n\"Xã Hòa; Phú\";sip:a@{taker}\r\nXã Bận;sip:b@{busy}\r\nXã Không;\r\n"
+        ),
+    )
+    .unwrap();
     let (status, table, err) = ctl(&server, &["call-file", "8000", file.to_str().unwrap()]);
     assert_eq!(status, 1, "a line could not be called");
     assert!(table.contains("Xã Hòa; Phú") && table.contains("Xã Bận"), "{table}");
@@ -127,7 +137,8 @@ fn every_command_does_what_it_says() {
     watch.kill().expect("it runs");
     watch.wait().expect("its end");
     let all = seen.join("\n");
-    for part in ["participant  connected Xã Một", "operation ", "done", "left Xã Bận", "điểm cầu đang bận"] {
+    for part in ["participant  connected Xã Một", "operation ", "done", "left Xã Bận", "điểm cầu đang bận"]
+    {
         assert!(all.contains(part), "{part}: {all}");
     }
     server.assert_well();
@@ -141,7 +152,10 @@ fn what_is_wrong_is_said_in_one_line() {
         (&["participants", "9"][..], "there is no conference 9"),
         (&["hang-up", "8000", "xa-mot"], "there is no site xa-mot"),
         (&["call", "8000", "http://x"], "uri: địa chỉ phải bắt đầu bằng sip:"),
-        (&["--language", "en", "call", "8000", "sip:x@192.0.2.1"], "not in the list of those that may be called"),
+        (
+            &["--language", "en", "call", "8000", "sip:x@192.0.2.1"],
+            "not in the list of those that may be called",
+        ),
         (&["--language", "en", "layout", "8000", "9+9"], "layout"),
         (&["layout", "8000", "1+5", "--seat", "first=x"], "--seat first=x: must be like 0=SITE"),
         (&["call-file", "8000", "/nowhere/sites.csv"], "/nowhere/sites.csv"),
@@ -152,7 +166,10 @@ fn what_is_wrong_is_said_in_one_line() {
     }
     let wrong = command(&server).env("CAU_PASSWORD", "wrong").arg("conferences").output().unwrap();
     let said = String::from_utf8(wrong.stderr).unwrap();
-    assert!(wrong.status.code() == Some(1) && said.starts_with("cau: ") && said.lines().count() == 1, "{said}");
+    assert!(
+        wrong.status.code() == Some(1) && said.starts_with("cau: ") && said.lines().count() == 1,
+        "{said}"
+    );
     let nobody = command(&server).env("CAU_URL", "http://127.0.0.1:1").arg("conferences").output().unwrap();
     let said = String::from_utf8(nobody.stderr).unwrap();
     assert!(nobody.status.code() == Some(1) && said.contains("Is the MCU running there"), "{said}");

@@ -93,8 +93,12 @@ fn facts(server: &Server, conference: &str) -> (Value, Vec<Value>) {
     let (_, shown) = server.api.get(&format!("/api/v1/conferences/{conference}"));
     let (_, list) = server.api.get(&format!("/api/v1/conferences/{conference}/participants"));
     let list = list.as_array().expect("a list").iter();
-    let list = list.map(|p| json!([p["id"], p["name"], p["uri"], p["state"], p["direction"], p["audio"]["muted"]]));
-    (json!([shown["layout"], shown["seats"], shown["room"], shown["speaker"], shown["names"]]), list.collect())
+    let list =
+        list.map(|p| json!([p["id"], p["name"], p["uri"], p["state"], p["direction"], p["audio"]["muted"]]));
+    (
+        json!([shown["layout"], shown["seats"], shown["room"], shown["speaker"], shown["names"]]),
+        list.collect(),
+    )
 }
 
 /// Seconds from `killed` to the first snapshot in which every site runs again: its counter is another than a snapshot before.
@@ -102,7 +106,8 @@ fn running_again(judged: &Judged, killed: f64) -> Option<(f64, &Picture)> {
     let after: Vec<&Picture> = judged.pictures.iter().filter(|p| p.t > killed).collect();
     let counter = |p: &Picture, id: u8| p.tiles.iter().find(|t| t.id == Some(id)).and_then(|t| t.n);
     let runs = |pair: &&[&Picture]| {
-        IDS.iter().all(|id| matches!((counter(pair[0], *id), counter(pair[1], *id)), (Some(a), Some(b)) if a != b))
+        IDS.iter()
+            .all(|id| matches!((counter(pair[0], *id), counter(pair[1], *id)), (Some(a), Some(b)) if a != b))
     };
     after.windows(2).find(runs).map(|pair| (pair[1].t - killed, pair[1]))
 }
@@ -119,20 +124,34 @@ fn killed_with_six_sites_everybody_sees_and_hears_everybody_again_in_the_same_se
     let fleet = &meeting.fleet;
     let seen = wait_until_all_see_since(fleet, &meeting.ids(), &IDS, Some(killed + secs(0.3)), secs(20.0));
     let others = |own: u8| IDS.iter().copied().filter(|id| *id != own && *id != MUTED).collect::<Vec<u8>>();
-    let wanted: Vec<(PhoneId, Vec<u8>)> = meeting.phones.iter().map(|(id, phone)| (*phone, others(*id))).collect();
+    let wanted: Vec<(PhoneId, Vec<u8>)> =
+        meeting.phones.iter().map(|(id, phone)| (*phone, others(*id))).collect();
     let heard = wait_until_all_hear_since(fleet, &wanted, killed + secs(0.3), secs(20.0));
     wait_for("everybody to be connected", secs(10.0), || {
         (server.api.connected(&meeting.conference).len() == IDS.len()).then_some(())
     });
-    assert_eq!(facts(&server, &meeting.conference), before, "the same seats, speaker, names, mutes and sites");
+    assert_eq!(
+        facts(&server, &meeting.conference),
+        before,
+        "the same seats, speaker, names, mutes and sites"
+    );
     let records = fleet.look(|records| records.clone());
     for record in records.values() {
-        assert_eq!((record.calls, &record.state), (1, &State::Connected), "phone {} stayed in its call", record.id);
+        assert_eq!(
+            (record.calls, &record.state),
+            (1, &State::Connected),
+            "phone {} stayed in its call",
+            record.id
+        );
     }
     let ms = |times: &[Instant]| -> Vec<u128> {
         times.iter().map(|at| at.duration_since(killed).as_millis()).collect()
     };
-    eprintln!("our phones: seen again after {:?} ms, heard again in the second that began after {:?} ms", ms(&seen), ms(&heard));
+    eprintln!(
+        "our phones: seen again after {:?} ms, heard again in the second that began after {:?} ms",
+        ms(&seen),
+        ms(&heard)
+    );
     for baresip in meeting.baresips.drain(..) {
         let judged = baresip.judge();
         let (after, picture) = running_again(&judged, wall)
@@ -140,11 +159,15 @@ fn killed_with_six_sites_everybody_sees_and_hears_everybody_again_in_the_same_se
         eprintln!("baresip {}: everybody runs again in the snapshot after {after:.2} s", judged.id);
         assert!(after < 15.0, "baresip {}", judged.id);
         // Where everybody sat, everybody sits.
-        let seats = judged.pictures.iter().rfind(|p| p.t < wall && p.tiles.len() == IDS.len()).expect("all before");
+        let seats =
+            judged.pictures.iter().rfind(|p| p.t < wall && p.tiles.len() == IDS.len()).expect("all before");
         let seats: Vec<(u8, [f64; 4])> = seats.tiles.iter().map(|t| (t.colour, t.place)).collect();
         judged.assert_seats(&[picture], &seats);
         let end = judged.seconds.len().saturating_sub(6);
-        let heard = judged.seconds[end..].iter().filter(|s| others(judged.id).iter().all(|id| s.contains(id))).count();
+        let heard = judged.seconds[end..]
+            .iter()
+            .filter(|s| others(judged.id).iter().all(|id| s.contains(id)))
+            .count();
         assert!(heard >= 2, "baresip {} hears {:?}", judged.id, &judged.seconds[end..]);
         assert!(judged.seconds[end..].iter().all(|s| !s.contains(&MUTED)), "who was muted still is");
     }

@@ -2,20 +2,23 @@
 
 mod bringing;
 mod calls;
+mod devices;
 mod dialling;
 mod keeping;
 mod merging;
 mod mixing;
 mod notices;
 mod proving;
+mod referring;
 mod registry;
 mod requests;
 mod rooms;
 mod sites;
 #[cfg(test)]
 mod tests;
+mod watching;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -23,6 +26,7 @@ use bytes::Bytes;
 use cau_mixer::Event as Mixed;
 use cau_model::participant::Direction;
 use cau_model::{ConferenceId, ParticipantId, Words};
+use cau_sip::register::RegistrationId;
 use cau_sip::sdp::{Negotiated, Origin, Ports, Session};
 use cau_sip::{CallId, ConnId, EndCause, Endpoint, IncomingInvite, Input, Transmit};
 use rand::rngs::StdRng;
@@ -69,6 +73,12 @@ pub struct Focus {
     /// When the last of them has been told; `None` when nobody has to be.
     last_words: Option<Instant>,
     mixers: BTreeMap<usize, cau_mixer::event::Totals>,
+    /// Who left lately, for those who watch.
+    left: watching::Left,
+    /// REFERs whose sites are on their way in.
+    reported: referring::Reported,
+    /// Registrations of ours that were told to have failed.
+    unregistered: BTreeSet<RegistrationId>,
 }
 
 /// One call that was let in, or goes out.
@@ -152,6 +162,9 @@ impl Focus {
             drain: None,
             last_words: None,
             mixers: BTreeMap::new(),
+            left: watching::Left::default(),
+            reported: referring::Reported::default(),
+            unregistered: BTreeSet::new(),
         }
     }
 
@@ -184,6 +197,7 @@ impl Focus {
         self.sip.handle_timeout(now);
         self.pump(now);
         self.time_rooms(now);
+        self.time_left(now);
         self.time_operations(now);
         if self.drain.is_none() {
             self.time_sites(now);
@@ -219,6 +233,7 @@ impl Focus {
         [
             self.sip.poll_timeout(),
             rooms,
+            self.left.poll_timeout(),
             self.notices.poll_timeout(),
             sites,
             operations,
@@ -249,6 +264,12 @@ impl Focus {
     pub fn begin_drain(&mut self, now: Instant) {
         if self.drain.is_none() {
             self.drain = Some(now + self.config.drain_grace);
+            if self.sip.registrations().next().is_some() {
+                // The registrar asks who signs off there.
+                self.sip.unregister_all(now);
+                self.last_words = Some(now + LAST_WORDS);
+            }
+            self.pump(now);
         }
     }
 
@@ -264,6 +285,9 @@ impl Focus {
             calls: self.calls.len(),
             participants: self.rooms.values().map(|room| room.conference.present().len()).sum(),
             lost_notices: self.notices.lost(),
+            devices: self.sip.bindings(),
+            subscriptions: self.sip.subscriptions(),
+            registrations: self.registrations(),
             draining: self.drain.is_some(),
             sip: *self.sip.counters(),
             mixer: self.mixers.values().copied().collect(),

@@ -32,10 +32,10 @@ mod request;
 mod translate;
 
 pub use check::check;
-pub use config::Config;
+pub use config::{Config, Referrers, Roster};
 pub use focus::Focus;
 pub use handle::Handle;
 pub use kept::{Keep, Kept, KeptCall};
 pub use media::{Media, NoPorts};
 pub use notice::{Body, Change, Notice};
-pub use request::{Answer, Error, Lookup, Order, Request, Totals, Wanted};
+pub use request::{Answer, Error, Lookup, Order, Registration, Request, Totals, Wanted};

@@ -10,6 +10,7 @@ mod failure;
 mod log;
 mod media;
 mod ports_file;
+mod registrations;
 mod restart;
 mod serve;
 mod signalling;

@@ -46,7 +46,7 @@ impl Focus {
     }
 
     /// The address of a site, when it is one we can and may call.
-    fn callable(&self, wanted: &Wanted) -> Result<Uri, Refusal> {
+    pub(super) fn callable(&self, wanted: &Wanted) -> Result<Uri, Refusal> {
         let field = || format!("{}uri", wanted.place);
         let wrong = |vi: &str, en: &str| Refusal::invalid(field(), vi, en);
         let text = wanted.uri.trim();
@@ -76,7 +76,7 @@ impl Focus {
     }
 
     /// The site of that conference with this address, one that has left included.
-    fn dialled_before(&self, conference: ConferenceId, target: &Uri) -> Option<ParticipantId> {
+    pub(super) fn dialled_before(&self, conference: ConferenceId, target: &Uri) -> Option<ParticipantId> {
         let same = |site: &Site| site.conference == conference && site.target.as_ref() == Some(target);
         let room = self.rooms.get(&conference)?;
         let found = self
@@ -89,7 +89,7 @@ impl Focus {
         found.map(|(id, site)| (site.line == Line::Idle, *id)).min_by_key(|(idle, _)| *idle).map(|(_, id)| id)
     }
 
-    fn invite_one(
+    pub(super) fn invite_one(
         &mut self,
         now: Instant,
         conference: ConferenceId,

@@ -96,6 +96,7 @@ impl Focus {
             self.sites.remove(site);
         }
         self.keep.end_room(id);
+        self.sip.unpublish(now, &id.to_string());
         self.registry.remove(id, &settings);
         self.rooms.remove(&id);
         self.media.command(id, Mix::CloseConference { id });
@@ -231,6 +232,10 @@ impl Focus {
         special: Option<(ParticipantId, Change)>,
     ) {
         let Some(room) = self.rooms.get(&id) else { return };
+        let seen = |event: &Event| matches!(event, Event::Conference | Event::Participant(_));
+        if self.sip.subscriptions() > 0 && events.iter().any(seen) {
+            self.sip.room_changed(now, &id.to_string());
+        }
         for event in events {
             match *event {
                 Event::Conference => {
@@ -256,6 +261,11 @@ impl Focus {
                 Event::Speaker(participant) => {
                     self.media.command(id, Mix::Floor { conference: id, participant });
                 }
+            }
+        }
+        for event in events {
+            if let Event::Participant(who) = *event {
+                self.report_referred(now, id, who);
             }
         }
     }

@@ -8,5 +8,6 @@ mod operators;
 mod proving;
 mod reports;
 mod restart;
+mod watching;
 
 use super::*;

@@ -314,7 +314,7 @@ impl Inner {
                 let _ = answer.send(found.ok_or_else(|| Refusal::NotFound(words).into()));
             }
             Request::Restore { answer, .. } => drop(answer.send(Ok(()))),
-            Request::Media { .. } | Request::Drain => {}
+            Request::Media { .. } | Request::Register(_) | Request::Drain => {}
         }
     }
 

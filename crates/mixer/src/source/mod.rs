@@ -161,12 +161,14 @@ impl Source {
             self.wanted_until = None;
             self.lingers_until.get_or_insert(now);
         }
-        if !self.visible && self.wanted_until.is_none() && self.lingers_until.is_some_and(|at| now >= at) {
-            if self.decoding.is_none() || self.sends_keys() {
-                self.lingers_until = None;
-                self.decoding = None;
-                self.shown.clear();
-            }
+        let unwanted = !self.visible && self.wanted_until.is_none();
+        if unwanted
+            && self.lingers_until.is_some_and(|at| now >= at)
+            && (self.decoding.is_none() || self.sends_keys())
+        {
+            self.lingers_until = None;
+            self.decoding = None;
+            self.shown.clear();
         }
         if let Some(relaying) = &self.relaying {
             self.news.wants_key |= relaying.relay().take_wants_key();
