@@ -27,6 +27,11 @@ impl Api {
         self.base.trim_start_matches("http://").to_owned()
     }
 
+    /// `http://HOST:PORT`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Signs in; panics when refused.
     #[must_use]
     pub fn sign_in(mut self, username: &str, password: &str) -> Self {

@@ -63,14 +63,24 @@ impl Baresip {
         (self.0.start(out, "answer"), uri)
     }
 
+    /// The same at this port.
+    pub fn answer_at(mut self, out: &Path, sip: u16) -> Running {
+        self.ports_at(sip);
+        self.0.start(out, "answer")
+    }
+
     /// Ports of its own: SIP (given back) and RTP.
     fn ports(&mut self) -> u16 {
         let sip = free_block(4).0;
+        self.ports_at(sip);
+        sip
+    }
+
+    fn ports_at(&mut self, sip: u16) {
         let rtp = free_block(20).0;
         let control = (sip + 2).to_string();
         self.0.arguments.extend(["--sip".into(), format!("127.0.0.1:{sip}"), "--ctrl".into(), control]);
         self.0.arguments.extend(["--rtp".into(), rtp.to_string()]);
-        sip
     }
 }
 

@@ -62,6 +62,17 @@ pub fn over_tcp(mut plan: Plan, server: &Server, room: &str) -> Plan {
 
 /// Waits until every one of these phones has seen every one of these identities, each with a readable bar, in one picture.
 pub fn wait_until_all_see(fleet: &Fleet, phones: &[PhoneId], ids: &[u8], limit: Duration) -> Instant {
+    wait_until_all_see_since(fleet, phones, ids, None, limit).into_iter().max().expect("at least one phone")
+}
+
+/// The same in pictures that came after `since`; when each of them first did.
+pub fn wait_until_all_see_since(
+    fleet: &Fleet,
+    phones: &[PhoneId],
+    ids: &[u8],
+    since: Option<Instant>,
+    limit: Duration,
+) -> Vec<Instant> {
     let seen = fleet.wait(limit, |records| {
         phones
             .iter()
@@ -70,7 +81,7 @@ pub fn wait_until_all_see(fleet: &Fleet, phones: &[PhoneId], ids: &[u8], limit: 
                 let all = |look: &&cau_load::Look| {
                     ids.iter().all(|id| look.tiles.iter().any(|t| t.bar.is_some_and(|(i, _)| i == *id)))
                 };
-                sight.looks.iter().find(all).map(|l| l.at)
+                sight.looks.iter().filter(|l| since.is_none_or(|at| l.at > at)).find(all).map(|l| l.at)
             })
             .collect::<Option<Vec<Instant>>>()
     });
@@ -81,8 +92,30 @@ pub fn wait_until_all_see(fleet: &Fleet, phones: &[PhoneId], ids: &[u8], limit: 
                 .collect::<Vec<_>>()
         })
     };
-    let seen = seen.unwrap_or_else(|| panic!("not everybody saw {ids:?} within {limit:?}: {:#?}", states()));
-    seen.into_iter().max().expect("at least one phone")
+    seen.unwrap_or_else(|| panic!("not everybody saw {ids:?} within {limit:?}: {:#?}", states()))
+}
+
+/// Waits until each of these phones hears all the identities named for it in one second that began after `since`; when each first did.
+pub fn wait_until_all_hear_since(
+    fleet: &Fleet,
+    phones: &[(PhoneId, Vec<u8>)],
+    since: Instant,
+    limit: Duration,
+) -> Vec<Instant> {
+    let heard = fleet.wait(limit, |records| {
+        let hears = |(phone, ids): &(PhoneId, Vec<u8>)| {
+            let wanted = ids.iter().fold(0u8, |bits, id| bits | 1 << id);
+            let seconds = &records[phone].sight.seconds;
+            seconds.iter().find(|(at, bits)| *at > since && bits & wanted == wanted).map(|(at, _)| *at)
+        };
+        phones.iter().map(hears).collect::<Option<Vec<Instant>>>()
+    });
+    let states = || {
+        fleet.look(|r| {
+            r.values().map(|r| (r.id, r.state.clone(), r.sight.seconds.clone())).collect::<Vec<_>>()
+        })
+    };
+    heard.unwrap_or_else(|| panic!("not everybody was heard within {limit:?}: {:#?}", states()))
 }
 
 /// Asserts what holds for every phone in a calm conference from `from` on: no broken bar, nothing damaged, no decoder error, nothing frozen for

@@ -3,18 +3,21 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU16, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use rustix::process::Signal;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{Api, child::Process, wait_for};
 
-const PASSWORD: &str = "Dien-Tap-2026!";
+/// Of the user `admin`.
+pub const PASSWORD: &str = "Dien-Tap-2026!";
 
 /// A running `cau serve` with a folder of its own; it ends with the test.
 pub struct Server {
@@ -28,6 +31,8 @@ pub struct Server {
     pub out: PathBuf,
     process: Process,
     dir: Option<TempDir>,
+    data: PathBuf,
+    variables: Vec<(String, String)>,
 }
 
 impl Server {
@@ -46,32 +51,51 @@ impl Server {
         let dir = tempfile::Builder::new().prefix("cau-test-").tempdir().expect("a temporary folder");
         let own = extra.iter().find(|(key, _)| *key == "CAU_DATA_DIR").map(|(_, dir)| PathBuf::from(dir));
         let data = own.unwrap_or_else(|| dir.path().join("data"));
-        let _ = fs::remove_file(data.join("ports.json"));
         let out = dir.path().join("out");
         fs::create_dir_all(&out).expect("a folder for the clients");
         let rtp = free_block(240);
-        let mut command = Command::new(crate::cau());
-        command
-            .current_dir(dir.path())
-            .arg("serve")
-            .env("CAU_DATA_DIR", &data)
-            .env("CAU_SIP__BIND", SocketAddr::new(ip, 0).to_string())
-            .env("CAU_CONTROL__BIND", "127.0.0.1:0")
-            .env("CAU_RTP__PORTS", format!("{}-{}", rtp.0, rtp.1))
-            .env("CAU_ADMIN_PASSWORD", PASSWORD)
-            .envs(extra.iter().copied());
-        let log = dir.path().join("server.log");
-        let mut process = Process::start("cau serve", &mut command, &log).expect("cau serve");
-        let words = || fs::read_to_string(&log).unwrap_or_default();
-        let ports = wait_for("ports.json", Duration::from_secs(15), || {
-            assert!(process.ended().is_none(), "the server ended at once:\n{}", words());
-            let text = fs::read_to_string(data.join("ports.json")).ok()?;
-            serde_json::from_str::<Value>(&text).ok()
-        });
-        let api = Api::new(port(&ports["http"]));
-        wait_for("/readyz", Duration::from_secs(10), || (api.get("/readyz").0 == 200).then_some(()));
-        let api = api.sign_in("admin", PASSWORD);
-        Self { sip: SocketAddr::new(ip, port(&ports["sip"])), rtp, api, out, process, dir: Some(dir) }
+        let mut variables: Vec<(String, String)> = [
+            ("CAU_DATA_DIR", data.display().to_string()),
+            ("CAU_SIP__BIND", SocketAddr::new(ip, 0).to_string()),
+            ("CAU_CONTROL__BIND", "127.0.0.1:0".to_owned()),
+            ("CAU_RTP__PORTS", format!("{}-{}", rtp.0, rtp.1)),
+            ("CAU_ADMIN_PASSWORD", PASSWORD.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        variables.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let (process, sip, http) = launch(dir.path(), &data, &variables);
+        let sip = SocketAddr::new(ip, sip);
+        let api = signed_in(http);
+        Self { sip, rtp, api, out, process, dir: Some(dir), data, variables }
+    }
+
+    /// Kills it as a power cut would, and starts it again on the same addresses. Gives the moment of the kill.
+    pub fn kill_and_restart(&mut self) -> Instant {
+        let killed = Instant::now();
+        self.process.signal(Signal::KILL);
+        self.process.finish(Duration::from_secs(5));
+        self.restart();
+        killed
+    }
+
+    /// Lets it end in good order, and starts it again on the same addresses.
+    pub fn drain_and_restart(&mut self) {
+        self.process.signal(Signal::TERM);
+        let status = self.process.finish(Duration::from_secs(30));
+        assert!(status.success(), "{status}: {}", self.log());
+        self.restart();
+    }
+
+    fn restart(&mut self) {
+        let dir = self.dir.as_ref().expect("its folder").path().to_owned();
+        let at = self.sip.to_string();
+        let bind = self.variables.iter_mut().rfind(|(name, _)| name == "CAU_SIP__BIND");
+        bind.expect("always set").1 = at;
+        let (process, sip, http) = launch(&dir, &self.data, &self.variables);
+        assert_eq!(sip, self.sip.port());
+        self.process = process;
+        self.api = signed_in(http);
     }
 
     /// Creates a conference and returns its id.
@@ -116,6 +140,28 @@ impl Drop for Server {
             eprintln!("kept for a look: {}", dir.keep().display());
         }
     }
+}
+
+/// Starts the program; its SIP and HTTP ports.
+fn launch(dir: &Path, data: &Path, variables: &[(String, String)]) -> (Process, u16, u16) {
+    let _ = fs::remove_file(data.join("ports.json"));
+    let mut command = Command::new(crate::cau());
+    command.current_dir(dir).arg("serve").envs(variables.iter().cloned());
+    let log = dir.join("server.log");
+    let mut process = Process::start("cau serve", &mut command, &log).expect("cau serve");
+    let words = || fs::read_to_string(&log).unwrap_or_default();
+    let ports = wait_for("ports.json", Duration::from_secs(15), || {
+        assert!(process.ended().is_none(), "the server ended at once:\n{}", words());
+        let text = fs::read_to_string(data.join("ports.json")).ok()?;
+        serde_json::from_str::<Value>(&text).ok()
+    });
+    (process, port(&ports["sip"]), port(&ports["http"]))
+}
+
+fn signed_in(http: u16) -> Api {
+    let api = Api::new(http);
+    wait_for("/readyz", Duration::from_secs(10), || (api.get("/readyz").0 == 200).then_some(()));
+    api.sign_in("admin", PASSWORD)
 }
 
 fn port(value: &Value) -> u16 {

@@ -75,3 +75,94 @@ pub fn load(dir: &Path, target: SocketAddr, room: &str, calls: u32, rate: u32) {
     let words = fs::read_to_string(dir.join("errors.log")).unwrap_or_default();
     assert!(status.success(), "sipp: {status}\n{words}");
 }
+
+/// A sipp that waits for calls and does what `scenario` says (`None`: takes them, sound only); gives its address. It ends with the test.
+pub fn callee(dir: &Path, name: &str, scenario: Option<&str>) -> (Process, SocketAddr) {
+    let dir = dir.join(format!("sipp-{name}"));
+    fs::create_dir_all(&dir).expect("a folder for sipp");
+    let port = free_port();
+    let mut command = Command::new("sipp");
+    command.current_dir(&dir);
+    match scenario {
+        Some(scenario) => {
+            let file = dir.join("scenario.xml");
+            fs::write(&file, scenario).expect("the scenario");
+            command.arg("-sf").arg(&file);
+        }
+        None => drop(command.args(["-sn", "uas"])),
+    }
+    command
+        .args([
+            "-i",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "-mp",
+            &crate::server::free_block(8).0.to_string(),
+        ])
+        .args(["-trace_err", "-error_file", "errors.log", "-nostdin"]);
+    let process = Process::start("sipp", &mut command, &dir.join("sipp.log")).expect("sipp");
+    (process, SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// A scenario that answers the INVITE with these lines of a final response (status line and further headers).
+pub fn refusing(response: &str) -> String {
+    let head = r#"[last_Via:]
+[last_From:]
+[last_To:];tag=[call_number]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0"#;
+    format!(
+        r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="refusing">
+<recv request="INVITE"/>
+<send><![CDATA[
+{}
+{head}
+
+]]></send>
+<recv request="ACK"/>
+</scenario>"#,
+        response.replace("\r\n", "\n")
+    )
+}
+
+/// A scenario that rings until it is cancelled.
+pub const RINGING: &str = r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="ringing">
+<recv request="INVITE"><action><ereg regexp="z9hG4bK[^;]*" search_in="hdr" header="Via:" assign_to="1"/></action></recv>
+<send><![CDATA[
+SIP/2.0 180 Ringing
+[last_Via:]
+[last_From:]
+[last_To:];tag=[call_number]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+<recv request="CANCEL"/>
+<send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:];tag=[call_number]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+<send><![CDATA[
+SIP/2.0 487 Request Terminated
+[last_Via:]
+[last_From:]
+[last_To:];tag=[call_number]
+[last_Call-ID:]
+CSeq: [cseq] INVITE
+Content-Length: 0
+
+]]></send>
+<recv request="ACK"/>
+<Reference variables="1"/>
+</scenario>"#;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use cau_sip::sdp::Capabilities;
 
+use crate::dial::Dial;
+
 /// Settings of the focus, fixed at its start.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -21,6 +23,8 @@ pub struct Config {
     pub agent: String,
     /// What `Retry-After` says when something is used up, seconds.
     pub retry_after_s: u32,
+    /// How sites are called.
+    pub dial: Dial,
     /// Who may watch who is in a conference.
     pub roster: Roster,
     /// Who may call and hang up others by REFER.
@@ -62,6 +66,7 @@ impl Config {
             max_per_conference: 4_000,
             agent: "cau".to_owned(),
             retry_after_s: 5,
+            dial: Dial::default(),
             roster: Roster::Participants,
             refer: Referrers::Chair,
             drain_grace: Duration::from_secs(5),

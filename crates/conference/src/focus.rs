@@ -1,38 +1,49 @@
 //! The core of the signalling thread.
 
+mod bringing;
 mod calls;
 mod devices;
+mod dialling;
+mod keeping;
+mod merging;
 mod mixing;
 mod notices;
+mod proving;
 mod referring;
 mod registry;
 mod requests;
 mod rooms;
+mod sites;
 #[cfg(test)]
 mod tests;
 mod watching;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use cau_mixer::Event as Mixed;
 use cau_model::layout::Equipment;
+use cau_model::participant::Direction;
 use cau_model::{ConferenceId, ParticipantId, Words};
 use cau_sip::register::RegistrationId;
 use cau_sip::sdp::{Negotiated, Origin, Ports, Session};
-use cau_sip::{CallId, ConnId, Endpoint, Input, Transmit};
+use cau_sip::{CallId, ConnId, EndCause, Endpoint, IncomingInvite, Input, Transmit};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::config::Config;
 use crate::media::Media;
 use crate::notice::Notice;
-use crate::request::Totals;
+use crate::request::{Lookup, Totals};
+use bringing::Bringing;
+use keeping::Keeping;
 use notices::Notices;
 use registry::Registry;
 use rooms::Room;
+use sites::Sites;
 
 /// How long after the last BYE of a drain the sockets are still needed: for a repeated one.
 const LAST_WORDS: Duration = Duration::from_millis(700);
@@ -49,6 +60,13 @@ pub struct Focus {
     registry: Registry,
     calls: HashMap<CallId, Call>,
     by_participant: HashMap<ParticipantId, CallId>,
+    /// Callers without ACK so far, by address.
+    unproven: HashMap<IpAddr, usize>,
+    /// Those whose media is with a mixer.
+    legs: HashSet<ParticipantId>,
+    sites: Sites,
+    keep: Keeping,
+    bringing: Bringing,
     next_participant: u64,
     notices: Notices,
     totals: Totals,
@@ -67,15 +85,19 @@ pub struct Focus {
     equipment: Arc<Equipment>,
 }
 
-/// One call that was let in.
+/// One call that was let in, or goes out.
 struct Call {
     conference: ConferenceId,
     participant: ParticipantId,
-    /// Display name and address of the caller.
+    /// Display name and address of the site.
     name: String,
     uri: String,
+    /// Who dialled.
+    direction: Direction,
     /// Where its signalling comes from.
     peer: IpAddr,
+    /// Our address on the network it came in by.
+    local: IpAddr,
     ports: Ports,
     origin: Origin,
     cname: String,
@@ -83,10 +105,35 @@ struct Call {
     ours: Option<Session>,
     /// Our offer that waits for its answer.
     offered: Option<Session>,
-    /// What holds; `None` before the first answer (late offer): no leg, not in the conference yet.
+    /// What holds; `None` before the first answer (late offer, dial-out): no leg, not in the conference yet.
     negotiated: Option<Negotiated>,
+    /// The descriptions it was negotiated from.
+    basis: Option<Basis>,
+    /// When it has rung too long, or a device should have said that it is still there.
+    until: Option<Instant>,
     /// Why we end it, when we do.
-    ending: Option<Words>,
+    ending: Option<Ending>,
+    /// Its INVITE, as long as the caller has not shown that it is there.
+    unproven: Option<Box<IncomingInvite>>,
+}
+
+/// Offer and answer that hold: what was negotiated can be had from them again.
+#[derive(Debug, Clone)]
+struct Basis {
+    theirs: Bytes,
+    /// Our offer, when the offer was ours.
+    our_offer: Option<Bytes>,
+}
+
+/// Why we end a call.
+#[derive(Debug, Clone)]
+enum Ending {
+    /// The site is to leave, for this reason.
+    Leave(Words),
+    /// As if it had ended for this cause: the site may be called again.
+    Lost(EndCause),
+    /// The try has failed: no agreement on media.
+    Failed(Words),
 }
 
 impl Focus {
@@ -96,6 +143,7 @@ impl Focus {
         let mut random = StdRng::seed_from_u64(seed);
         let sip = Endpoint::new(config.sip.clone(), random.random());
         // Ids of an earlier run stand in the journal: start somewhere else each time.
+        let sites = Sites::new(&config.dial);
         let next_participant = u64::from(random.random::<u32>() >> 8) << 24 | 1;
         Focus {
             config,
@@ -107,6 +155,11 @@ impl Focus {
             registry: Registry::default(),
             calls: HashMap::new(),
             by_participant: HashMap::new(),
+            unproven: HashMap::new(),
+            legs: HashSet::new(),
+            sites,
+            keep: Keeping::default(),
+            bringing: Bringing::default(),
             next_participant,
             notices: Notices::default(),
             totals: Totals::default(),
@@ -150,6 +203,11 @@ impl Focus {
         self.pump(now);
         self.time_rooms(now);
         self.time_left(now);
+        self.time_operations(now);
+        if self.drain.is_none() {
+            self.time_sites(now);
+            self.pump(now);
+        }
         self.notices.handle_timeout(now, &self.rooms);
         if self.drain.is_some_and(|at| at <= now) && !self.calls.is_empty() {
             self.hang_up_all(now);
@@ -175,11 +233,15 @@ impl Focus {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let rooms = self.rooms.values().filter_map(|room| room.conference.poll_timeout()).min();
         let drain = self.drain.filter(|_| !self.calls.is_empty());
+        let sites = self.sites.poll_timeout().filter(|_| self.drain.is_none());
+        let operations = self.bringing.poll_timeout();
         [
             self.sip.poll_timeout(),
             rooms,
             self.left.poll_timeout(),
             self.notices.poll_timeout(),
+            sites,
+            operations,
             drain,
             self.last_words,
         ]
@@ -191,6 +253,11 @@ impl Focus {
     /// The next message to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.sip.poll_transmit()
+    }
+
+    /// The next address to be looked up; the answer goes to [`Focus::handle_lookup`].
+    pub fn poll_lookup(&mut self) -> Option<Lookup> {
+        self.sites.poll_lookup()
     }
 
     /// The next thing to tell the API's events and the journal. At most 65,536 wait; further ones are lost and counted.
@@ -233,20 +300,27 @@ impl Focus {
         }
     }
 
-    /// Takes in what SIP has to report.
+    /// Takes in what SIP has to report, and lets those be called who waited for it.
     fn pump(&mut self, now: Instant) {
         while let Some(event) = self.sip.poll_event() {
             self.signalled(now, event);
         }
+        self.take_turns(now);
     }
 
     fn hang_up_all(&mut self, now: Instant) {
         let words = Words::new("MCU dừng hoạt động", "the MCU is shutting down");
+        self.freeze_kept();
         let calls: Vec<CallId> = self.calls.keys().copied().collect();
         for call in calls {
             self.hang_up(now, call, words.clone());
         }
         self.pump(now);
+    }
+
+    /// A name of ours for RTCP (SDES CNAME), the same for all streams of one call.
+    fn new_cname(&mut self) -> String {
+        format!("{:08x}@{}", self.random.random::<u32>(), self.config.agent)
     }
 
     fn new_participant(&mut self) -> ParticipantId {

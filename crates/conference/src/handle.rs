@@ -5,10 +5,11 @@ use std::sync::Arc;
 use cau_model::command::{Patch, SetLayout, Who};
 use cau_model::layout::Equipment;
 use cau_model::ornament::Message;
-use cau_model::{ConferenceId, ParticipantId, Settings, snapshot};
+use cau_model::{ConferenceId, OperationId, ParticipantId, Settings, snapshot};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::request::{Answer, Error, Request, Totals};
+use crate::kept::Kept;
+use crate::request::{Answer, Error, Order, Request, Totals, Wanted};
 
 /// Asks the focus, wherever it runs. Cheap to clone. Requests wait in a bounded queue; a full one makes the asker wait.
 #[derive(Debug, Clone)]
@@ -113,6 +114,49 @@ impl Handle {
         patch: Patch,
     ) -> Answered<Vec<snapshot::Participant>> {
         self.ask(|answer| Request::Patch { conference, who, patch, answer }).await
+    }
+
+    /// See [`Request::Invite`].
+    ///
+    /// # Errors
+    /// Not found, invalid, full.
+    pub async fn invite(
+        &self,
+        conference: ConferenceId,
+        sites: Vec<Wanted>,
+    ) -> Answered<Vec<snapshot::Participant>> {
+        self.ask(|answer| Request::Invite { conference, sites, answer }).await
+    }
+
+    /// See [`Request::BringUp`].
+    ///
+    /// # Errors
+    /// Not found, invalid, conflict (nobody is there to see it).
+    pub async fn bring_up(&self, conference: ConferenceId, order: Order) -> Answered<snapshot::Operation> {
+        let order = Box::new(order);
+        self.ask(|answer| Request::BringUp { conference, order, answer }).await
+    }
+
+    /// See [`Request::Operation`].
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn operation(&self, id: OperationId) -> Answered<snapshot::Operation> {
+        self.ask(|answer| Request::Operation(id, answer)).await
+    }
+
+    /// See [`Request::Restore`].
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn restore(
+        &self,
+        conference: ConferenceId,
+        room: cau_model::kept::Room,
+        sites: Vec<(ParticipantId, Kept)>,
+    ) -> Answered<()> {
+        let room = Box::new(room);
+        self.ask(|answer| Request::Restore { conference, room, sites, answer }).await
     }
 
     /// See [`Request::HangUp`].

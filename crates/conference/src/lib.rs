@@ -7,6 +7,7 @@
 //! ```text
 //!  driver  ── handle_input / closed / timeout ─▶ ┌───────┐ ◀─ handle_request ── control, through a Handle
 //!          ◀─ poll_transmit / poll_timeout ───── │ Focus │ ── poll_notice ───▶ events, journal
+//!  names   ◀─ poll_lookup ─ handle_lookup ─────▶ │       │ ── poll_kept ─────▶ store, for after a restart
 //!  mixers  ── handle_media(event) ─────────────▶ └───────┘
 //!          ◀─ Media::open / close / command
 //! ```
@@ -20,10 +21,13 @@
 
 mod check;
 mod config;
+pub mod dial;
 mod focus;
 mod handle;
+mod kept;
 mod media;
 mod notice;
+mod operation;
 mod request;
 mod translate;
 
@@ -31,6 +35,7 @@ pub use check::check;
 pub use config::{Config, Referrers, Roster};
 pub use focus::Focus;
 pub use handle::Handle;
+pub use kept::{Keep, Kept, KeptCall};
 pub use media::{Media, NoPorts};
 pub use notice::{Body, Change, Notice};
-pub use request::{Answer, Error, Registration, Request, Totals};
+pub use request::{Answer, Error, Lookup, Order, Registration, Request, Totals, Wanted};

@@ -14,7 +14,8 @@ pub struct NoPorts;
 /// Opens ports and hands commands to the mixer that carries a conference. Nothing here may block.
 pub trait Media {
     /// Opens the ports of a participant on the network its call came in by (`local`: our address there) and gives them to
-    /// the media thread of `conference`. `addr` of the answer is what the other side is to be told.
+    /// the media thread of `conference`. `addr` of the answer is what the other side is to be told. `wanted`: the ports it had before a
+    /// restart, to be taken when they are free, so that what a device goes on sending arrives.
     ///
     /// # Errors
     /// [`NoPorts`]; nothing stays open then.
@@ -23,6 +24,7 @@ pub trait Media {
         conference: ConferenceId,
         participant: ParticipantId,
         local: IpAddr,
+        wanted: Option<Ports>,
     ) -> Result<Ports, NoPorts>;
 
     /// Closes the ports of a participant, after everything commanded before was sent.

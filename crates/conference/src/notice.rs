@@ -25,6 +25,8 @@ pub enum Body {
         /// All of it.
         participant: Box<snapshot::Participant>,
     },
+    /// An operation as it is now: it began, a step was done, it ended.
+    Operation(Box<snapshot::Operation>),
     /// Somebody called and was not let in.
     CallRefused {
         /// Who: a SIP address.

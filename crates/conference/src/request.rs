@@ -1,12 +1,15 @@
 //! What the rest of the program asks of the focus. Every request carries the way for its answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cau_model::command::{Patch, SetLayout, Who};
 use cau_model::layout::Equipment;
 use cau_model::ornament::Message;
-use cau_model::{ConferenceId, ParticipantId, Refusal, Settings, Words, snapshot};
+use cau_model::{ConferenceId, OperationId, ParticipantId, Refusal, Settings, Words, snapshot};
 use tokio::sync::oneshot;
+
+use crate::kept::Kept;
 
 /// The way back for one answer; dropped unused when the focus ends.
 pub type Answer<T> = oneshot::Sender<Result<T, Error>>;
@@ -35,6 +38,39 @@ impl Error {
     pub(crate) fn ended() -> Error {
         Error::Unavailable(Words::new("MCU đang dừng", "the MCU is shutting down"))
     }
+}
+
+/// A site to be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// SIP address.
+    pub uri: String,
+    /// The name to show; `None`: the user part of the address.
+    pub name: Option<String>,
+    /// Where in the request it stands (`[3].`), for refusals; empty when it is the only one.
+    pub place: String,
+}
+
+/// A site to be brought before viewers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Participant id, or the key of its name (`hoa-phu`).
+    pub site: String,
+    /// Before whom; `None`: the chair, or everybody when there is none.
+    pub viewers: Option<Vec<ParticipantId>>,
+    /// When it has failed.
+    pub deadline: Duration,
+    /// Who asks.
+    pub by: String,
+}
+
+/// An address to be looked up (RFC 3263); the answer goes to [`crate::Focus::handle_lookup`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// Names the question.
+    pub token: u64,
+    /// The address; its host may be an IP address.
+    pub uri: cau_sip::Uri,
 }
 
 /// A request, an event of a mixer, or the order to end: everything that reaches the focus other than SIP.
@@ -81,6 +117,37 @@ pub enum Request {
         /// With those it concerned, as they are now.
         answer: Answer<Vec<snapshot::Participant>>,
     },
+    /// Calls sites into a conference, all or none; answered as soon as they are in the list.
+    Invite {
+        /// Where.
+        conference: ConferenceId,
+        /// Whom.
+        sites: Vec<Wanted>,
+        /// With them, in the same order, as they are now.
+        answer: Answer<Vec<snapshot::Participant>>,
+    },
+    /// Brings a meeting back after a restart: layouts, seats, and the calls that stood.
+    Restore {
+        /// Where; opened already.
+        conference: ConferenceId,
+        /// Its live part.
+        room: Box<cau_model::kept::Room>,
+        /// Its sites.
+        sites: Vec<(ParticipantId, Kept)>,
+        /// When everything is in the list and under way.
+        answer: Answer<()>,
+    },
+    /// Brings a site before viewers; answered as soon as it is under way.
+    BringUp {
+        /// Where.
+        conference: ConferenceId,
+        /// What is wanted.
+        order: Box<Order>,
+        /// With the operation.
+        answer: Answer<snapshot::Operation>,
+    },
+    /// How far an operation is, or how it ended; known for an hour.
+    Operation(OperationId, Answer<snapshot::Operation>),
     /// Hangs up one participant.
     HangUp(ConferenceId, ParticipantId, Answer<()>),
     /// Sets a layout. When it is for everybody the settings change: store those of [`Request::Settings`] afterwards.
@@ -158,12 +225,20 @@ pub struct Totals {
     pub participants: usize,
     /// Calls let in.
     pub accepted: u64,
+    /// Calls that went out.
+    pub dialled: u64,
+    /// Tries to call out that failed.
+    pub dial_failed: u64,
+    /// Calls that stood before a restart and went on after it.
+    pub resumed: u64,
     /// Calls to a room that does not exist.
     pub refused_room: u64,
     /// Calls without a codec in common, or with a description that cannot be read.
     pub refused_media: u64,
     /// Calls refused because ports, seats or the whole machine were used up.
     pub refused_full: u64,
+    /// Calls refused because too many of their source had not been confirmed.
+    pub refused_unproven: u64,
     /// Calls refused because the program was ending.
     pub refused_draining: u64,
     /// Notices lost because nobody took them, or because there were too many of refused calls.

@@ -166,6 +166,12 @@ const handlers = {
     if (a.conference && a.conference !== state.selected) return;
     happened("alarm", a, nameOf(a.participant));
   },
+  operation(o) {
+    if (o.conference !== state.selected || o.state === "running") return;
+    const name = state.participants.get(o.site)?.name ?? o.site;
+    happened("operation", o, name);
+    if (o.state === "failed") toast(line("operation", o, name).words(), "error");
+  },
   "call-refused": (r) => happened("call.refused", r),
 };
 
@@ -238,6 +244,8 @@ useActions({
   speak: (id) => run(put(path("/speaker"), { participant: conference()?.speaker_named && conference().speaker === id ? null : id })),
   volume: (id, volume_db) => run(patch(path(`/participants/${id}`), { volume_db })),
   deafen: (id) => run(patch(path(`/participants/${id}`), { deafened: !state.participants.get(id)?.deafened })),
+  bringUp: (id) => run(post(path("/bring-up"), { site: id })),
+  callAgain: (uri) => run(post(path("/participants"), { uri })),
   async hangUp(id) {
     const p = state.participants.get(id);
     if (p && await confirm(t("hangUpTitle"), t("hangUpText", p), t("hangUpOk"))) run(remove(path(`/participants/${id}`)));
@@ -276,6 +284,16 @@ const muteAll = async (audio_muted) => {
   const list = await patch(path("/participants"), { audio_muted });
   toast(t(audio_muted ? "mutedAll" : "unmutedAll", { n: number(list.length) }));
 };
+$("call").addEventListener("submit", async (e) => {
+  e.preventDefault();
+  const form = new FormData(e.target);
+  const [uri, name] = [form.get("uri").trim(), form.get("name").trim()];
+  try {
+    // A bare host or user@host is meant as a SIP address.
+    await post(path("/participants"), { uri: /^\w+:/.test(uri) && !/^[\w.]+:\d+$/.test(uri) ? uri : `sip:${uri}`, ...(name && { name }) });
+    e.target.reset();
+  } catch (problem) { failed(problem); }
+});
 $("mute-all").addEventListener("click", () => run(muteAll(true)));
 $("unmute-all").addEventListener("click", () => run(muteAll(false)));
 $("find").addEventListener("input", render);

@@ -1,6 +1,6 @@
 // What happened in a conference before this page was opened, and how it is said.
 import { get } from "./api.js";
-import { lang, t } from "./i18n.js";
+import { lang, number, t } from "./i18n.js";
 import { reason } from "./sites.js";
 
 /** Lines kept. */
@@ -20,6 +20,12 @@ export function line(what, detail, name) {
       return { key: `!${detail.from} ${detail.detail?.vi}`, kind: "alarm", words: () => t("refused", { from: detail.from, why: detail.detail?.[lang()] }) };
     case "alarm":
       return { key: `!${detail.participant} ${detail.code}`, kind: "alarm", words: () => (name ? `${name}: ${detail.detail?.[lang()]}` : detail.detail?.[lang()]) };
+    case "operation":
+      return {
+        key: `${detail.state} ${detail.id}`,
+        kind: detail.state === "failed" ? "alarm" : "good",
+        words: () => t(`broughtUp_${detail.state}`, { name: name ?? detail.site, why: (lang() === "en" ? detail.error_en : detail.error) ?? "", ms: number(detail.elapsed_ms) }),
+      };
     default:
       return null;
   }

@@ -78,6 +78,7 @@ function build(id) {
     stats: h("div", { class: "site-facts" }),
     mute: button("mic", (i) => actions.mute(i)),
     hide: button("eye", (i) => actions.hide(i)),
+    bring: button("bringUp", (i) => actions.bringUp(i)),
     speak: button("speaker", (i) => actions.speak(i)),
     more: button("sliders", () => open(row, row.panel.hidden)),
     hang: button("hangUp", (i) => actions.hangUp(i)),
@@ -91,7 +92,7 @@ function build(id) {
   row.stats.append(row.facts, row.line);
   row.root = h("li", { class: "site", dataset: { id } }, row.meter,
     h("div", { class: "site-text" }, h("div", { class: "site-head" }, row.name, row.badges), row.stats),
-    h("div", { class: "tools" }, row.mute, row.hide, row.speak, row.more, row.hang), row.panel);
+    h("div", { class: "tools" }, row.mute, row.hide, row.bring, row.speak, row.more, row.hang), row.panel);
   drags(row.root, id);
   rows.set(id, row);
   sight.observe(row.root);
@@ -131,6 +132,7 @@ function update(row, p, conference, options) {
   text(row.volumeName, t("volume"));
   if (document.activeElement !== row.volume) row.volume.value = String(p.volume_db);
   level(row, Number(row.volume.value));
+  tool(row.bring, "bringUp", t("bringUp", p), undefined);
   tool(row.hang, "hangUp", t("hangUp", p), undefined);
   if (row.seen) figures(row, p);
 }
@@ -142,7 +144,9 @@ function figures(row, p) {
   const v = p.video;
   const size = v.width ? `${v.codec ?? ""} ${dimension(v)}`.trim() : v.codec;
   const facts = [p.audio.codec, size ?? (p.audio.codec ? t("soundOnly") : null)].filter(Boolean).map(pretty);
-  text(row.facts, facts.length ? facts.join(" · ") : t("noMedia"));
+  // Why a site is not there yet, or again, says more than what was agreed with it.
+  const why = p.state === "connected" ? null : reason(p) ?? p.uri;
+  text(row.facts, why ?? (facts.length ? facts.join(" · ") : t("noMedia")));
   const q = p.quality;
   text(row.line, p.state === "connected" ? t("loss", { n: percent(q.loss) }) : "");
   const more = [q.rx_kbps && `↑ ${rate(q.rx_kbps)}`, q.tx_kbps && `↓ ${rate(q.tx_kbps)}`, q.rtt_ms != null && `RTT ${number(q.rtt_ms)} ms`, `jitter ${number(q.jitter_ms)} ms`];
@@ -189,7 +193,14 @@ function renderLeft(gone) {
   details.querySelector("summary").textContent = t("left", { n: number(gone.length) });
   gone.sort(byName);
   details.querySelector("ul").replaceChildren(...gone.slice(0, 100).map((p) =>
-    h("li", {}, h("strong", {}, p.name), h("span", { class: "quiet" }, reason(p) ?? p.uri))));
+    h("li", {}, h("strong", {}, p.name), h("span", { class: "quiet" }, reason(p) ?? p.uri), again(p))));
+}
+
+/** A button to call a site again that was called before. */
+function again(p) {
+  if (p.direction !== "out") return "";
+  const title = t("callAgain", p);
+  return h("button", { type: "button", class: "tool", title, "aria-label": title, onclick: () => actions.callAgain(p.uri) }, icon("call"));
 }
 
 /** Why somebody left, in the language of the page. */

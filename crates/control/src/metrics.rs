@@ -61,10 +61,22 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         Sample::new("cau_draining", "1 while the program is ending.", f64::from(u8::from(t.draining))),
         Sample::new("cau_calls_accepted_total", "Calls let in.", t.accepted as f64),
     ];
+    out.push(Sample::new("cau_calls_dialled_total", "Calls that went out.", t.dialled as f64));
+    out.push(Sample::new(
+        "cau_calls_dial_failed_total",
+        "Tries to call out that failed.",
+        t.dial_failed as f64,
+    ));
+    out.push(Sample::new(
+        "cau_calls_resumed_total",
+        "Calls that went on after a restart of the program.",
+        t.resumed as f64,
+    ));
     for (reason, n) in [
         ("room", t.refused_room),
         ("media", t.refused_media),
         ("full", t.refused_full),
+        ("unconfirmed", t.refused_unproven),
         ("draining", t.refused_draining),
     ] {
         out.push(

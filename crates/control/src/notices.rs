@@ -17,6 +17,7 @@ impl Events {
     /// | conference ended | `conference` | `{"id","removed":true}` |
     /// | participant joined, changed, left | `participant` | the participant with `conference` and `change` |
     /// | level | `level`, not in the ring | sound levels and figures of the line |
+    /// | operation begun, a step further, ended | `operation` | the operation as `GET /operations/{id}` shows it |
     /// | call refused | `call-refused` | `{"from","to","status","detail":{"vi","en"}}` |
     /// | device registered, signed off, lost | `device` | `{"account","change","contact","remote","user_agent"}` |
     /// | DTMF | `dtmf` | `{"conference","participant","digit"}` |
@@ -71,6 +72,11 @@ impl Events {
                     }
                     Change::Changed | Change::Level => None,
                 }
+            }
+            Body::Operation(operation) => {
+                self.publish("operation", conference, operation);
+                let over = operation.state != cau_model::snapshot::OperationState::Running;
+                over.then(|| entry(&operation.by, "bring-up.ended", json!(operation))).flatten()
             }
             Body::CallRefused { from, to, status, words } => {
                 let detail = json!({ "from": from, "to": to, "status": status, "detail": words });

@@ -370,10 +370,7 @@ async fn stills_of_what_is_sent_seen_and_common() {
 #[tokio::test]
 async fn what_does_not_work_yet_says_so() {
     let api = Api::new().await;
-    let (path, sites) = api.meeting(&["A"]).await;
     let answers = [
-        api.post(&format!("{path}/participants"), json!({"uri":"sip:x@192.0.2.1","name":"Xã Hòa Phú"})).await,
-        api.post(&format!("{path}/bring-up"), json!({"site":sites[0]})).await,
         api.get("/api/v1/cascade/tree").await,
         api.get("/api/v1/cascade/links").await,
         api.post("/api/v1/cascade/links", json!({})).await,
@@ -509,4 +506,51 @@ async fn health_readiness_and_metrics() {
     api.focus.drain();
     assert_eq!(from("/readyz", "192.0.2.1:9").await.problem().0, 503);
     assert_eq!(from("/healthz", "192.0.2.1:9").await.status, 200);
+}
+
+#[tokio::test]
+async fn one_site_or_a_list_is_called() {
+    let api = Api::new().await;
+    let (path, _) = api.meeting(&["A"]).await;
+    let sites = format!("{path}/participants");
+    let one = api.post(&sites, json!({"uri":"sip:hoaphu@10.0.0.7","name":"Xã Hòa Phú"})).await;
+    assert_eq!(one.status, 202, "{}", one.text());
+    let one = one.json();
+    assert_eq!((&one["state"], &one["direction"]), (&json!("calling"), &json!("out")));
+    assert_eq!(one["name"], "Xã Hòa Phú");
+    let list = json!([{"uri":"sip:a@10.0.0.8"},{"uri":"sip:b@10.0.0.9","name":"B"}]);
+    let list = api.post(&sites, list).await;
+    assert_eq!((list.status.as_u16(), list.json().as_array().map(Vec::len)), (202, Some(2)));
+    assert_eq!(api.get(&sites).await.json().as_array().unwrap().len(), 4);
+    let wrong = async |body| api.post(&sites, body).await.problem();
+    assert_eq!(wrong(json!([{"uri":"sip:a@10.0.0.8"},{"uri":"http://x"}])).await, (422, "[1].uri".into()));
+    assert_eq!(wrong(json!({"uri":"http://x"})).await, (422, "uri".into()));
+    assert_eq!(wrong(json!({"name":"x"})).await, (422, "uri".into()));
+    assert_eq!(wrong(json!([{"uri":"sip:a@b","nam":"x"}])).await, (422, "[0].nam".into()));
+    assert_eq!(wrong(json!("sip:a@b")).await.0, 422);
+    let nowhere = api.post("/api/v1/conferences/c999/participants", json!({"uri":"sip:a@b"})).await;
+    assert_eq!(nowhere.problem().0, 404);
+}
+
+#[tokio::test]
+async fn a_bring_up_is_begun_and_followed() {
+    let api = Api::new().await;
+    let (path, sites) = api.meeting(&["A", "B"]).await;
+    let begun =
+        api.post(&format!("{path}/bring-up"), json!({"site":sites[0],"for":[sites[1]],"deadline_s":7})).await;
+    assert_eq!(begun.status, 202, "{}", begun.text());
+    let id = begun.json()["operation"].as_str().unwrap().to_owned();
+    assert_eq!(begun.header("location"), format!("/api/v1/operations/{id}"));
+    let operation = api.get(&format!("/api/v1/operations/{id}")).await.json();
+    assert_eq!((&operation["state"], &operation["elapsed_ms"]), (&json!("running"), &json!(7_000)));
+    assert_eq!(operation["steps"][0], json!({"name":"find","mcu":"cau","at_ms":0}));
+    assert_eq!((&operation["for"], &operation["by"]), (&json!([sites[1]]), &json!("admin")));
+    assert_eq!(operation["error"], json!(null));
+    for id in ["o999", "x", "p1"] {
+        assert_eq!(api.get(&format!("/api/v1/operations/{id}")).await.problem().0, 404, "{id}");
+    }
+    let wrong = async |body| api.post(&format!("{path}/bring-up"), body).await.problem();
+    assert_eq!(wrong(json!({})).await, (422, "site".into()));
+    assert_eq!(wrong(json!({"site":"a","for":["x"]})).await, (422, "for[0]".into()));
+    assert_eq!(wrong(json!({"site":"a","until":1})).await, (422, "until".into()));
 }

@@ -11,6 +11,7 @@
 pub mod addresses;
 pub mod clock;
 pub mod limits;
+pub mod locate;
 pub mod media;
 pub mod pool;
 pub mod ports;

@@ -65,6 +65,16 @@ impl Allocator {
         usize::from(self.pairs)
     }
 
+    /// Binds one pair of the range again, as after a restart; `None` when it is in use or not of the range.
+    pub fn bind_again(&mut self, ip: IpAddr, port: u16) -> Option<Pair> {
+        let last = u32::from(self.first) + 2 * u32::from(self.pairs);
+        if port % 2 != 0 || port < self.first || u32::from(port) >= last {
+            return None;
+        }
+        let (rtp, rtcp) = (bind(ip, port).ok()?, bind(ip, port + 1).ok()?);
+        Some(Pair { rtp, rtcp, port })
+    }
+
     /// Binds the next free pair on `ip`.
     ///
     /// # Errors
@@ -127,6 +137,19 @@ mod tests {
         assert!(matches!(ports.bind(IP), Err(Error::Exhausted { .. })));
         drop(pairs);
         assert_eq!(ports.bind(IP).expect("free again").port, *range.start());
+    }
+
+    #[test]
+    fn a_pair_is_bound_again_when_it_is_free_and_ours() {
+        let range = range();
+        let mut ports = Allocator::new(range.clone());
+        let first = ports.bind(IP).expect("free").port;
+        let again = ports.bind_again(IP, first).expect("free again");
+        assert_eq!(again.rtp.local_addr().expect("bound").port(), first);
+        assert!(ports.bind_again(IP, first).is_none(), "in use");
+        for foreign in [first + 1, range.start() - 2, range.end() + 1, 80] {
+            assert!(ports.bind_again(IP, foreign).is_none(), "{foreign}");
+        }
     }
 
     #[test]

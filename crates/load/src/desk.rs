@@ -1,4 +1,4 @@
-//! Signalling of all phones: one SIP endpoint, calls going out.
+//! Signalling of all phones: one SIP endpoint, calls going out and coming in.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -28,6 +28,8 @@ const FAREWELL: Duration = Duration::from_secs(3);
 pub enum Request {
     /// Call.
     Dial(PhoneId, Box<Plan>),
+    /// Take calls to this plan's user; its target is not called.
+    Await(PhoneId, Box<Plan>),
     /// Hang up.
     HangUp(PhoneId),
     /// Re-INVITE with these directions (hold, resume, camera off and on).
@@ -85,6 +87,8 @@ pub struct Desk<L> {
     phones: HashMap<CallId, PhoneId>,
     later: BTreeSet<(Instant, PhoneId)>,
     waiting: HashMap<PhoneId, Later>,
+    /// Phones that take calls, by user.
+    callees: HashMap<String, (PhoneId, Box<Plan>)>,
     next_origin: u64,
     stopping: bool,
     /// When stopping ends, answered or not.
@@ -115,6 +119,7 @@ impl<L: Lines> Desk<L> {
             phones: HashMap::new(),
             later: BTreeSet::new(),
             waiting: HashMap::new(),
+            callees: HashMap::new(),
             next_origin: seed,
             stopping: false,
             leave_at: None,
@@ -164,6 +169,54 @@ impl<L: Lines> Desk<L> {
                 self.lines.notice(now, Notice::Over(phone, State::Failed(e.to_string())));
             }
         }
+    }
+
+    /// Somebody calls: the phone of that user takes the call, unless it is in one.
+    fn called(&mut self, now: Instant, call: CallId, user: &str, offer: Option<&[u8]>) {
+        let free = self.callees.get(user).filter(|(phone, _)| !self.calls.contains_key(phone));
+        let Some((phone, plan)) = free.cloned() else {
+            let status = if self.callees.contains_key(user) { 486 } else { 404 };
+            let _ = self.endpoint.reject(now, call, status, &[]);
+            return;
+        };
+        if let Err(why) = self.take(now, phone, plan, call, offer) {
+            let _ = self.endpoint.reject(now, call, 488, &[]);
+            self.lines.notice(now, Notice::Over(phone, State::Failed(why)));
+        }
+    }
+
+    fn take(
+        &mut self,
+        now: Instant,
+        phone: PhoneId,
+        plan: Box<Plan>,
+        call: CallId,
+        offer: Option<&[u8]>,
+    ) -> Result<(), String> {
+        let offer = Session::parse(offer.ok_or("no offer")?).map_err(|e| e.to_string())?;
+        let ports = self.lines.open(phone, &plan, self.ip).map_err(|e| e.to_string())?;
+        self.next_origin = self.next_origin.wrapping_add(1 << 8);
+        let origin = Origin::new(self.next_origin, self.ip);
+        let capabilities = plan.capabilities();
+        let taken = sdp::answer(&offer, &capabilities, &ports, &origin).map_err(|e| e.words_en());
+        let taken = taken.and_then(|(answer, agreed)| {
+            let bytes = answer.to_bytes();
+            self.endpoint.accept(now, call, bytes).map_err(|e| e.to_string()).map(|()| (answer, agreed))
+        });
+        let (sent, agreed) = match taken {
+            Ok(taken) => taken,
+            Err(why) => {
+                self.lines.close(phone);
+                return Err(why);
+            }
+        };
+        self.phones.insert(call, phone);
+        let call =
+            Call { plan, capabilities, ports, origin, sent, call, hanging_up: false, confirmed: false };
+        self.calls.insert(phone, call);
+        self.lines.notice(now, Notice::Invited(phone));
+        self.lines.notice(now, Notice::Agreed(phone, Box::new(agreed)));
+        Ok(())
     }
 
     fn hang_up(&mut self, now: Instant, phone: PhoneId) {
@@ -216,9 +269,8 @@ impl<L: Lines> Desk<L> {
 
     fn event(&mut self, now: Instant, event: Event) {
         match event {
-            // Nobody calls a phone of the fleet.
-            Event::Incoming { call, .. } => {
-                let _ = self.endpoint.reject(now, call, 486, &[]);
+            Event::Incoming { call, request } => {
+                self.called(now, call, &request.uri.user(), request.offer.as_deref())
             }
             Event::Progress { call, status, .. } => {
                 if let Some(phone) = self.phones.get(&call).copied().filter(|_| status >= 180) {
@@ -370,6 +422,7 @@ impl<L: Lines> signal::Core for Desk<L> {
     fn handle_request(&mut self, now: Instant, request: Request) {
         match request {
             Request::Dial(phone, plan) => self.dial(now, phone, plan),
+            Request::Await(phone, plan) => drop(self.callees.insert(plan.user.clone(), (phone, plan))),
             Request::HangUp(phone) => self.hang_up(now, phone),
             Request::Reoffer(phone, audio, video) => self.reoffer(now, phone, audio, video),
             Request::FastUpdate(phone) => {
@@ -386,6 +439,7 @@ impl<L: Lines> signal::Core for Desk<L> {
             Request::Stop => {
                 self.stopping = true;
                 self.leave_at = Some(now + FAREWELL);
+                self.callees.clear();
                 self.later.clear();
                 self.waiting.clear();
                 let phones: Vec<PhoneId> = self.calls.keys().copied().collect();

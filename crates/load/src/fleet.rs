@@ -87,6 +87,7 @@ pub struct Fleet {
     requests: mpsc::Sender<Request>,
     studios: Vec<Handle<Studio>>,
     threads: Vec<JoinHandle<()>>,
+    sip: SocketAddr,
     next: u32,
 }
 
@@ -137,8 +138,9 @@ impl Fleet {
             studios: studios.clone(),
             allocator: ports::Allocator::new(options.ports.clone()),
         };
-        threads.push(signalling(SocketAddr::new(options.ip, 0), lines, inbox, options.seed)?);
-        Ok(Self { shared, requests, studios, threads, next: 0 })
+        let (signalling, sip) = signalling(SocketAddr::new(options.ip, 0), lines, inbox, options.seed)?;
+        threads.push(signalling);
+        Ok(Self { shared, requests, studios, threads, sip, next: 0 })
     }
 
     /// Makes a phone call.
@@ -148,6 +150,16 @@ impl Fleet {
         self.shared.lock().insert(phone, Record::new(phone, plan.id));
         self.ask(Request::Dial(phone, Box::new(plan)));
         phone
+    }
+
+    /// A phone that waits for calls and takes them, one at a time; also the address to call it at. The target of `plan` is not called.
+    pub fn answer(&mut self, plan: Plan) -> (PhoneId, cau_sip::Uri) {
+        self.next += 1;
+        let phone = PhoneId(self.next);
+        let uri = cau_sip::Uri::sip(&plan.user, self.sip);
+        self.shared.lock().insert(phone, Record::new(phone, plan.id));
+        self.ask(Request::Await(phone, Box::new(plan)));
+        (phone, uri)
     }
 
     /// Makes a phone hang up.
@@ -238,17 +250,18 @@ fn signalling(
     lines: FleetLines,
     inbox: mpsc::Receiver<Request>,
     seed: u64,
-) -> Result<JoinHandle<()>, Error> {
+) -> Result<(JoinHandle<()>, SocketAddr), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sockets = {
         let _in = runtime.enter();
         signal::Sockets::bind(&[bind])?
     };
     let local = sockets.addrs().first().copied().unwrap_or(bind);
-    Ok(std::thread::Builder::new().name("load-signal".into()).spawn(move || {
+    let thread = std::thread::Builder::new().name("load-signal".into()).spawn(move || {
         let mut desk = Desk::new(local, lines, seed);
         runtime.block_on(signal::run(&mut desk, sockets, inbox));
-    })?)
+    })?;
+    Ok((thread, local))
 }
 
 struct FleetLines {

@@ -141,6 +141,25 @@ pub enum Command {
         /// Whose decoder wants it.
         participant: ParticipantId,
     },
+    /// A site is to be brought before viewers: its picture is made ready at once, its sound is in the mix however soft, and what comes
+    /// of it is reported ([`crate::Event::BringUp`]) until [`Command::EndBringUp`]. What viewers see is up to [`Command::Scenes`].
+    BringUp {
+        /// Names it.
+        operation: u64,
+        /// Where.
+        conference: ConferenceId,
+        /// Whom.
+        site: ParticipantId,
+        /// Before whom.
+        viewers: Vec<ParticipantId>,
+    },
+    /// Nothing more is to be reported of it.
+    EndBringUp {
+        /// Which.
+        operation: u64,
+        /// Where.
+        conference: ConferenceId,
+    },
     /// A still of what a participant sends or sees.
     Preview {
         /// Whose.

@@ -23,6 +23,7 @@ use smallvec::SmallVec;
 
 use crate::{
     Port,
+    bring_up::{BringUp, Ways},
     command::{Config, LegConfig},
     event::{Event, Totals, VideoKind, Voice},
     forward::{self, Unwilling},
@@ -48,6 +49,8 @@ const VOICE_EVERY: Duration = Duration::from_millis(100);
 const FORWARD_EVERY: Duration = Duration::from_millis(500);
 /// Voices in one report.
 const VOICES: usize = 16;
+/// Sites being brought up at a time.
+const BROUGHT: usize = 64;
 
 /// What all conferences of a worker share.
 pub struct Shared {
@@ -75,6 +78,8 @@ pub struct Conference {
     forward_at: Instant,
     room: Room,
     floor: Option<ParticipantId>,
+    /// Sites that are being brought before viewers.
+    brought: Vec<BringUp>,
     /// Scenes, legs or sources have changed since the views were brought in line.
     stale: bool,
     voice_at: Instant,
@@ -93,6 +98,7 @@ impl Conference {
             forward_at: now,
             room: Room::default(),
             floor: None,
+            brought: Vec::new(),
             stale: false,
             voice_at: now,
             spoke: false,
@@ -149,6 +155,27 @@ impl Conference {
         self.room.set_rules(rules);
     }
 
+    /// A site is to be brought before viewers.
+    pub fn bring_up(
+        &mut self,
+        now: Instant,
+        operation: u64,
+        site: ParticipantId,
+        viewers: Vec<ParticipantId>,
+    ) {
+        self.end_bring_up(operation);
+        // Older ones are no longer waited for by anybody.
+        if self.brought.len() >= BROUGHT {
+            self.brought.remove(0);
+        }
+        self.brought.push(BringUp::new(now, operation, site, viewers));
+    }
+
+    /// Nothing more is to be reported of that.
+    pub fn end_bring_up(&mut self, operation: u64) {
+        self.brought.retain(|b| b.operation != operation);
+    }
+
     /// The switches of one participant.
     pub fn set_switches(&mut self, participant: ParticipantId, switches: Switches) {
         if let Some(leg) = self.legs.get_mut(&participant) {
@@ -193,6 +220,10 @@ impl Conference {
         for participant in asking {
             self.refresh(now, participant);
         }
+        let mut ways = Ways { legs: &mut self.legs, views: &self.views };
+        for brought in &mut self.brought {
+            brought.attend(now, &mut ways, out);
+        }
         self.care(now);
         if now >= self.forward_at {
             self.forward_at = now + FORWARD_EVERY;
@@ -223,11 +254,13 @@ impl Conference {
     pub fn drain(&mut self, now: Instant, out: &mut Out) {
         let mut units = Vec::new();
         let mut lagged = Vec::new();
+        let shown: Vec<_> = self.brought.iter().map(|b| self.legs.get(&b.site)?.shown()).collect();
         for (participant, leg) in &mut self.legs {
             let Some(video) = &mut leg.video else { continue };
             let pulled = video.watch.pull(&mut units);
             let view = video.place.and_then(|place| self.views.get(&place.view));
             let csrc = view.map_or(&[][..], |v| v.csrc.as_slice());
+            let mut key = None;
             let made = video
                 .place
                 .zip(view)
@@ -241,6 +274,21 @@ impl Conference {
             }
             for unit in units.drain(..) {
                 video.send(now, *participant, &unit, csrc, out);
+                // Only what is passed on names its source.
+                key = if unit.key { Some((unit.time, unit.csrc.is_some())) } else { key };
+            }
+            if let (Some((time, own)), Some(view)) = (key, view) {
+                let main =
+                    video.place.and_then(|p| Some((p.stream.from?, &view.channels.get(&p.stream)?.main)));
+                let passed_on =
+                    main.filter(|(_, main)| own && video.watch.follows(main)).map(|(site, _)| site);
+                for (brought, shown) in self.brought.iter_mut().zip(&shown) {
+                    let since = match passed_on {
+                        Some(site) => (site == brought.site).then_some(time),
+                        None => shown.as_ref().and_then(|shown| view.canvas().shows_since(shown)),
+                    };
+                    brought.note_key(*participant, time, since, &video.line.session.sender);
+                }
             }
             // What it has left may be needed by nobody any more.
             self.stale |= pulled.switched;
@@ -261,11 +309,13 @@ impl Conference {
             audio.pull(now);
         }
         let floor = self.floor;
+        let brought: SmallVec<[ParticipantId; 4]> = self.brought.iter().map(|b| b.site).collect();
         let mut inputs: Vec<Input<'_>> = Vec::with_capacity(self.legs.len());
         for (participant, leg) in &mut self.legs {
             if let Some(audio) = &mut leg.audio {
                 let coding = audio.coding();
-                inputs.push(Input { site: &mut audio.site, floor: floor == Some(*participant), coding });
+                let floor = floor == Some(*participant) || brought.contains(participant);
+                inputs.push(Input { site: &mut audio.site, floor, coding });
             }
         }
         let encoded = self.room.tick(now, &mut inputs);

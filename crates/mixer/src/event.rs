@@ -56,6 +56,13 @@ pub enum Event {
         /// What it was.
         kind: sound::Kind,
     },
+    /// How far a [`crate::Command::BringUp`] is; each step once, [`Progress::Covered`] or [`Progress::Hurt`] once per key frame.
+    BringUp {
+        /// Which.
+        operation: u64,
+        /// The step.
+        progress: Progress,
+    },
     /// Figures of one participant, every second.
     Statistics {
         /// Whose.
@@ -65,6 +72,32 @@ pub enum Event {
     },
     /// Figures of the worker, every second.
     Totals(Totals),
+}
+
+/// A step of bringing a site up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A picture of the site is decoded: it can be shown without a wait.
+    KeyFrame,
+    /// A key frame that shows the site has been sent to this viewer, to its last packet.
+    Sent {
+        /// To whom.
+        viewer: ParticipantId,
+        /// Whether it has ever sent a report.
+        reports: bool,
+    },
+    /// Its reports cover that key frame, and no packet was lost.
+    Covered {
+        /// Whose.
+        viewer: ParticipantId,
+    },
+    /// Its reports tell of loss: another key frame is on its way.
+    Hurt {
+        /// Whose.
+        viewer: ParticipantId,
+    },
+    /// The site's sound is in the mix.
+    Heard,
 }
 
 /// One voice.

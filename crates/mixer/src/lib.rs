@@ -22,6 +22,7 @@ pub mod profile;
 pub mod ring;
 pub mod sound;
 
+mod bring_up;
 mod conference;
 mod forward;
 mod leg;

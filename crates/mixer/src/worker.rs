@@ -174,6 +174,16 @@ impl Worker {
                     }
                 });
             }
+            Command::BringUp { operation, conference, site, viewers } => {
+                if let Some(c) = self.conferences.get_mut(&conference) {
+                    c.bring_up(now, operation, site, viewers);
+                }
+            }
+            Command::EndBringUp { operation, conference } => {
+                if let Some(c) = self.conferences.get_mut(&conference) {
+                    c.end_bring_up(operation);
+                }
+            }
             Command::Preview { participant, seen, reply } => {
                 let Some(conference) = self.index.get(&participant).and_then(|c| self.conferences.get_mut(c))
                 else {

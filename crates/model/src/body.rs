@@ -262,6 +262,86 @@ pub struct Participant {
     pub name: Option<String>,
 }
 
+/// `POST /conferences/{id}/participants`: one site to be called.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Invitee {
+    /// SIP address, such as `sip:hoaphu@10.1.2.3`.
+    pub uri: String,
+    /// The name to show; the user part of the address when absent.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// One [`Invitee`], or an array of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invitees {
+    /// One.
+    One(Invitee),
+    /// Several, in their order.
+    Several(Vec<Invitee>),
+}
+
+impl<'de> Deserialize<'de> for Invitees {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Invitees, D::Error> {
+        struct OneOrSeveral;
+
+        // By hand, so that what is wrong in an element is named with its place.
+        impl<'de> serde::de::Visitor<'de> for OneOrSeveral {
+            type Value = Invitees;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object with `uri` and `name`, or an array of them")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Invitees, A::Error> {
+                Invitee::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Invitees::One)
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Invitees, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = seq.next_element()? {
+                    all.push(one);
+                }
+                Ok(Invitees::Several(all))
+            }
+        }
+        deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Invitees {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::{Ref, schema};
+        let one = || Ref::from_schema_name("Invitee");
+        schema::OneOfBuilder::new().item(one()).item(schema::ArrayBuilder::new().items(one())).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Invitees {
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
+        schemas.push(("Invitee".to_owned(), <Invitee as utoipa::PartialSchema>::schema()));
+    }
+}
+
+/// `POST /conferences/{id}/bring-up`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = BringUpOrder))]
+pub struct BringUp {
+    /// Participant id, or the name of the site as a path (lower case, without accents, `-` for blanks).
+    pub site: String,
+    /// The participants who are to see and hear it; absent: the chair, or everybody when there is none.
+    #[serde(default, rename = "for")]
+    pub viewers: Option<Vec<String>>,
+    /// Seconds after which it has failed; 30 when absent.
+    #[serde(default)]
+    pub deadline_s: Option<u32>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

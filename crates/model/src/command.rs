@@ -24,6 +24,12 @@ pub enum Command {
     Join(Join),
     /// The call of a participant moved on (`Left` is [`Command::Leave`]).
     State(ParticipantId, State),
+    /// A participant who has left is called again: it is in the list as before, with its rights, and without a seat yet.
+    Recall(ParticipantId),
+    /// Why a participant is not there yet, or again; `None`: nothing stands in the way.
+    Reason(ParticipantId, Option<Words>),
+    /// The call that holds now was dialled by that side.
+    Direction(ParticipantId, Direction),
     /// A participant is gone; stays in the list for a while.
     Leave {
         /// Who.
@@ -44,6 +50,8 @@ pub enum Command {
     },
     /// Layout of everybody, or of some.
     SetLayout(SetLayout),
+    /// These see the layout of everybody again.
+    ClearLayout(Vec<ParticipantId>),
     /// The speaker named by the operator; `None` gives it back to the voice.
     SetSpeaker(Option<ParticipantId>),
     /// Rights, volume or name of one, or of all but the chair.

@@ -113,6 +113,15 @@ impl Conference {
         self.index.get(&id).and_then(|at| self.participants.get(*at))
     }
 
+    /// The site a path of one word means: its key; who is there counts before who has left, the latest first.
+    pub fn by_key(&self, key: &str) -> Option<ParticipantId> {
+        let same = |site: &&Participant| site.key == key;
+        let found = |left: bool| {
+            self.participants.iter().rev().filter(same).find(|site| (site.state == State::Left) == left)
+        };
+        found(false).or_else(|| found(true)).map(|site| site.id)
+    }
+
     /// What the operator set of one participant.
     pub fn rights(&self, id: ParticipantId) -> Option<Rights> {
         self.find(id).map(|participant| participant.rights)

@@ -61,8 +61,14 @@ id!(
     ConferenceId, 'c'
 );
 id!(
-    /// One participant: one call. Who hangs up and dials again is a new participant.
+    /// One participant: one site in one conference. It keeps its id while it is called again; who hangs up and dials in again
+    /// is a new one.
     ParticipantId, 'p'
+);
+
+id!(
+    /// One long-running operation, such as bringing a site up; never used twice.
+    OperationId, 'o'
 );
 
 /// A map by one of our own ids. They are numbers of our making, so that a plain multiplication is hash enough: with

@@ -13,6 +13,7 @@ pub mod body;
 pub mod command;
 pub mod conference;
 pub mod id;
+pub mod kept;
 pub mod layout;
 pub mod name;
 pub mod ornament;
@@ -26,7 +27,7 @@ pub mod voice;
 
 pub use command::{Command, Event};
 pub use conference::Conference;
-pub use id::{ConferenceId, ParticipantId};
+pub use id::{ConferenceId, OperationId, ParticipantId};
 pub use refusal::{Refusal, Words};
 pub use scene::{Scene, SceneId, Tile};
 pub use settings::Settings;

@@ -46,7 +46,8 @@ pub enum Direction {
 }
 
 /// What an operator can set of one participant.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rights {
     /// Nobody hears the site.
     pub audio_muted: bool,

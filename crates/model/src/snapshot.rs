@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::id::{ConferenceId, ParticipantId};
+use crate::id::{ConferenceId, OperationId, ParticipantId};
 use crate::ornament::{Clock, Message};
 use crate::participant::{Direction, State};
 use crate::scene::Fit;
@@ -65,21 +65,21 @@ pub struct Conference {
 }
 
 /// A seat that is not automatic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Seat {
     /// Seat number, from 0.
     pub seat: u16,
     /// Who sits there; absent where the seat turns.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participant: Option<ParticipantId>,
     /// Through whom the seat turns; absent where somebody is pinned.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycle: Option<Cycle>,
 }
 
 /// How seats turn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Cycle {
     /// Seconds from change to change.
@@ -89,7 +89,7 @@ pub struct Cycle {
 }
 
 /// A layout some participants see instead of the conference's.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Scope {
     /// The layout.
@@ -224,4 +224,79 @@ pub enum SendVideo {
     /// No picture.
     #[default]
     None,
+}
+
+/// A site being brought before viewers, or how that ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Operation {
+    /// Its id.
+    pub id: OperationId,
+    /// Where.
+    pub conference: ConferenceId,
+    /// The site.
+    pub site: ParticipantId,
+    /// Before whom.
+    #[serde(rename = "for")]
+    pub viewers: Vec<ParticipantId>,
+    /// Who asked for it.
+    pub by: String,
+    /// How far it is.
+    pub state: OperationState,
+    /// Milliseconds since it was asked for, or that it took.
+    pub elapsed_ms: u64,
+    /// The steps done, in the order they were.
+    pub steps: Vec<OperationStep>,
+    /// The step that failed, and why, in Vietnamese; null otherwise.
+    pub error: Option<String>,
+    /// The same in English.
+    pub error_en: Option<String>,
+}
+
+/// Where an operation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum OperationState {
+    /// Under way.
+    Running,
+    /// A decodable key frame of the site was sent to those it is for, their reports cover it, its sound is in their mix.
+    Done,
+    /// All of it was sent; a receiver that sends no reports cannot confirm it.
+    Unconfirmed,
+    /// It failed; what was seen before is seen again.
+    Failed,
+}
+
+/// One step of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OperationStep {
+    /// Which.
+    pub name: StepName,
+    /// On which MCU.
+    pub mcu: String,
+    /// Milliseconds since it was asked for.
+    pub at_ms: u64,
+}
+
+/// The steps of bringing a site up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum StepName {
+    /// The site is known.
+    Find,
+    /// Its call stands.
+    Dial,
+    /// Its sound and picture may come this way.
+    Route,
+    /// A picture of it is decoded.
+    Keyframe,
+    /// The viewers' layout shows it.
+    Layout,
+    /// A key frame with it was sent to every viewer.
+    Picture,
+    /// Its sound is in their mix.
+    Sound,
 }

@@ -17,7 +17,7 @@ use cau_sip::{
     message::Host,
     sdp::{Capabilities, h264::Receive},
 };
-use cau_store::{Journal, Options, Store};
+use cau_store::{Journal, Keeper, Options, Store};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     failure::Failure,
     media::Threads,
     places::Places,
-    ports_file, registrations,
+    ports_file, registrations, restart,
     signalling::Signalling,
     web::{self, Counts, Limits},
 };
@@ -54,6 +54,7 @@ pub struct Bridge {
     signalling: oneshot::Receiver<()>,
     web: JoinHandle<std::io::Result<()>>,
     journal: Journal,
+    keeper: Keeper,
     grace: Duration,
     config: Config,
 }
@@ -89,7 +90,10 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         .map_err(Failure::system("threads for sound"))?;
     let events = Events::new(clock.wall);
     let notices = listener(events.clone(), journal.clone());
-    let (sip, signalling) = start_signalling(config, threads, requests, notices).await?;
+    // Read before the keeper begins to say that the program runs.
+    let mut kept = restart::kept(&store, config.resume_within, Clock::wall_now()).await?;
+    let keeper = store.keeper(Clock::wall_now);
+    let (sip, signalling) = start_signalling(config, threads, requests, notices, keeper.clone()).await?;
 
     focus.equip(equipment.clone()).await;
     for mut record in store.conferences().await? {
@@ -100,6 +104,10 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         }
         if let Err(e) = focus.create(record.id, record.settings).await {
             tracing::error!(conference = %record.id, "a stored conference cannot be opened: {}", e.words().en);
+            continue;
+        }
+        if let Some(kept) = kept.remove(&record.id) {
+            restart::restore(&focus, &keeper, record.id, kept).await;
         }
     }
 
@@ -142,6 +150,7 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         signalling,
         web,
         journal,
+        keeper,
         grace,
         config: config.clone(),
     })
@@ -168,6 +177,7 @@ impl Bridge {
         self.state.shutdown().cancel();
         let _ = tokio::time::timeout(ENDING, self.web).await;
         self.journal.flush().await;
+        self.keeper.flush().await;
         self.store.close().await;
         tracing::info!("ended");
         end
@@ -215,6 +225,7 @@ async fn start_signalling(
     threads: Threads,
     requests: tokio::sync::mpsc::Receiver<Request>,
     notices: impl FnMut(Notice) + Send + 'static,
+    keeper: Keeper,
 ) -> Result<(Vec<SocketAddr>, oneshot::Receiver<()>), Failure> {
     let (bound, is_bound) = oneshot::channel();
     let (end, ended) = oneshot::channel();
@@ -229,7 +240,7 @@ async fn start_signalling(
         };
         runtime.block_on(async move {
             let sockets = match signal::Sockets::bind(&config.sip.bind) {
-                Ok(sockets) => sockets,
+                Ok(sockets) => sockets.with_name_servers(config.dial.name_servers.clone()),
                 Err(e) => {
                     let _ = bound.send(Err(e.into()));
                     return;
@@ -238,7 +249,7 @@ async fn start_signalling(
             let addrs = sockets.addrs();
             let focus = Focus::new(focus_config(&config, &addrs), Box::new(threads), rand::random());
             let _ = bound.send(Ok(addrs));
-            signal::run(&mut Signalling::new(focus, notices), sockets, requests).await;
+            signal::run(&mut Signalling::new(focus, notices, keeper), sockets, requests).await;
         });
         let _ = end.send(());
     };
@@ -288,6 +299,7 @@ fn focus_config(config: &Config, addrs: &[SocketAddr]) -> cau_conference::Config
     focus.roster = config.roster;
     focus.refer = config.refer;
     focus.drain_grace = config.drain_grace;
+    focus.dial = config.dial.site.clone();
     focus
 }
 

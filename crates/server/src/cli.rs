@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{config, demo, failure::Failure, log, serve};
+use crate::{config, ctl, demo, failure::Failure, log, serve};
 
 /// Cầu – a multipoint control unit: joins SIP video endpoints into conferences.
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ enum Command {
     Demo(demo::Args),
     /// Calls a room with simulated endpoints, measures, and reports.
     Load(cau_load::Args),
+    /// Steers a running MCU: conferences, sites, layouts, calls, bring-ups.
+    Ctl(Box<ctl::Args>),
     /// Checks a configuration without starting anything.
     CheckConfig(ConfigFile),
     /// Prints the version.
@@ -59,6 +61,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Demo(args) => demo::run(args)?,
         Command::Load(args) => return Ok(cau_load::run(args)),
+        Command::Ctl(args) => return ctl::run(&args),
         Command::CheckConfig(file) => {
             let config = file.load()?;
             crate::equipment::read(&config)?;

@@ -36,6 +36,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut config = args.file.load()?;
     // The demo's room and users stay apart from those of a real MCU in the same folder.
     config.data_dir = config.data_dir.join("demo");
+    // Its simulated sites are gone with it.
+    config.resume_within = Duration::ZERO;
     if config.log.level == "info" {
         config.log.level = "warn".into();
     }

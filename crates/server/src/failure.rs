@@ -52,6 +52,9 @@ pub enum Failure {
         /// The system's word.
         source: io::Error,
     },
+    /// A command to a running MCU was not done.
+    #[error("{0}")]
+    Ctl(String),
     /// Something within `cau` ended that should not.
     #[error("{0}")]
     Internal(String),

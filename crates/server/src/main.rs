@@ -3,6 +3,7 @@
 mod bridge;
 mod cli;
 mod config;
+mod ctl;
 mod data_dir;
 mod demo;
 mod equipment;
@@ -12,6 +13,7 @@ mod media;
 mod places;
 mod ports_file;
 mod registrations;
+mod restart;
 mod serve;
 mod signalling;
 mod web;

@@ -144,6 +144,7 @@ impl cau_conference::Media for Threads {
         conference: ConferenceId,
         participant: ParticipantId,
         local: IpAddr,
+        wanted: Option<Ports>,
     ) -> Result<Ports, NoPorts> {
         let everywhere = if local.is_ipv6() { self.everywhere.1 } else { self.everywhere.0 };
         let bind = match local {
@@ -153,10 +154,15 @@ impl cau_conference::Media for Threads {
         };
         let open =
             |ports: &mut Allocator| Ok::<_, cau_drive::ports::Error>((ports.bind(bind)?, ports.bind(bind)?));
-        let (audio, video) = open(&mut self.ports).map_err(|e| {
-            tracing::warn!("no RTP ports for a call: {e}");
-            NoPorts
-        })?;
+        let again = |ports: &mut Allocator| {
+            let wanted = wanted?;
+            Some((ports.bind_again(bind, wanted.audio)?, ports.bind_again(bind, wanted.video)?))
+        };
+        let (audio, video) =
+            again(&mut self.ports).map_or_else(|| open(&mut self.ports), Ok).map_err(|e| {
+                tracing::warn!("no RTP ports for a call: {e}");
+                NoPorts
+            })?;
         let home = self.home(conference);
         self.legs.insert(participant, home);
         let addr = self.advertise.filter(|a| a.is_ipv6() == local.is_ipv6()).unwrap_or(local);

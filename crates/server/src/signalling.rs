@@ -2,21 +2,40 @@
 
 use std::{net::SocketAddr, time::Instant};
 
-use cau_conference::{Focus, Request};
+use cau_conference::{Focus, Keep, Request};
 use cau_drive::signal;
-use cau_sip::{ConnId, Input, Transmit};
+use cau_sip::{ConnId, Hop, Input, Transmit, Unlocated, Uri};
+use cau_store::{Keeper, Key};
 
-/// The signalling core: the focus, and where its notices go.
+/// The signalling core: the focus, and where its notices and what it wants kept go.
 pub struct Signalling {
     focus: Focus,
     notices: Box<dyn FnMut(cau_conference::Notice)>,
+    keeper: Keeper,
 }
 
 impl Signalling {
-    /// Hands every notice of `focus` to `notices`, which must not block.
-    pub fn new(focus: Focus, notices: impl FnMut(cau_conference::Notice) + 'static) -> Self {
-        Self { focus, notices: Box::new(notices) }
+    /// Hands every notice of `focus` to `notices`, which must not block, and what is to be kept to `keeper`.
+    pub fn new(focus: Focus, notices: impl FnMut(cau_conference::Notice) + 'static, keeper: Keeper) -> Self {
+        Self { focus, notices: Box::new(notices), keeper }
     }
+
+    fn keep(&self, keep: &Keep) {
+        match keep {
+            Keep::Room(id, room) => self.keeper.keep(Key::Room(*id), json(room)),
+            Keep::RoomGone(id) => {
+                self.keeper.keep(Key::Sites(*id), None);
+                self.keeper.keep(Key::Room(*id), None);
+            }
+            Keep::Site(conference, id, site) => self.keeper.keep(Key::Site(*conference, *id), json(site)),
+            Keep::SiteGone(conference, id) => self.keeper.keep(Key::Site(*conference, *id), None),
+        }
+    }
+}
+
+/// A record as text. What cannot be written is forgotten rather than kept as it was.
+fn json(record: &impl serde::Serialize) -> Option<String> {
+    serde_json::to_string(record).map_err(|e| tracing::error!("a record cannot be kept: {e}")).ok()
 }
 
 impl signal::Core for Signalling {
@@ -46,7 +65,16 @@ impl signal::Core for Signalling {
     fn poll_transmit(&mut self) -> Option<Transmit> {
         self.focus.poll_transmit()
     }
+    fn poll_lookup(&mut self) -> Option<(u64, Uri)> {
+        self.focus.poll_lookup().map(|lookup| (lookup.token, lookup.uri))
+    }
+    fn handle_lookup(&mut self, now: Instant, token: u64, found: Result<Vec<Hop>, Unlocated>) {
+        self.focus.handle_lookup(now, token, found);
+    }
     fn settle(&mut self) {
+        while let Some(keep) = self.focus.poll_kept() {
+            self.keep(&keep);
+        }
         while let Some(notice) = self.focus.poll_notice() {
             (self.notices)(notice);
         }

@@ -69,6 +69,17 @@ pub enum InfoBody {
     Other,
 }
 
+/// Why a call was refused, in the other side's own words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Code and text of the first Warning header (RFC 3261 20.43).
+    pub warning: Option<(u16, String)>,
+    /// ITU-T Q.850 cause of a Reason header (RFC 3326): a gateway passes on what the network behind it said.
+    pub q850: Option<u16>,
+    /// Text of a Reason header.
+    pub reason: Option<String>,
+}
+
 /// What happened. Every call opened by [`Event::Incoming`] or `Endpoint::call` ends with exactly one [`Event::Ended`] or
 /// [`Event::Rejected`], unless it was ended by `Endpoint::reject`, after which nothing more is said of it.
 #[derive(Clone, Debug)]
@@ -131,8 +142,10 @@ pub enum Event {
         status: u16,
         /// Reason phrase.
         reason: String,
-        /// 3xx: where to try instead, in the other side's order.
+        /// 3xx: where to try instead, what the other side likes best first (`q`).
         contacts: Vec<Uri>,
+        /// What it says of why, beside the status.
+        told: Told,
     },
     /// Our re-INVITE or UPDATE was refused; the call goes on as it was (RFC 3261 14.1).
     ReofferRejected {

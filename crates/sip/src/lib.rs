@@ -19,6 +19,7 @@
 //! | the four transactions (RFC 3261 17, 6026) | `transaction` |
 //! | dialogs, route sets (RFC 3261 12, 16.12.1.2) | `dialog` |
 //! | INVITE sessions both ways, CANCEL, BYE, re-INVITE, UPDATE, PRACK, session timers, glare, INFO (RFC 3261 9, 13–15, 3262, 3311, 4028, 6337, 6086, 5168) | `endpoint` |
+//! | dialogs that outlive the program ([`Saved`]) | `saved` |
 //! | session descriptions (RFC 8866, 3264) | [`sdp`] |
 //! | digest authentication, both sides (RFC 7616, 8760) | [`digest`] |
 //! | the registrar for our devices (RFC 3261 10, 3327), and we as a device of others | [`registrar`], [`register`] |
@@ -26,7 +27,7 @@
 //! | REFER to the focus (RFC 3515, 4488, 4579) | [`refer`] |
 //!
 //! Deliberately not here yet, and not advertised: TLS, DNS.
-//! Names are looked up by the owner (`Target::remote`); within a dialog a name is answered where it speaks from.
+//! Names are looked up by the owner ([`Hop`], `Target::remote`); within a dialog a name is answered where it speaks from.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
@@ -41,10 +42,12 @@ pub mod digest;
 mod end;
 mod endpoint;
 mod event;
+mod locate;
 pub mod message;
 pub mod refer;
 pub mod register;
 pub mod registrar;
+mod saved;
 pub mod sdp;
 mod session_id;
 mod session_timer;
@@ -58,7 +61,9 @@ pub use config::{Advertise, Config, Timers};
 pub use counters::Counters;
 pub use end::EndCause;
 pub use endpoint::Endpoint;
-pub use event::{CallId, Event, IncomingInvite, InfoBody, Refused, Target};
+pub use event::{CallId, Event, IncomingInvite, InfoBody, Refused, Target, Told};
+pub use locate::{Hop, Unlocated};
 pub use message::{Host, Limits, NameAddr, Uri};
+pub use saved::Saved;
 pub use session_timer::SessionTimers;
 pub use transport::{ConnId, Input, Protocol, Transmit, Transport};

@@ -38,7 +38,12 @@ impl SessionId {
 
     /// As in a message of ours.
     pub(crate) fn of(headers: &Headers) -> Option<Self> {
-        let Received { local, remote } = read(headers)?;
+        Self::parse(headers.value(&Name::SessionId)?)
+    }
+
+    /// As written by [`fmt::Display`].
+    pub(crate) fn parse(value: &[u8]) -> Option<Self> {
+        let Received { local, remote } = read_value(value)?;
         Some(Self { local, remote: remote.unwrap_or_default(), single: remote.is_none() })
     }
 
@@ -77,7 +82,10 @@ impl fmt::Display for SessionId {
 }
 
 fn read(headers: &Headers) -> Option<Received> {
-    let value = headers.value(&Name::SessionId)?;
+    read_value(headers.value(&Name::SessionId)?)
+}
+
+fn read_value(value: &[u8]) -> Option<Received> {
     let at = value.iter().position(|b| *b == b';').unwrap_or(value.len());
     let (local, params) = value.split_at_checked(at)?;
     let params = Params::parse(params).ok()?;

@@ -9,7 +9,8 @@ use bytes::Bytes;
 pub struct ConnId(pub u64);
 
 /// A transport protocol as named in Via and `;transport=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// Datagrams.
     Udp,

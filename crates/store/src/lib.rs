@@ -1,4 +1,4 @@
-//! What must survive a restart: users, sessions, conferences and the journal.
+//! What must survive a restart: users, sessions, conferences, the journal, and the live state of meetings.
 //!
 //! One SQLite file, `<data dir>/cau.db`, in WAL mode. All SQL is in this crate, one file per noun, written with numbered
 //! parameters so that PostgreSQL can stand behind [`Store::open`] later. Nothing here reads the clock: callers give `now`.
@@ -14,6 +14,7 @@ mod error;
 mod full;
 mod guard;
 mod journal;
+mod kept;
 pub mod password;
 mod sessions;
 mod users;
@@ -23,5 +24,6 @@ pub use db::{Opened, Options, Store};
 pub use error::Error;
 pub use guard::Policy;
 pub use journal::{Entry, Journal, Row};
+pub use kept::{Keeper, KeptConference, Key};
 pub use sessions::{Session, SignIn, SignInError};
 pub use users::{PasswordError, Role, User};

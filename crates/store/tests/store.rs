@@ -7,8 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cau_model::{ConferenceId, Settings};
-use cau_store::{Entry, Error, Options, PasswordError, Role, SignInError, Store, password};
+use cau_model::{ConferenceId, ParticipantId, Settings};
+use cau_store::{Entry, Error, Key, Options, PasswordError, Role, SignInError, Store, password};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const PASSWORD: &str = "Cau-Long-Bien-1902";
@@ -340,4 +340,40 @@ fn entry(at: SystemTime, conference: Option<ConferenceId>, what: &str) -> Entry 
         what: what.into(),
         detail: serde_json::json!({ "room": "8000" }),
     }
+}
+
+#[tokio::test]
+async fn what_is_kept_is_there_after_a_restart_and_the_latest_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    assert_eq!(store.last_alive().await.unwrap(), None);
+    let keeper = store.keeper(|| at(77));
+    let (c, p) = (ConferenceId(1), ParticipantId(u64::MAX));
+    let text = |s: &str| Some(s.to_owned());
+    for n in 0..1_000 {
+        keeper.keep(Key::Site(c, p), text(&format!("{n}")));
+    }
+    keeper.keep(Key::Room(c), text("room"));
+    keeper.keep(Key::Site(c, ParticipantId(5)), text("gone soon"));
+    keeper.flush().await;
+    keeper.keep(Key::Site(c, ParticipantId(5)), None);
+    keeper.keep(Key::Site(ConferenceId(2), ParticipantId(6)), text("other"));
+    keeper.flush().await;
+    // Killed: nothing is closed.
+    let again = open(&dir).await;
+    let kept = again.kept().await.unwrap();
+    assert_eq!(kept[&c].room, text("room"));
+    assert_eq!(kept[&c].sites, [(p, "999".to_owned())]);
+    assert_eq!(again.last_alive().await.unwrap(), Some(at(77)));
+    // A conference that ended takes its sites along, those still on the way too.
+    keeper.keep(Key::Site(c, ParticipantId(9)), text("late"));
+    keeper.keep(Key::Sites(c), None);
+    keeper.keep(Key::Room(c), None);
+    keeper.flush().await;
+    let kept = again.kept().await.unwrap();
+    assert_eq!((kept.contains_key(&c), kept.len(), keeper.lost()), (false, 1, 0));
+    again.forget_kept().await.unwrap();
+    assert!(again.kept().await.unwrap().is_empty());
+    store.close().await;
+    keeper.flush().await;
 }

@@ -5,14 +5,16 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use cau_mixer::Command as Mix;
-use cau_model::{Command, ConferenceId, ParticipantId, Words, name};
+use cau_model::participant::{Direction, State};
+use cau_model::{ConferenceId, ParticipantId, Words, name};
 use cau_sip::conference_info::Disconnection;
 use cau_sip::sdp::{self, Origin, Refused, Session};
 use cau_sip::{CallId, EndCause, Event, IncomingInvite, InfoBody};
 use rand::RngExt as _;
 
+use super::sites::Line;
 use super::watching::disconnection;
-use super::{Call, Focus};
+use super::{Basis, Call, Ending, Focus};
 use crate::notice::Body;
 
 /// Longest address kept of a caller, characters.
@@ -72,17 +74,16 @@ impl Focus {
             Event::Reoffer { call, offer: Some(offer) } => self.reoffered(now, call, &offer),
             Event::Reoffer { call, offer: None } => self.asked_for_offer(now, call),
             Event::Answer { call, sdp } => self.answered(now, call, &sdp),
-            Event::Ended { call, cause } => self.ended(now, call, &end_words(&cause)),
-            Event::Rejected { call, status, reason, .. } => {
-                let words =
-                    Words::new(format!("từ chối: {status} {reason}"), format!("refused: {status} {reason}"));
-                self.ended(now, call, &words);
+            Event::Ended { call, cause } => self.ended(now, call, &cause),
+            Event::Rejected { call, status, reason, contacts, told } => {
+                self.rejected(now, call, (status, &reason), &contacts, &told);
             }
+            Event::Progress { call, status, .. } => self.progressed(now, call, status),
             Event::Info { call, body } => self.informed(call, &body),
             Event::ReofferRejected { call, status } => {
                 tracing::debug!(%call, status, "our re-INVITE was refused; the call goes on");
                 if let Some(call) = self.calls.get_mut(&call) {
-                    call.offered = None;
+                    (call.offered, call.until) = (None, None);
                 }
                 // Who refuses is there.
                 self.alive(now, call);
@@ -93,38 +94,52 @@ impl Focus {
             Event::Registrar(changed) => self.device(&changed),
             Event::Registration { id, state } => self.registration(id, &state),
             // We offer whenever we call, and answer a re-INVITE at once; the dialog itself needs nothing from us here.
-            Event::Offer { .. }
-            | Event::ReofferCancelled { .. }
-            | Event::Confirmed { .. }
-            | Event::Progress { .. } => {}
+            Event::Offer { .. } | Event::ReofferCancelled { .. } => {}
+            Event::Confirmed { call } => self.confirmed(now, call),
         }
     }
 
     fn incoming(&mut self, now: Instant, id: CallId, request: &IncomingInvite) {
-        match self.admit(request) {
+        match self.admit(now, request) {
             Ok(opening) => self.let_in(now, id, opening),
             Err(denied) => self.deny(now, id, request, &denied),
         }
     }
 
     /// Room, rights, ports, media, in this order. Nothing stays open when it fails.
-    fn admit(&mut self, request: &IncomingInvite) -> Result<Opening, Denied> {
+    fn admit(&mut self, now: Instant, request: &IncomingInvite) -> Result<Opening, Denied> {
         if self.drain.is_some() {
             self.totals.refused_draining += 1;
             return Err(Denied::new(503, "MCU đang dừng", "the MCU is shutting down").retry());
         }
+        let peer = request.remote.ip().to_canonical();
+        if !self.may_believe(peer) {
+            self.totals.refused_unproven += 1;
+            return Err(Denied::new(
+                503,
+                format!("quá nhiều cuộc gọi chưa xác nhận (ACK) từ {peer}"),
+                format!("too many calls from {peer} without ACK"),
+            )
+            .retry());
+        }
         let conference = self.dialled(request)?;
-        self.seat_left(conference)?;
+        let known = self.known_caller(conference, request);
+        if known.is_none() {
+            self.seat_left(conference)?;
+        }
         let offer = request.offer.as_deref().map(|bytes| self.read(bytes)).transpose()?;
-        let participant = self.new_participant();
+        let participant = known.unwrap_or_else(|| self.new_participant());
         let local = request.local.ip().to_canonical();
-        let Ok(ports) = self.media.open(conference, participant, local) else {
-            self.totals.refused_full += 1;
-            let words = Words::new(
-                "hết cổng RTP: tăng rtp.ports trong cấu hình",
-                "no RTP ports are left: widen rtp.ports in the configuration",
-            );
-            self.notices.push(Some(conference), Body::Alarm { participant: None, code: "no-ports", words });
+        // The ports of the call it takes the place of: nothing of that is touched before the new one is accepted.
+        let old = self.call_of(participant).map(|(old, call)| (old, call.local, call.ports));
+        let taken = old.filter(|(_, there, _)| *there == local).map(|(.., ports)| ports);
+        if let Some((old, ..)) = old.filter(|_| taken.is_none()) {
+            // It comes in over another of our networks: its old ports are of no use.
+            self.give_up_call(now, old);
+        }
+        let opened = taken.map_or_else(|| self.media.open(conference, participant, local, None), Ok);
+        let Ok(ports) = opened else {
+            self.no_ports(conference);
             return Err(Denied::new(
                 503,
                 "MCU hết cổng âm thanh, hình ảnh",
@@ -135,25 +150,34 @@ impl Focus {
         let mut call = Call {
             conference,
             participant,
-            name: caller_name(request),
+            name: self.sites.get(participant).map_or_else(|| caller_name(request), |site| site.name.clone()),
             uri: caller_uri(request),
-            peer: request.remote.ip().to_canonical(),
+            direction: Direction::In,
+            peer,
+            local,
             ports,
             origin: Origin::new(self.random.random(), ports.addr),
-            cname: format!("{:08x}@{}", self.random.random::<u32>(), self.config.agent),
+            cname: self.new_cname(),
             ours: None,
             offered: None,
             negotiated: None,
+            basis: None,
+            until: None,
             ending: None,
+            unproven: Some(Box::new(request.clone())),
         };
         let ours = match offer {
             Some(offer) => match self.first_answer(&offer, &call) {
                 Ok((answer, negotiated)) => {
                     call.negotiated = Some(negotiated);
+                    let theirs = request.offer.clone().unwrap_or_default();
+                    call.basis = Some(Basis { theirs, our_offer: None });
                     answer
                 }
                 Err(refused) => {
-                    self.media.close(participant);
+                    if taken.is_none() {
+                        self.media.close(participant);
+                    }
                     self.totals.refused_media += 1;
                     return Err(Denied::media(&refused));
                 }
@@ -195,7 +219,7 @@ impl Focus {
     }
 
     fn seat_left(&mut self, conference: ConferenceId) -> Result<(), Denied> {
-        let here = self.calls.values().filter(|call| call.conference == conference).count();
+        let here = self.counted(conference);
         if here >= self.config.max_per_conference {
             self.totals.refused_full += 1;
             return Err(Denied::new(
@@ -225,20 +249,15 @@ impl Focus {
     }
 
     fn let_in(&mut self, now: Instant, id: CallId, Opening { call, sdp }: Opening) {
-        let participant = call.participant;
         let _ = self.sip.set_session_id(id, self.session_uuid(call.conference));
         if self.sip.accept(now, id, sdp).is_err() {
             // Cancelled in the same breath.
-            self.media.close(participant);
+            if self.call_of(call.participant).is_none() {
+                self.media.close(call.participant);
+            }
             return;
         }
-        let negotiated = call.negotiated.is_some();
-        self.by_participant.insert(participant, id);
-        self.calls.insert(id, call);
-        // After a late offer the answer comes with the ACK; there is nobody to show or hear before.
-        if negotiated {
-            self.join(now, id);
-        }
+        self.await_proof(now, id, call);
     }
 
     /// What all calls of a conference are called in Session-ID headers (RFC 7989 9).
@@ -298,6 +317,8 @@ impl Focus {
             return;
         }
         call.ours = Some(answer);
+        let theirs = Bytes::copy_from_slice(offer);
+        self.note_basis(id, Basis { theirs, our_offer: None });
         self.agreed(now, id, negotiated);
     }
 
@@ -317,6 +338,15 @@ impl Focus {
         }
     }
 
+    /// Asks a device that was in a call before our restart whether it still is. Its ports may be others now.
+    pub(super) fn ask_after_restart(&mut self, now: Instant, id: CallId) {
+        let Some(offer) = self.next_offer(id) else { return };
+        if self.sip.reoffer(now, id, Some(offer.to_bytes())).is_ok() {
+            self.note_offer(id, offer);
+            self.expect_word(now, id);
+        }
+    }
+
     fn next_offer(&mut self, id: CallId) -> Option<Session> {
         let call = self.calls.get_mut(&id)?;
         let mut offer = sdp::offer(&self.config.capabilities, &call.ports, &call.origin, call.ours.as_ref());
@@ -332,14 +362,16 @@ impl Focus {
     }
 
     /// The answer to our offer.
-    fn answered(&mut self, now: Instant, id: CallId, answer: &[u8]) {
+    fn answered(&mut self, now: Instant, id: CallId, bytes: &[u8]) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         // Without an offer of ours it answers a refresh of the session, which says again what holds.
         let Some(offer) = call.offered.take().or_else(|| call.ours.clone()) else { return };
-        let words = match Session::parse(answer) {
+        let words = match Session::parse(bytes) {
             Ok(answer) => match sdp::accept_answer(&offer, &answer, &self.config.capabilities) {
                 Ok(negotiated) => {
                     call.ours = Some(sdp::settle(&offer, &answer));
+                    let theirs = Bytes::copy_from_slice(bytes);
+                    self.note_basis(id, Basis { theirs, our_offer: Some(offer.to_bytes()) });
                     self.agreed(now, id, negotiated);
                     return;
                 }
@@ -350,17 +382,32 @@ impl Focus {
         // In a call that stands the old agreement goes on; without any there is no call (RFC 3261 13.2.2.4).
         if call.negotiated.is_none() {
             self.totals.refused_media += 1;
-            self.hang_up(now, id, words);
+            let reason = words.en.clone();
+            call.ending = Some(Ending::Failed(words));
+            if self.sip.hangup(now, id, Some(&reason)).is_err() {
+                self.ended(now, id, &EndCause::NoDescription);
+            }
         }
     }
 
     fn agreed(&mut self, now: Instant, id: CallId, negotiated: sdp::Negotiated) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        call.until = None;
         match call.negotiated.replace(negotiated) {
+            // Changed before its ACK: it joins with what holds then.
+            Some(_) if call.unproven.is_some() => {}
             Some(_) => self.update(now, id),
-            None => self.join(now, id),
+            None => {
+                // An answer to our offer: who has not seen that cannot answer it.
+                self.prove(now, id);
+                self.join(now, id);
+            }
         }
         self.alive(now, id);
+        // What was agreed on is kept, also where nothing of it is shown.
+        if let Some(call) = self.calls.get(&id) {
+            self.keep.touch_site(call.conference, call.participant);
+        }
     }
 
     fn informed(&mut self, id: CallId, body: &InfoBody) {
@@ -378,15 +425,16 @@ impl Focus {
         }
     }
 
-    /// Ends a call from our side. [`Focus::ended`] follows with the next events.
+    /// Ends a call from our side: its site leaves. [`Focus::ended`] follows with the next events.
     pub(super) fn hang_up(&mut self, now: Instant, id: CallId, words: Words) {
         let reason = words.en.clone();
+        self.end_heirs(now, id);
         if let Some(call) = self.calls.get_mut(&id) {
-            call.ending = Some(words);
+            call.ending = Some(Ending::Leave(words));
         }
         if self.sip.hangup(now, id, Some(&reason)).is_err() {
             // SIP has forgotten it already.
-            self.ended(now, id, &Words::new("", ""));
+            self.ended(now, id, &EndCause::LocalHangUp);
         }
     }
 
@@ -396,16 +444,57 @@ impl Focus {
         self.calls.get(id).map(|call| (*id, call))
     }
 
-    fn ended(&mut self, now: Instant, id: CallId, words: &Words) {
-        let Some(call) = self.calls.remove(&id) else { return };
-        let (conference, participant) = (call.conference, call.participant);
-        self.by_participant.remove(&participant);
-        if call.negotiated.is_some() {
-            self.media.command(conference, Mix::RemoveLeg { participant });
-            let reason = call.ending.unwrap_or_else(|| words.clone());
-            self.internal(now, conference, Command::Leave { participant, reason });
+    /// Forgets a call that is over: ports, leg. `None` when its site goes on with another call.
+    pub(super) fn forget_call(&mut self, id: CallId) -> Option<Call> {
+        let call = self.drop_call(id)?;
+        let participant = call.participant;
+        if self.by_participant.get(&participant) != Some(&id) {
+            // It never came to take the place of the one that holds.
+            return None;
         }
+        if self.legs.remove(&participant) {
+            self.media.command(call.conference, Mix::RemoveLeg { participant });
+        }
+        if let Some(heir) = self.heir(participant, id) {
+            self.by_participant.insert(participant, heir);
+            self.sites.set_line(participant, Line::Up(heir));
+            return None;
+        }
+        self.by_participant.remove(&participant);
         self.media.close(participant);
+        self.sites.set_line(participant, Line::Idle);
+        Some(call)
+    }
+
+    /// A call is over.
+    pub(super) fn ended(&mut self, now: Instant, id: CallId, cause: &EndCause) {
+        let Some(call) = self.forget_call(id) else { return };
+        let participant = call.participant;
+        let cause = match call.ending {
+            Some(Ending::Leave(words)) => return self.leave(now, participant, words),
+            Some(Ending::Failed(words)) => return self.try_failed(now, participant, words, false),
+            Some(Ending::Lost(cause)) => cause,
+            None => cause.clone(),
+        };
+        if call.negotiated.is_none() {
+            // A try of ours, or a caller that never told us where to send.
+            return self.unanswered(now, participant, &cause);
+        }
+        // Who never confirmed its call has not shown that it is where it says it is.
+        let callable = self.sites.get(participant).is_some_and(|site| site.target.is_some());
+        let proven =
+            call.unproven.is_none() && (call.direction == Direction::Out || cause != EndCause::NoAck);
+        if call.unproven.is_some()
+            && self.state_of(call.conference, participant).is_some_and(|s| s != State::Left)
+        {
+            // A site that was being called, or is lost: what came in its name is nothing to go by.
+            return self.again(now, participant, end_words(&cause));
+        }
+        if callable && proven && self.drain.is_none() && self.config.dial.redial.wants(&cause) {
+            self.lost(now, participant, end_words(&cause));
+        } else {
+            self.leave(now, participant, end_words(&cause));
+        }
     }
 }
 

@@ -45,6 +45,7 @@ impl Focus {
             Mixed::Trouble { participant, trouble } => self.trouble(now, participant, trouble),
             Mixed::TroubleOver { participant, kind } => self.trouble_over(now, participant, kind),
             Mixed::MediaTimeout { participant } => self.silent(now, participant),
+            Mixed::BringUp { operation, progress } => self.progress_of(now, operation, progress),
             Mixed::Statistics { participant, statistics } => self.measured(now, participant, &statistics),
             // Kept by `handle_media`, which knows of which worker they are.
             Mixed::Totals(_) => {}
@@ -109,7 +110,9 @@ impl Focus {
     /// No media for long. The device may be gone, or it is just silent (no picture, voice detection): ask it by a re-INVITE,
     /// and let SIP's own time-out decide.
     fn silent(&mut self, now: Instant, participant: ParticipantId) {
-        let Some((id, call)) = self.call_of(participant) else { return };
+        let Some((id, call)) = self.call_of(participant).filter(|(_, call)| call.unproven.is_none()) else {
+            return;
+        };
         let conference = call.conference;
         let words = |name: &str| {
             Words::new(
@@ -141,8 +144,11 @@ impl Focus {
     }
 
     fn measured(&mut self, now: Instant, participant: ParticipantId, statistics: &Statistics) {
-        let Some((_, call)) = self.call_of(participant) else { return };
+        let Some((id, call)) = self.call_of(participant) else { return };
         let conference = call.conference;
+        if self.media_proves(now, id, statistics.rx_kbps > 0.0) {
+            return;
+        }
         let command = Command::Measured {
             participant,
             picture: statistics.video.map(|video| (video.width, video.height, tenths(video.fps))),
@@ -164,7 +170,9 @@ impl Focus {
     }
 
     fn alarm(&mut self, participant: ParticipantId, code: &'static str, words: impl Fn(&str) -> Words) {
-        let Some((_, call)) = self.call_of(participant) else { return };
+        let Some((_, call)) = self.call_of(participant).filter(|(_, call)| call.unproven.is_none()) else {
+            return;
+        };
         let conference = call.conference;
         let site = self.rooms.get(&conference).and_then(|room| room.conference.find(participant));
         let words = words(site.map_or(&call.name, |site| &site.name));

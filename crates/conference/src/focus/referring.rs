@@ -12,6 +12,7 @@ use cau_sip::{CallId, Uri};
 use super::Focus;
 use super::watching::called;
 use crate::config::Referrers;
+use crate::request::Wanted as Site;
 
 /// Most sites whose way into a conference is reported on; of more the oldest have ended long ago.
 const MOST_REPORTED: usize = 1024;
@@ -94,7 +95,7 @@ impl Focus {
     fn refer_invite(&mut self, now: Instant, refer: &Refer) -> Result<(), No> {
         let (conference, who) = self.referrer(refer)?;
         self.may_refer(conference, who)?;
-        let site = self.bring_in(conference, refer)?;
+        let site = self.bring_in(now, conference, refer)?;
         if self.sip.accept_refer(now, refer.id).is_ok() {
             if self.reported.0.len() >= MOST_REPORTED {
                 self.reported.0.pop_first();
@@ -106,8 +107,28 @@ impl Focus {
     }
 
     /// The site a REFER wants in the conference; who is there already is not called twice.
-    fn bring_in(&self, conference: ConferenceId, refer: &Refer) -> Result<ParticipantId, No> {
-        self.meant(conference, &refer.target).ok_or(No(501, "the MCU does not call out yet"))
+    fn bring_in(
+        &mut self,
+        now: Instant,
+        conference: ConferenceId,
+        refer: &Refer,
+    ) -> Result<ParticipantId, No> {
+        if let Some(here) = self.meant(conference, &refer.target) {
+            return Ok(here);
+        }
+        if self.drain.is_some() {
+            return Err(No(503, "the MCU is shutting down"));
+        }
+        let mut uri = refer.target.clone();
+        if let Uri::Sip(sip) = &mut uri {
+            sip.headers = None;
+        }
+        let uri = String::from_utf8_lossy(&uri.to_bytes()).into_owned();
+        let wanted = Site { uri, name: None, place: String::new() };
+        let target = self.callable(&wanted).map_err(|_| No(403, "the MCU may not call this address"))?;
+        let new = usize::from(self.dialled_before(conference, &target).is_none());
+        self.seats_left(conference, new).map_err(|_| No(486, "the conference is full"))?;
+        self.invite_one(now, conference, &wanted, target).map_err(|_| No(480, "that site cannot be called"))
     }
 
     /// Notes the status a site refused our call with, for the report.
@@ -146,7 +167,8 @@ impl Focus {
 
     /// The participant of a conference with this address: as the roster names it, or as it calls itself.
     fn meant(&self, conference: ConferenceId, target: &Uri) -> Option<ParticipantId> {
-        let mut calls = self.calls.values().filter(|call| call.conference == conference);
+        let mut calls =
+            self.calls.values().filter(|call| call.conference == conference && call.unproven.is_none());
         match target.param("participant").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok()) {
             Some(named) => calls.find(|call| call.participant == named).map(|call| call.participant),
             None => called(calls, target),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use cau_mixer::Command as Mix;
 use cau_mixer::command::Reply;
 use cau_model::command::{Patch, Who};
+use cau_model::participant::State;
 use cau_model::{Command, ConferenceId, ParticipantId, Refusal, Words, snapshot};
 
 use super::Focus;
@@ -46,11 +47,27 @@ impl Focus {
             Request::Patch { conference, who, patch, answer } => {
                 let _ = answer.send(self.patch(now, conference, who, patch));
             }
+            Request::Invite { conference, sites, answer } => {
+                let _ = answer.send(self.invite(now, conference, &sites));
+            }
+            Request::Restore { conference, room, sites, answer } => {
+                let _ = answer.send(self.restore(now, conference, &room, sites));
+            }
             Request::HangUp(conference, id, answer) => {
                 let _ = answer.send(self.hang_up_one(now, conference, id));
             }
+            Request::BringUp { conference, order, answer } => {
+                let _ = answer.send(self.bring_up(now, conference, *order));
+            }
+            Request::Operation(id, answer) => {
+                let _ = answer.send(self.operation(now, id));
+            }
             Request::Layout { conference, layout, answer } => {
+                let viewers = layout.viewers.clone();
                 let done = self.apply(now, conference, Command::SetLayout(layout));
+                if done.is_ok() {
+                    self.layout_wins(now, conference, viewers.as_deref());
+                }
                 let _ = answer.send(done.map_err(Error::from).and_then(|()| self.shown(conference)));
             }
             Request::Message { conference, message, answer } => {
@@ -60,6 +77,9 @@ impl Focus {
             Request::Equipment(equipment) => self.equip(now, equipment),
             Request::Speaker { conference, participant, answer } => {
                 let done = self.apply(now, conference, Command::SetSpeaker(participant));
+                if done.is_ok() {
+                    self.layout_wins(now, conference, None);
+                }
                 let _ = answer.send(done.map_err(Error::from).and_then(|()| self.shown(conference)));
             }
             Request::Preview { conference, participant, seen, answer } => {
@@ -110,13 +130,18 @@ impl Focus {
         id: ParticipantId,
     ) -> Result<(), Error> {
         let site = self.site(conference, id)?;
-        let Some((call, _)) = self.call_of(id) else {
+        if site.state == State::Left {
             return Err(Error::Refused(Refusal::Conflict(Words::new(
                 format!("{} đã rời phiên họp", site.name),
                 format!("{} has left the conference", site.name),
             ))));
-        };
-        self.hang_up(now, call, Words::new("người điều khiển đã ngắt", "hung up by the operator"));
+        }
+        let words = Words::new("người điều khiển đã ngắt", "hung up by the operator");
+        match self.call_of(id) {
+            Some((call, _)) => self.hang_up(now, call, words),
+            // It waited to be called, or to be called again.
+            None => self.leave(now, id, words),
+        }
         self.pump(now);
         Ok(())
     }

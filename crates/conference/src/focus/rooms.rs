@@ -6,11 +6,12 @@ use std::time::Instant;
 use cau_mixer::Command as Mix;
 use cau_model::command::Join;
 use cau_model::layout::Equipment;
-use cau_model::participant::{Direction, State};
+use cau_model::participant::{Rights, State};
 use cau_model::{Command, Conference, ConferenceId, Event, ParticipantId, Refusal, Settings, Words};
-use cau_sip::CallId;
+use cau_sip::{CallId, Uri};
 
 use super::Focus;
+use super::sites::{Line, Route};
 use crate::check::check;
 use crate::notice::{Body, Change};
 use crate::request::Error;
@@ -111,6 +112,13 @@ impl Focus {
         }
         // Those who hung up are told as having left before the conference is told to have ended.
         self.pump(now);
+        let others: Vec<ParticipantId> =
+            self.sites.all.iter().filter(|(_, site)| site.conference == id).map(|(id, _)| *id).collect();
+        for site in others {
+            self.leave(now, site, words.clone());
+            self.sites.remove(site);
+        }
+        self.keep.end_room(id);
         self.sip.unpublish(now, &id.to_string());
         self.registry.remove(id, &settings);
         self.rooms.remove(&id);
@@ -119,35 +127,67 @@ impl Focus {
         Ok(())
     }
 
-    /// A negotiated call comes into its conference: a leg in the mixer, a seat in the model.
+    /// A negotiated call comes into its conference: a leg in the mixer, a seat in the model. A site that was being called, or was lost,
+    /// is there from now on, with its name, its rights and its seat.
     pub(super) fn join(&mut self, now: Instant, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return };
-        let (conference, participant) = (call.conference, call.participant);
+        let (conference, participant, direction) = (call.conference, call.participant, call.direction);
         let sends_video = sends_video(call.negotiated.as_ref());
-        let join = Join {
-            participant,
-            name: call.name.clone(),
-            uri: call.uri.clone(),
-            direction: Direction::In,
-            state: State::Connected,
-            sends_video,
-        };
-        self.media.command(
-            conference,
-            Mix::AddLeg {
-                conference,
-                participant,
-                leg: translate::leg(
-                    call.negotiated.as_ref(),
-                    call.name.as_str().into(),
-                    &call.cname,
-                    call.peer,
-                ),
-            },
-        );
+        let (name, uri) = (call.name.clone(), call.uri.clone());
+        self.put_leg(id);
         self.totals.accepted += 1;
-        self.internal(now, conference, Command::Join(join));
+        self.sites.join(participant);
+        let contact = self.sip.saved(id).and_then(|dialog| Uri::parse(dialog.target.as_bytes()).ok());
+        if let Some(site) = self.sites.get_mut(participant) {
+            site.contact = contact.or(site.contact.take());
+            (site.round, site.lost, site.route) = (0, None, Route::default());
+        }
+        self.sites.set_line(participant, Line::Up(id));
+        match self.state_of(conference, participant) {
+            None => {
+                let state = State::Connected;
+                let join = Join { participant, name, uri, direction, state, sends_video };
+                self.internal(now, conference, Command::Join(join));
+            }
+            Some(State::Left) => self.internal(now, conference, Command::Recall(participant)),
+            Some(_) => {}
+        }
+        self.internal(now, conference, Command::Direction(participant, direction));
+        self.internal(now, conference, Command::State(participant, State::Connected));
+        // A leg made anew knows nothing of what the operator has set before.
+        self.tell_rights(conference, participant);
         self.tell_media(now, id);
+        self.site_connected(now, participant);
+    }
+
+    /// The media of a call that was taken up after a restart; whether the device is still there is not known yet.
+    pub(super) fn take_up(&mut self, now: Instant, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (conference, participant) = (call.conference, call.participant);
+        self.put_leg(id);
+        self.tell_rights(conference, participant);
+        self.tell_media(now, id);
+    }
+
+    /// The leg of a call in the mixer, made or changed.
+    fn put_leg(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (conference, participant) = (call.conference, call.participant);
+        let leg = translate::leg(call.negotiated.as_ref(), call.name.as_str().into(), &call.cname, call.peer);
+        let mix = if self.legs.insert(participant) {
+            Mix::AddLeg { conference, participant, leg }
+        } else {
+            Mix::UpdateLeg { participant, leg }
+        };
+        self.media.command(conference, mix);
+    }
+
+    /// Tells the mixer what the operator has set of one participant.
+    fn tell_rights(&mut self, conference: ConferenceId, participant: ParticipantId) {
+        let rights = self.rooms.get(&conference).and_then(|room| room.conference.rights(participant));
+        if let Some(rights) = rights {
+            self.media.command(conference, sound(participant, rights));
+        }
     }
 
     /// A call was negotiated anew.
@@ -180,7 +220,11 @@ impl Focus {
     /// Carries out a command, and passes on what comes of it.
     pub(super) fn apply(&mut self, now: Instant, id: ConferenceId, command: Command) -> Result<(), Refusal> {
         let special = match &command {
-            Command::Join(join) => Some((join.participant, Change::Joined)),
+            Command::Join(join) if join.state.present() => Some((join.participant, Change::Joined)),
+            Command::State(who, State::Connected) => {
+                let called = matches!(self.state_of(id, *who), Some(State::Calling | State::Ringing));
+                called.then_some((*who, Change::Joined))
+            }
             Command::Leave { participant, .. } => Some((*participant, Change::Left)),
             _ => None,
         };
@@ -200,6 +244,7 @@ impl Focus {
             let events = room.conference.handle_timeout(now);
             self.react(now, id, &events, None);
         }
+        self.forget_sites();
     }
 
     fn react(
@@ -217,9 +262,11 @@ impl Focus {
         for event in events {
             match *event {
                 Event::Conference => {
+                    self.keep.touch_room(id);
                     self.notices.push(Some(id), Body::Conference(Box::new(room.conference.snapshot())));
                 }
                 Event::Participant(who) => {
+                    self.keep.touch_site(id, who);
                     let change =
                         special.filter(|(other, _)| *other == who).map_or(Change::Changed, |(_, c)| c);
                     self.notices.participant(now, room, who, change);
@@ -227,14 +274,7 @@ impl Focus {
                 Event::Level(who) => self.notices.level(now, room, who),
                 Event::Sound(who) => {
                     if let Some(rights) = room.conference.rights(who) {
-                        let sound = Mix::Sound {
-                            participant: who,
-                            muted: rights.audio_muted,
-                            deafened: rights.deafened,
-                            volume_db: rights.volume_db,
-                            hidden: rights.video_hidden,
-                        };
-                        self.media.command(id, sound);
+                        self.media.command(id, sound(who, rights));
                     }
                 }
                 Event::Scenes => {
@@ -258,6 +298,16 @@ impl Focus {
     }
 }
 
-fn sends_video(negotiated: Option<&cau_sip::sdp::Negotiated>) -> bool {
+fn sound(participant: ParticipantId, rights: Rights) -> Mix {
+    Mix::Sound {
+        participant,
+        muted: rights.audio_muted,
+        deafened: rights.deafened,
+        volume_db: rights.volume_db,
+        hidden: rights.video_hidden,
+    }
+}
+
+pub(super) fn sends_video(negotiated: Option<&cau_sip::sdp::Negotiated>) -> bool {
     negotiated.and_then(|n| n.video.as_ref()).is_some_and(|video| video.stream.recv)
 }

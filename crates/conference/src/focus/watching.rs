@@ -82,7 +82,8 @@ impl Focus {
         remote: IpAddr,
     ) -> Option<ParticipantId> {
         let peer = remote.to_canonical();
-        let from_there = |call: &&Call| call.conference == conference && call.peer == peer;
+        let from_there =
+            |call: &&Call| call.conference == conference && call.unproven.is_none() && call.peer == peer;
         called(self.calls.values().filter(from_there), &from.uri)
     }
 

@@ -1,7 +1,9 @@
 //! The routes under `/api/v1`.
 
 pub(crate) mod about;
+pub(crate) mod bring_up;
 pub(crate) mod conferences;
+pub(crate) mod dial;
 pub(crate) mod journal;
 pub(crate) mod later;
 pub(crate) mod message;
@@ -35,6 +37,7 @@ use crate::{Problem, State, problem::Body9457};
         (name = "conferences", description = "Meetings"),
         (name = "participants", description = "Sites in a meeting"),
         (name = "picture", description = "Layout, speaker, stills"),
+        (name = "operations", description = "What takes a while: bringing a site up"),
         (name = "events", description = "What happens, live"),
         (name = "later", description = "Not available yet: refused with 422 and the reason")
     ),
@@ -65,7 +68,7 @@ pub(crate) fn routes() -> (OpenApiRouter<State>, OpenApiRouter<State>) {
         .routes(routes!(conferences::list, conferences::create))
         .routes(routes!(conferences::one, conferences::change, conferences::end))
         .routes(routes!(journal::of_conference))
-        .routes(routes!(participants::list, participants::patch_all, later::invite))
+        .routes(routes!(participants::list, participants::patch_all, dial::invite))
         .routes(routes!(participants::one, participants::patch, participants::hang_up))
         .routes(routes!(picture::layout))
         .routes(routes!(picture::speaker))
@@ -74,8 +77,8 @@ pub(crate) fn routes() -> (OpenApiRouter<State>, OpenApiRouter<State>) {
         .routes(routes!(about::about))
         .routes(routes!(about::layouts))
         .routes(routes!(stream::events))
-        .routes(routes!(later::bring_up))
-        .routes(routes!(later::operation))
+        .routes(routes!(bring_up::bring_up))
+        .routes(routes!(bring_up::operation))
         .routes(routes!(later::tree))
         .routes(routes!(later::links, later::add_link, later::remove_link));
     let open = OpenApiRouter::new().routes(routes!(sessions::sign_in));

@@ -6,10 +6,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cau_conference::{Body, Change, Error, Handle, Notice, Request, Totals};
+use cau_conference::{Body, Change, Error, Handle, Notice, Order, Request, Totals, Wanted};
 use cau_control::Events;
 use cau_model::{
-    Command, Conference, ConferenceId, ParticipantId, Refusal, Words,
+    Command, Conference, ConferenceId, OperationId, ParticipantId, Refusal, Words,
     command::{self, Join, Who},
     layout::Equipment,
     participant::{Direction, State},
@@ -33,6 +33,7 @@ struct Inner {
     still: Still,
     draining: bool,
     equipment: Arc<Equipment>,
+    operations: Vec<snapshot::Operation>,
 }
 
 impl Fake {
@@ -48,6 +49,7 @@ impl Fake {
             still,
             draining: false,
             equipment: Arc::default(),
+            operations: Vec::new(),
         };
         let fake = Self(Arc::new(Mutex::new(inner)));
         let answering = fake.clone();
@@ -328,7 +330,67 @@ impl Inner {
                 };
                 let _ = answer.send(Ok(totals));
             }
+            Request::Invite { conference, sites, answer } => {
+                let _ = answer.send(self.invite(conference, sites));
+            }
+            Request::BringUp { conference, order, answer } => {
+                let there = self.room(conference).map(|_| ());
+                let begun = there.map(|()| self.operation(conference, &order));
+                if let Ok(begun) = &begun {
+                    self.notice(conference, Body::Operation(Box::new(begun.clone())));
+                    self.operations.push(begun.clone());
+                }
+                let _ = answer.send(begun);
+            }
+            Request::Operation(id, answer) => {
+                let found = self.operations.iter().find(|operation| operation.id == id).cloned();
+                let words = Words::new("không có thao tác này", "there is no such operation");
+                let _ = answer.send(found.ok_or_else(|| Refusal::NotFound(words).into()));
+            }
+            Request::Restore { answer, .. } => drop(answer.send(Ok(()))),
             Request::Media { .. } | Request::Register(_) | Request::Drain => {}
+        }
+    }
+
+    fn invite(&mut self, id: ConferenceId, sites: Vec<Wanted>) -> Result<Vec<snapshot::Participant>, Error> {
+        self.room(id)?;
+        if let Some(bad) = sites.iter().find(|site| !site.uri.starts_with("sip:")) {
+            return Err(Refusal::invalid(format!("{}uri", bad.place), "phải là sip:", "must be sip:").into());
+        }
+        let mut invited = Vec::new();
+        for site in sites {
+            self.next += 1;
+            let participant = ParticipantId(self.next);
+            let join = Join {
+                participant,
+                name: site.name.unwrap_or_default(),
+                uri: site.uri,
+                direction: Direction::Out,
+                state: State::Calling,
+                sends_video: false,
+            };
+            self.try_apply(id, Command::Join(join))?;
+            invited.push(self.site(id, participant)?);
+        }
+        Ok(invited)
+    }
+
+    fn operation(&self, conference: ConferenceId, order: &Order) -> snapshot::Operation {
+        snapshot::Operation {
+            id: OperationId(self.operations.len() as u64 + 1),
+            conference,
+            site: order.site.parse().unwrap_or(ParticipantId(0)),
+            viewers: order.viewers.clone().unwrap_or_default(),
+            by: order.by.clone(),
+            state: snapshot::OperationState::Running,
+            elapsed_ms: order.deadline.as_millis() as u64,
+            steps: vec![snapshot::OperationStep {
+                name: snapshot::StepName::Find,
+                mcu: "cau".into(),
+                at_ms: 0,
+            }],
+            error: None,
+            error_en: None,
         }
     }
 

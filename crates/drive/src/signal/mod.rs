@@ -7,14 +7,18 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Instant,
 };
 
 use bytes::Bytes;
-use cau_sip::{ConnId, Input, Transmit, Transport};
-use tokio::{net::TcpListener, sync::mpsc};
+use cau_sip::{ConnId, Hop, Input, Transmit, Transport, Unlocated, Uri};
+use tokio::{
+    net::TcpListener,
+    sync::{OnceCell, mpsc},
+};
 
-use crate::Clock;
+use crate::{Clock, locate::Locator};
 use udp::Udp;
 
 /// Messages read and not yet handled; when full, the kernel's buffers hold the rest and drop what exceeds them.
@@ -45,6 +49,14 @@ pub trait Core {
     fn poll_timeout(&self) -> Option<Instant>;
     /// The next message to send. Called until it gives none, after everything above.
     fn poll_transmit(&mut self) -> Option<Transmit>;
+    /// The next address to be looked up, and the number of the question. Called as [`Core::poll_transmit`] is.
+    fn poll_lookup(&mut self) -> Option<(u64, Uri)> {
+        None
+    }
+    /// The answer to a question of [`Core::poll_lookup`].
+    fn handle_lookup(&mut self, now: Instant, token: u64, found: Result<Vec<Hop>, Unlocated>) {
+        let _ = (now, token, found);
+    }
     /// Everything ready was sent: reports may be passed on now.
     fn settle(&mut self) {}
     /// True when the loop is to end.
@@ -55,6 +67,7 @@ pub trait Core {
 pub struct Sockets {
     udp: Vec<Udp>,
     tcp: Vec<TcpListener>,
+    name_servers: Vec<SocketAddr>,
 }
 
 /// A socket that could not be bound.
@@ -76,13 +89,19 @@ impl Sockets {
     /// # Errors
     /// [`BindError`] naming the address that cannot be used.
     pub fn bind(addrs: &[SocketAddr]) -> Result<Self, BindError> {
-        let mut sockets = Self { udp: Vec::new(), tcp: Vec::new() };
+        let mut sockets = Self { udp: Vec::new(), tcp: Vec::new(), name_servers: Vec::new() };
         for &addr in addrs {
             let (udp, tcp) = bind_pair(addr)?;
             sockets.udp.push(udp);
             sockets.tcp.push(tcp);
         }
         Ok(sockets)
+    }
+
+    /// Asks these name servers instead of the system's.
+    #[must_use]
+    pub fn with_name_servers(self, name_servers: Vec<SocketAddr>) -> Self {
+        Self { name_servers, ..self }
     }
 
     /// The addresses bound, with real ports.
@@ -115,6 +134,7 @@ enum Inbound {
     Connected { conn: ConnId, local: SocketAddr, remote: SocketAddr },
     Failed { conn: ConnId, remote: SocketAddr },
     Closed(ConnId),
+    Located(u64, Result<Vec<Hop>, Unlocated>),
 }
 
 /// Serves `core` until it is finished or every sender of `requests` is gone.
@@ -127,7 +147,9 @@ pub async fn run<C: Core>(core: &mut C, sockets: Sockets, mut requests: mpsc::Re
     for listener in sockets.tcp {
         tokio::spawn(accept(listener, inbox.clone()));
     }
-    let mut links = Links { udp, inbox, writers: HashMap::new(), next: 0 };
+    let locator = Arc::new(OnceCell::new());
+    let mut links =
+        Links { udp, inbox, writers: HashMap::new(), next: 0, locator, name_servers: sockets.name_servers };
     while !core.is_finished() {
         let due = core.poll_timeout();
         tokio::select! {
@@ -141,6 +163,9 @@ pub async fn run<C: Core>(core: &mut C, sockets: Sockets, mut requests: mpsc::Re
         }
         while let Some(transmit) = core.poll_transmit() {
             links.send(core, transmit);
+        }
+        while let Some((token, uri)) = core.poll_lookup() {
+            links.look_up(token, uri);
         }
         core.settle();
     }
@@ -191,6 +216,9 @@ struct Links {
     inbox: mpsc::Sender<Inbound>,
     writers: HashMap<ConnId, tcp::Writer>,
     next: u64,
+    /// Made when first needed; reading the system's settings takes a moment.
+    locator: Arc<OnceCell<Locator>>,
+    name_servers: Vec<SocketAddr>,
 }
 
 impl Links {
@@ -223,6 +251,7 @@ impl Links {
                     core.handle_closed(now, conn);
                 }
             }
+            Inbound::Located(token, found) => core.handle_lookup(now, token, found),
         }
     }
 
@@ -241,6 +270,16 @@ impl Links {
                 self.writers.remove(&conn);
             }
         }
+    }
+
+    /// Looks an address up without holding up the loop. The core bounds how many it asks for at a time.
+    fn look_up(&self, token: u64, uri: Uri) {
+        let (inbox, locator, servers) = (self.inbox.clone(), self.locator.clone(), self.name_servers.clone());
+        tokio::spawn(async move {
+            let locator = locator.get_or_init(|| async { Locator::new(&servers) }).await;
+            let found = locator.locate(&uri).await;
+            let _ = inbox.send(Inbound::Located(token, found)).await;
+        });
     }
 
     fn send_datagram(&self, transmit: &Transmit) {

@@ -95,6 +95,8 @@ pub struct Composing {
     state: Mutex<State>,
     /// The last canvas, for previews.
     latest: Mutex<Option<Picture>>,
+    /// Whose pictures are on the canvas, and since which one.
+    showing: Mutex<Vec<(Arc<Shown>, Instant)>>,
     errors: AtomicU64,
 }
 
@@ -132,6 +134,7 @@ impl Composing {
             outputs: Mutex::default(),
             state: Mutex::new(State { painter: Painter::new(decor, size), drawn: None }),
             latest: Mutex::default(),
+            showing: Mutex::default(),
             errors: AtomicU64::new(0),
         }
     }
@@ -177,6 +180,24 @@ impl Composing {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The time of the first canvas since which all have shown this site's picture; `None`: the last one does not.
+    pub fn shows_since(&self, site: &Arc<Shown>) -> Option<Instant> {
+        let showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
+        showing.iter().find(|(shown, _)| Arc::ptr_eq(shown, site)).map(|(_, since)| *since)
+    }
+
+    /// Notes whose pictures the canvas of `due` shows. Before it is given to the encoders: what they make of it is known then.
+    fn note_showing(&self, plan: &Plan, due: Instant) {
+        let mut showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = mem::take(&mut *showing);
+        let sources = plan.tiles.iter().filter_map(|t| t.source.as_ref()).filter(|s| s.has_picture());
+        for source in sources {
+            let since =
+                before.iter().find(|(shown, _)| Arc::ptr_eq(shown, source)).map_or(due, |(_, at)| *at);
+            showing.push((source.clone(), since));
+        }
+    }
+
     /// Pictures that could not be composed since the last call.
     pub fn take_errors(&self) -> u64 {
         self.errors.swap(0, Ordering::Relaxed)
@@ -213,6 +234,7 @@ impl Composing {
             return Some(drawn.picture.clone());
         }
         let mut canvas = self.canvas()?;
+        self.note_showing(&plan, due);
         painter.paint(&mut canvas, &plan, &self.pool);
         painter.adorn(&mut canvas, &plan, &phase);
         let picture = canvas.freeze();

@@ -57,6 +57,10 @@ pub struct Endpoint {
     asker: nack::Asker,
     /// Counts packets and looks no further.
     pub blind: bool,
+    /// It sends no RTCP.
+    pub no_reports: bool,
+    /// So many of the next packets of video do not arrive.
+    pub lose_next: u32,
     pub size: (u32, u32),
     pub received: Received,
     /// Every slice sent, hashed.
@@ -143,6 +147,8 @@ impl Endpoint {
             history: nack::History::new(nack::Keep::default()),
             asker: nack::Asker::default(),
             blind: false,
+            no_reports: false,
+            lose_next: 0,
             size: (320, 180),
             received: Received::new(),
             slices: HashSet::new(),
@@ -256,7 +262,7 @@ impl Endpoint {
             }
         }
         for (media, o) in [(Media::Audio, &mut self.sound), (Media::Video, &mut self.picture)] {
-            if let Some(session) = &mut o.session
+            if let Some(session) = o.session.as_mut().filter(|_| !self.no_reports)
                 && let Some(data) = session.poll_rtcp(now)
             {
                 out.push((media, true, data.into()));
@@ -359,6 +365,7 @@ impl Endpoint {
                 let kind = codec(self.audio.as_ref().unwrap().codec);
                 self.received.sound(packet, kind, self.sound.clock);
             }
+            Media::Video if self.lose_next > 0 => self.lose_next -= 1,
             Media::Video => {
                 self.picture.session(now).receive(now, packet.clone());
                 self.received.video(now, packet, data.len());

@@ -30,6 +30,24 @@ impl Conference {
         match command {
             Command::Join(join) => self.join(join, &mut events)?,
             Command::State(who, state) => self.state(who, state, &mut events)?,
+            Command::Recall(who) => self.recall(who, &mut events)?,
+            Command::Reason(who, reason) => {
+                let site = self.find_mut(who).ok_or_else(|| no_participant(who))?;
+                if site.state == State::Left {
+                    return Err(gone(who));
+                }
+                if site.reason != reason {
+                    site.reason = reason;
+                    events.push(Event::Participant(who));
+                }
+            }
+            Command::Direction(who, direction) => {
+                let site = self.find_mut(who).ok_or_else(|| no_participant(who))?;
+                if site.direction != direction {
+                    site.direction = direction;
+                    events.push(Event::Participant(who));
+                }
+            }
             Command::Leave { participant, reason } => self.leave(now, participant, reason, &mut events)?,
             Command::Media { participant, audio_codec, video_codec, sends_video } => {
                 let site = self.find_mut(participant).ok_or_else(|| no_participant(participant))?;
@@ -42,6 +60,13 @@ impl Conference {
                 }
             }
             Command::SetLayout(layout) => self.set_layout(layout, &mut events)?,
+            Command::ClearLayout(viewers) => {
+                for scope in &mut self.scopes {
+                    scope.viewers.retain(|viewer| !viewers.contains(viewer));
+                }
+                self.scopes.retain(|scope| !scope.viewers.is_empty());
+                events.push(Event::Conference);
+            }
             Command::SetSpeaker(who) => self.set_speaker(now, who, &mut events)?,
             Command::Patch { who, patch } => self.patch(now, who, &patch, &mut events)?,
             Command::Voice(levels) => {
@@ -160,6 +185,9 @@ impl Conference {
         }
         if site.state != state {
             site.state = state;
+            if state == State::Connected {
+                site.reason = None;
+            }
             events.push(Event::Participant(id));
             if state != State::Connected {
                 site.audio.level_dbov = voice::SILENCE_DBOV;
@@ -175,6 +203,29 @@ impl Conference {
             }
             events.extend([Event::Sound(id), Event::Conference]);
         }
+        Ok(())
+    }
+
+    /// Back into the list under the old name, or one with a number behind it when somebody has taken that meanwhile.
+    fn recall(&mut self, id: ParticipantId, events: &mut Vec<Event>) -> Done {
+        let site = self.find(id).ok_or_else(|| no_participant(id))?;
+        if site.state != State::Left {
+            return Err(Refusal::Conflict(Words::new(
+                format!("{} không rời phiên họp", site.name),
+                format!("{} has not left the conference", site.name),
+            )));
+        }
+        let name = self.distinct(&site.name.clone());
+        self.names.insert(name.clone());
+        if let Some(site) = self.find_mut(id) {
+            site.key = name::slug(&name);
+            site.name = name;
+            (site.state, site.reason, site.left_at) = (State::Calling, None, None);
+            if site.rights.video_hidden {
+                self.hidden.insert(id);
+            }
+        }
+        events.push(Event::Participant(id));
         Ok(())
     }
 

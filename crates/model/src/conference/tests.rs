@@ -418,3 +418,57 @@ fn a_meeting_of_all_communes_keeps_its_order() {
     assert_eq!(scenes.iter().map(|(_, viewers)| viewers.len()).collect::<Vec<_>>(), [3_399, 1]);
     assert_eq!(scenes[0].0.single(), Some(p(3_400)));
 }
+
+#[test]
+fn a_site_that_left_is_called_again_under_its_name_and_sits_when_it_answers() {
+    let mut meeting = Meeting::new("grid", 3);
+    meeting.done(Command::Patch {
+        who: Who::One(p(2)),
+        patch: Patch { audio_muted: Some(true), ..Patch::default() },
+    });
+    assert!(meeting.apply(Command::Recall(p(2))).is_err(), "it is there");
+    meeting.leave(2);
+    meeting.done(Command::Recall(p(2)));
+    let site = meeting.conference.participant(p(2)).unwrap();
+    assert_eq!((site.state, site.name.as_str(), site.audio.muted), (State::Calling, "Site 2", true));
+    assert_eq!(meeting.conference.present(), [p(1), p(3)]);
+    meeting.done(Command::State(p(2), State::Connected));
+    assert_eq!(meeting.conference.present(), [p(1), p(3), p(2)]);
+    // Its name may be taken by then.
+    meeting.leave(2);
+    meeting.join(4, "Site 2");
+    meeting.done(Command::Recall(p(2)));
+    assert_eq!(meeting.conference.participant(p(2)).unwrap().name, "Site 2-2");
+}
+
+#[test]
+fn why_a_site_is_not_back_is_shown_until_it_is() {
+    let mut meeting = Meeting::new("grid", 2);
+    meeting.done(Command::State(p(2), State::Reconnecting));
+    meeting.done(Command::Reason(p(2), Some(Words::new("máy bận", "busy"))));
+    assert_eq!(meeting.conference.participant(p(2)).unwrap().reason_en.as_deref(), Some("busy"));
+    assert_eq!(meeting.conference.present(), [p(1), p(2)], "the seat is kept");
+    meeting.done(Command::State(p(2), State::Connected));
+    assert_eq!(meeting.conference.participant(p(2)).unwrap().reason, None);
+}
+
+#[test]
+fn pins_layouts_and_speaker_come_back_after_a_restart() {
+    let mut meeting = Meeting::new("1+5", 4);
+    let layout = |kind: &str, seats, viewers| {
+        Command::SetLayout(SetLayout { seats, viewers, ..SetLayout::new(kind.parse().unwrap()) })
+    };
+    meeting.done(layout("1+5", vec![(2, p(3)), (1, p(4))], None));
+    meeting.done(layout("full", vec![(0, p(2))], Some(vec![p(1)])));
+    meeting.done(Command::SetSpeaker(Some(p(4))));
+    let before = meeting.conference.snapshot();
+    let kept: crate::kept::Room =
+        serde_json::from_str(&serde_json::to_string(&crate::kept::Room::of(&before)).unwrap()).unwrap();
+    let mut again = Meeting::with(meeting.conference.settings().clone(), 4);
+    for command in kept.commands(again.conference.settings(), |id| id != p(3)) {
+        again.apply(command).unwrap();
+    }
+    let after = again.conference.snapshot();
+    assert_eq!((&after.layouts, after.speaker), (&before.layouts, Some(p(4))));
+    assert_eq!(after.seats.len(), 1, "who is not there any more sits nowhere");
+}

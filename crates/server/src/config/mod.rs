@@ -51,6 +51,10 @@ pub struct Config {
     pub picture_threads: usize,
     /// Participants of one conference.
     pub max_participants: usize,
+    /// How sites are called.
+    pub dial: Dial,
+    /// Meetings are taken up again when the program did not stand still longer than this.
+    pub resume_within: Duration,
     /// Who may watch who is in a conference.
     pub roster: Roster,
     /// Who may call and hang up others by REFER.
@@ -104,6 +108,15 @@ pub struct Registrar {
     pub expires: RangeInclusive<Duration>,
     /// Devices of one account.
     pub max_devices: usize,
+}
+
+/// Calling sites.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// Whom, how fast, how long, how often again.
+    pub site: cau_conference::dial::Dial,
+    /// Name servers; empty: the system's.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 /// Picture part of [`Config`].

@@ -48,6 +48,15 @@ const KEYS: &[&str] = &[
     "conference.max_participants",
     "conference.roster",
     "conference.refer",
+    "dial.allow",
+    "dial.at_a_time",
+    "dial.per_second",
+    "dial.ring_s",
+    "dial.redial",
+    "dial.redial_after_s",
+    "dial.keep_callers_s",
+    "dial.name_servers",
+    "restart.resume_within_s",
     "drain.grace_s",
     "log.level",
     "log.format",
@@ -71,8 +80,17 @@ const LATER: &[(&str, &str)] = &[
 ];
 
 /// Environment variables of other parts of the program, which are not configuration keys.
-const OTHER_VARIABLES: &[&str] =
-    &["CAU_ADMIN_PASSWORD", "CAU_CONFIG", "CAU_BIN", "CAU_PY", "CAU_TOKEN", "CAU_URL"];
+const OTHER_VARIABLES: &[&str] = &[
+    "CAU_ADMIN_PASSWORD",
+    "CAU_CONFIG",
+    "CAU_BIN",
+    "CAU_PY",
+    "CAU_TOKEN",
+    "CAU_URL",
+    "CAU_USER",
+    "CAU_PASSWORD",
+    "CAU_LANGUAGE",
+];
 
 /// A value as written: numbers and words alike as text, lists as several.
 #[derive(Clone, Debug)]

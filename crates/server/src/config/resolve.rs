@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use cau_conference::{Referrers, Roster};
+use cau_conference::{Referrers, Roster, dial};
 use cau_model::ornament::Corner;
 use ipnet::IpNet;
 
 use super::{
-    Config, Encoder, Error, Log, LogFormat, Logo, Sip, Video,
+    Config, Dial, Encoder, Error, Log, LogFormat, Logo, Sip, Video,
     error::Place,
     raw::{Value, Values},
     sites,
@@ -91,6 +91,8 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
             "participants" => Ok(Referrers::Participants),
             _ => Err(format!("`{w}` is none of off, chair, participants")),
         })?,
+        dial: dial(&v)?,
+        resume_within: Duration::from_secs(v.number("restart.resume_within_s", 900, 0..=86_400)?),
         drain_grace: Duration::from_secs(v.number("drain.grace_s", 2, 0..=3_600)?),
         log: Log {
             level: v.one("log.level", "info", |w| {
@@ -120,6 +122,35 @@ fn logo(v: &Reader<'_>) -> Result<Option<Logo>, Error> {
     let percent: u16 = v.number("picture.logo_height", 10, 2..=50)?;
     let file = v.optional("picture.logo", |w| Ok(PathBuf::from(w)))?.filter(|f| !f.as_os_str().is_empty());
     Ok(file.map(|file| Logo { file, place, height: f32::from(percent) / 100.0 }))
+}
+
+fn dial(v: &Reader<'_>) -> Result<Dial, Error> {
+    let seconds = |w: &str| w.parse().ok().filter(|s| *s <= 3_600).map(Duration::from_secs);
+    Ok(Dial {
+        site: dial::Dial {
+            allow: dial::Allow(v.several("dial.allow", &["*"], |w| {
+                w.parse().map_err(|e: dial::allow::Malformed| e.to_string())
+            })?),
+            at_a_time: v.number("dial.at_a_time", 100, 1..=10_000)?,
+            per_second: v.number("dial.per_second", 50, 1..=1_000)?,
+            ring: Duration::from_secs(v.number("dial.ring_s", 60, 5..=180)?),
+            redial: v.one("dial.redial", "lost", |w| match w {
+                "lost" => Ok(dial::When::Lost),
+                "always" => Ok(dial::When::Always),
+                "never" => Ok(dial::When::Never),
+                _ => Err(format!("`{w}` is none of lost, always, never")),
+            })?,
+            redial_after: v.list("dial.redial_after_s", &["0", "2", "5", "10", "20", "30"], |w| {
+                seconds(w).ok_or_else(|| format!("`{w}` is not a whole number of seconds up to 3600"))
+            })?,
+            keep_callers: Duration::from_secs(v.number("dial.keep_callers_s", 300, 0..=86_400)?),
+        },
+        name_servers: v.several("dial.name_servers", &[], |w| {
+            let ip = w.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+            ip.or_else(|_| w.parse())
+                .map_err(|_| format!("`{w}` is not the address of a name server, such as 10.0.0.53"))
+        })?,
+    })
 }
 
 /// Encoders and chroma planes need even sizes.
@@ -209,6 +240,18 @@ impl Reader<'_> {
         if words.is_empty() {
             return Err(self.wrong(key, "must not be empty".into()));
         }
+        self.several(key, default, parse)
+    }
+
+    /// A list that may be empty.
+    fn several<T>(
+        &self,
+        key: &'static str,
+        default: &[&str],
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Error> {
+        let default = || default.iter().map(|w| (*w).to_owned()).collect();
+        let words: Vec<String> = self.values.keys.get(key).map_or_else(default, |value| value.words.clone());
         words.iter().map(|w| parse(w).map_err(|m| self.wrong(key, m))).collect()
     }
 

@@ -20,8 +20,10 @@ mod reliable;
 mod requests;
 mod respond;
 mod responses;
+mod resume;
 mod subscribe;
 mod timers;
+mod told;
 mod transact;
 mod update;
 

@@ -5,13 +5,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::RngExt;
 
-use super::{Due, Endpoint, early::MOST_FORKS};
+use super::{Due, Endpoint, early::MOST_FORKS, told};
 use crate::{
     call::{AnswerDue, Call, Change, Ending, Phase, SessionTimer},
     dialog::Dialog,
     end::EndCause,
     event::{CallId, Event, Refused, Target},
-    message::{Core, Method, Name, NameAddr, Params, Reason, Request, Response, Uri},
+    message::{Core, Headers, Method, Name, NameAddr, Params, Reason, Request, Response, Uri},
     session_id::SessionId,
     session_timer,
     transaction::{TxId, User},
@@ -146,10 +146,10 @@ impl Endpoint {
                 if status == 422 && self.ask_for_longer(now, id, tx, &response) {
                     return;
                 }
-                let contacts = response.headers.elements(&Name::Contact).filter(|_| status < 400).take(16);
-                let contacts = contacts.filter_map(|c| NameAddr::parse(c).ok().map(|c| c.uri)).collect();
+                let contacts = if status < 400 { alternatives(&response.headers) } else { Vec::new() };
                 let reason = super::invite::text(&response.reason);
-                self.events.push_back(Event::Rejected { call: id, status, reason, contacts });
+                let told = told::read(&response.headers);
+                self.events.push_back(Event::Rejected { call: id, status, reason, contacts, told });
                 self.finish(id, None);
             }
         }
@@ -362,4 +362,19 @@ impl Endpoint {
         self.next_change(now, id);
         Ok(())
     }
+}
+
+/// Contacts of a redirection, the ones wanted most first; those without `q` count as 1 (RFC 3261 20.10, 8.1.3.4).
+fn alternatives(headers: &Headers) -> Vec<Uri> {
+    let contacts = headers.elements(&Name::Contact).take(16).filter_map(|c| NameAddr::parse(c).ok());
+    let mut contacts: Vec<_> = contacts.map(|contact| (quality(&contact), contact.uri)).collect();
+    contacts.sort_by_key(|(q, _)| std::cmp::Reverse(*q));
+    contacts.into_iter().map(|(_, uri)| uri).collect()
+}
+
+/// `q` in thousandths.
+fn quality(contact: &NameAddr) -> u16 {
+    let q = contact.params.value("q").and_then(|q| std::str::from_utf8(q).ok()?.trim().parse::<f32>().ok());
+    // `as` saturates, and makes 0 of what is no number.
+    q.map_or(1_000, |q| (q.clamp(0.0, 1.0) * 1_000.0) as u16)
 }

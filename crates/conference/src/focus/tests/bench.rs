@@ -31,12 +31,21 @@ pub(super) struct Log {
 struct Recorder(Arc<Mutex<Log>>);
 
 impl Media for Recorder {
-    fn open(&mut self, _: ConferenceId, participant: ParticipantId, local: IpAddr) -> Result<Ports, NoPorts> {
+    fn open(
+        &mut self,
+        _: ConferenceId,
+        participant: ParticipantId,
+        local: IpAddr,
+        wanted: Option<Ports>,
+    ) -> Result<Ports, NoPorts> {
         let mut log = self.0.lock().unwrap();
         if log.open.len() >= log.capacity {
             return Err(NoPorts);
         }
         assert!(log.open.insert(participant), "opened twice");
+        if let Some(wanted) = wanted {
+            return Ok(wanted);
+        }
         log.next_port += 4;
         Ok(Ports { addr: local, audio: 20_000 + log.next_port, video: 20_002 + log.next_port })
     }
@@ -50,8 +59,22 @@ impl Media for Recorder {
     }
 }
 
+/// What a phone does when it is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Takes the call.
+    Answer,
+    /// Rings until the test does something.
+    Ring,
+    /// Says nothing at all.
+    Silent,
+    /// Refuses with this status and these headers.
+    Refuse(u16, Vec<(&'static str, String)>),
+}
+
 /// One endpoint with one call at a time.
 pub(super) struct Phone {
+    pub(super) manner: Manner,
     pub(super) sip: Endpoint,
     addr: SocketAddr,
     pub(super) call: Option<CallId>,
@@ -71,9 +94,17 @@ pub(super) struct Bench {
     pub(super) log: Arc<Mutex<Log>>,
     pub(super) now: Instant,
     pub(super) phones: BTreeMap<u8, Phone>,
-    /// Everything the focus sent, as text.
+    /// Everything the focus sent, as text, and when.
     pub(super) wire: Vec<String>,
+    pub(super) times: Vec<Instant>,
     pub(super) notices: Vec<Notice>,
+    /// What names stand for.
+    pub(super) names: BTreeMap<&'static str, Result<Vec<SocketAddr>, cau_sip::Unlocated>>,
+    /// What was kept, as a store would have it.
+    pub(super) rooms: BTreeMap<ConferenceId, cau_model::kept::Room>,
+    pub(super) kept: BTreeMap<ParticipantId, crate::Kept>,
+    /// Phones and focuses made so far: what is made anew makes other tags and Call-IDs.
+    made: u64,
 }
 
 impl Bench {
@@ -96,8 +127,19 @@ impl Bench {
         #[allow(clippy::disallowed_methods)]
         let now = Instant::now();
         let focus = Focus::new(config, Box::new(Recorder(log.clone())), 7);
-        let mut bench =
-            Bench { focus, log, now, phones: BTreeMap::new(), wire: Vec::new(), notices: Vec::new() };
+        let mut bench = Bench {
+            focus,
+            log,
+            now,
+            phones: BTreeMap::new(),
+            wire: Vec::new(),
+            times: Vec::new(),
+            notices: Vec::new(),
+            names: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            made: 0,
+        };
         bench.create(1, "8000").unwrap();
         bench
     }
@@ -122,11 +164,14 @@ impl Bench {
 
     pub(super) fn phone(&mut self, n: u8) -> &mut Phone {
         let addr: SocketAddr = format!("10.0.0.{n}:5060").parse().unwrap();
+        self.made += 1;
+        let seed = self.made << 8 | u64::from(n);
         self.phones.entry(n).or_insert_with(|| {
             let config =
                 cau_sip::Config { udp: vec![addr], tcp_for_large: false, ..cau_sip::Config::default() };
             Phone {
-                sip: Endpoint::new(config, u64::from(n)),
+                manner: Manner::Answer,
+                sip: Endpoint::new(config, seed),
                 addr,
                 call: None,
                 caps: Capabilities::mcu(Receive::HD720, 1_500),
@@ -189,6 +234,7 @@ impl Bench {
             while let Some(transmit) = self.focus.poll_transmit() {
                 busy = true;
                 self.wire.push(String::from_utf8_lossy(&transmit.bytes).into_owned());
+                self.times.push(self.now);
                 let to = self.phones.values_mut().find(|phone| phone.addr == transmit.remote);
                 if let Some(phone) = to.filter(|phone| !phone.unplugged) {
                     let input = Input {
@@ -215,14 +261,87 @@ impl Bench {
                     }
                 }
             }
+            while let Some(lookup) = self.focus.poll_lookup() {
+                busy = true;
+                let found = self.look_up(&lookup.uri);
+                self.focus.handle_lookup(self.now, lookup.token, found);
+            }
             while let Some(notice) = self.focus.poll_notice() {
                 self.notices.push(notice);
+            }
+            while let Some(keep) = self.focus.poll_kept() {
+                self.keep(keep);
             }
             if !busy {
                 return;
             }
         }
         panic!("messages go round in circles");
+    }
+
+    fn look_up(&self, uri: &Uri) -> Result<Vec<cau_sip::Hop>, cau_sip::Unlocated> {
+        let found = match uri.socket_addr() {
+            Some(at) => vec![at],
+            None => {
+                let name = uri.host().map(ToString::to_string).unwrap_or_default();
+                self.names.get(name.as_str()).cloned().unwrap_or(Err(cau_sip::Unlocated::NoSuchName))?
+            }
+        };
+        let hop = |remote| cau_sip::Hop { protocol: cau_sip::Protocol::Udp, remote, local: None };
+        Ok(found.into_iter().map(hop).collect())
+    }
+
+    fn keep(&mut self, keep: crate::Keep) {
+        match keep {
+            crate::Keep::Room(id, room) => drop(self.rooms.insert(id, room)),
+            crate::Keep::RoomGone(id) => {
+                self.rooms.remove(&id);
+                self.kept.clear();
+            }
+            crate::Keep::Site(_, id, kept) => drop(self.kept.insert(id, *kept)),
+            crate::Keep::SiteGone(_, id) => drop(self.kept.remove(&id)),
+        }
+    }
+
+    /// Kills the focus and starts it again with what was kept.
+    pub(super) fn restart(&mut self) {
+        self.log.lock().unwrap().open.clear();
+        let mut config = self.focus.config.clone();
+        config.sip.focus = false;
+        self.focus = Focus::new(config, Box::new(Recorder(self.log.clone())), self.made + 1_000);
+        self.made += 1;
+        let rooms = std::mem::take(&mut self.rooms);
+        let kept: Vec<_> = std::mem::take(&mut self.kept).into_iter().collect();
+        self.create(1, "8000").unwrap();
+        let room = Box::new(rooms.get(&ConferenceId(1)).cloned().unwrap_or_default());
+        self.ask(|answer| Request::Restore { conference: ConferenceId(1), room, sites: kept, answer })
+            .unwrap();
+    }
+
+    /// Has phone `n` called into conference 1.
+    pub(super) fn call_out(&mut self, n: u8) -> ParticipantId {
+        self.phone(n);
+        self.invite_uri(&format!("sip:site{n}@10.0.0.{n}")).unwrap()
+    }
+
+    /// Has this address called into conference 1.
+    pub(super) fn invite_uri(&mut self, uri: &str) -> Result<ParticipantId, Error> {
+        let sites = vec![crate::Wanted { uri: uri.to_owned(), name: None, place: String::new() }];
+        let invited = self.ask(|answer| Request::Invite { conference: ConferenceId(1), sites, answer })?;
+        Ok(invited[0].id)
+    }
+
+    /// One participant of conference 1.
+    pub(super) fn site(&mut self, id: ParticipantId) -> snapshot::Participant {
+        self.ask(|answer| Request::Participant(ConferenceId(1), id, answer)).unwrap()
+    }
+
+    /// When messages that begin so were sent, in ms after `from`.
+    pub(super) fn sent_at(&self, start: &str, from: Instant) -> Vec<u128> {
+        let all = self.wire.iter().zip(&self.times);
+        all.filter(|(text, at)| text.starts_with(start) && **at >= from)
+            .map(|(_, at)| at.duration_since(from).as_millis())
+            .collect()
     }
 
     /// Lets time pass, serving every time-out on the way.
@@ -284,6 +403,7 @@ impl Phone {
         while let Some(event) = self.sip.poll_event() {
             busy = true;
             match &event {
+                Event::Incoming { call, request } => self.called(now, *call, &request.offer.clone()),
                 Event::Offer { call, sdp } => {
                     let answer = self.answer(sdp);
                     self.sip.answer(now, *call, answer).unwrap();
@@ -297,6 +417,37 @@ impl Phone {
             self.events.push(event);
         }
         busy
+    }
+
+    fn called(&mut self, now: Instant, call: CallId, offer: &Option<Bytes>) {
+        match self.manner.clone() {
+            Manner::Silent => {}
+            Manner::Ring => {
+                self.call = Some(call);
+                self.sip.ring(now, call).unwrap();
+            }
+            Manner::Answer => {
+                self.call = Some(call);
+                self.last = None;
+                let answer = self.answer(offer.as_ref().expect("the MCU offers"));
+                self.sip.accept(now, call, answer).unwrap();
+            }
+            Manner::Refuse(status, headers) => {
+                let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+                self.sip.reject(now, call, status, &headers).unwrap();
+            }
+        }
+    }
+
+    /// Takes the call that rings.
+    pub(super) fn pick_up(&mut self, now: Instant) {
+        let call = self.call.unwrap();
+        let offer = self.events.iter().rev().find_map(|event| match event {
+            Event::Incoming { request, .. } => request.offer.clone(),
+            _ => None,
+        });
+        let answer = self.answer(&offer.unwrap());
+        self.sip.accept(now, call, answer).unwrap();
     }
 
     fn answer(&mut self, offer: &[u8]) -> Bytes {

@@ -364,29 +364,6 @@ fn offer_of(phone: &mut Phone) -> bytes::Bytes {
 }
 
 #[test]
-fn a_call_that_is_never_acknowledged_is_ended() {
-    let mut bench = Bench::new();
-    let now = bench.now;
-    let target = cau_sip::Target::new(cau_sip::Uri::parse(format!("sip:8000@{MCU}").as_bytes()).unwrap());
-    let phone = bench.phone(2);
-    let offer = offer_of(phone);
-    phone.sip.call(now, target, Some(offer)).unwrap();
-    let invite = phone.sip.poll_transmit().unwrap();
-    phone.unplugged = true;
-    let (local, remote) = (MCU.parse().unwrap(), "10.0.0.2:5060".parse().unwrap());
-    bench
-        .focus
-        .handle_input(now, Input { transport: cau_sip::Transport::Udp, local, remote, bytes: &invite.bytes });
-    bench.settle();
-    assert_eq!(bench.sites().len(), 1);
-    bench.wait(Duration::from_secs(33));
-    let site = bench.sites().remove(0);
-    assert_eq!(site.state, State::Left);
-    assert!(site.reason_en.unwrap().contains("no ACK"));
-    assert_eq!(bench.open_ports(), 0);
-}
-
-#[test]
 fn conferences_know_nothing_of_each_other() {
     let mut bench = Bench::new();
     bench.create(2, "8001").unwrap();

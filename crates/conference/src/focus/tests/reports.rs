@@ -176,7 +176,7 @@ fn a_silent_device_is_asked_and_stays_when_it_answers() {
 }
 
 #[test]
-fn a_dead_device_is_asked_and_leaves_when_it_does_not_answer() {
+fn a_dead_device_is_asked_and_called_back_and_leaves_when_it_never_answers() {
     let mut bench = Bench::new();
     bench.dial(2, "8000");
     let participant = bench.id(2);
@@ -184,6 +184,8 @@ fn a_dead_device_is_asked_and_leaves_when_it_does_not_answer() {
     bench.media(Mixed::MediaTimeout { participant });
     assert_eq!(bench.sites()[0].state, State::Reconnecting);
     bench.wait(Duration::from_secs(40));
+    assert_eq!(bench.sites()[0].state, State::Reconnecting, "its seat is kept for a while");
+    bench.wait(Duration::from_secs(400));
     assert_eq!(bench.sites()[0].state, State::Left);
     assert_eq!(bench.open_ports(), 0);
 }

@@ -230,9 +230,30 @@ fn who_is_there_already_is_not_called_when_the_chair_wants_him_in() {
     let done = answer(&mut bench, "10.0.0.2:5999", &trying);
     assert!(notify(&done).contains("SIP/2.0 200 OK"), "{done:#?}");
     assert_eq!(bench.sites().len(), 3);
-    let sent = send(&mut bench, "10.0.0.2:5999", &refer(2, "site8@10.0.0.8"));
-    assert_eq!(status(&sent), "501");
-    assert!(bench.sent("SIP/2.0 501").contains("Warning: 399"));
+}
+
+#[test]
+fn who_is_not_there_is_called_when_the_chair_wants_him_in() {
+    let mut bench = chaired();
+    let refer = |number, site| request(2, "REFER", "8000", number, &format!("Refer-To: <sip:{site}>\n"));
+    bench.phone(8).manner = Manner::Ring;
+    let sent = send(&mut bench, "10.0.0.2:5999", &refer(1, "site8@10.0.0.8"));
+    assert_eq!(status(&sent), "202");
+    let trying = notify(&sent).clone();
+    let rings = answer(&mut bench, "10.0.0.2:5999", &trying);
+    let rings = notify(&rings).clone();
+    assert!(rings.contains("SIP/2.0 180"), "{rings}");
+    answer(&mut bench, "10.0.0.2:5999", &rings);
+    let now = bench.now;
+    bench.phone(8).pick_up(now);
+    let sent = later(&mut bench, Duration::from_secs(1));
+    assert!(notify(&sent).contains("SIP/2.0 200 OK"), "{sent:#?}");
+    assert_eq!(bench.sites().len(), 4);
+    // Whom we may not call.
+    bench.focus.config.dial.allow = crate::dial::Allow(vec!["10.0.0.8".parse().unwrap()]);
+    let sent = send(&mut bench, "10.0.0.2:5999", &refer(2, "site9@10.0.0.9"));
+    assert_eq!(status(&sent), "403");
+    assert!(bench.sent("SIP/2.0 403").contains("may not call this address"));
 }
 
 fn accounts() -> Digest {

@@ -1,0 +1,285 @@
+//! `cau ctl`: the operator's command line, on the HTTP API.
+
+mod api;
+mod file;
+mod find;
+mod table;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
+
+use crate::{cli, failure::Failure};
+use api::{Api, Lines};
+
+/// How often a bring-up is looked at while waiting for its end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Options of `cau ctl`.
+#[derive(Debug, Parser)]
+pub struct Args {
+    /// Where the MCU's API is.
+    #[arg(long, env = "CAU_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", global = true)]
+    url: String,
+    /// Token of a session (POST /api/v1/sessions).
+    #[arg(long, env = "CAU_TOKEN", value_name = "TOKEN", hide_env_values = true, global = true)]
+    token: Option<String>,
+    /// Signs in as this user, when there is no token.
+    #[arg(long, env = "CAU_USER", default_value = "admin", value_name = "NAME", global = true)]
+    user: String,
+    /// The password to sign in with. On the command line others can read it: better in the environment.
+    #[arg(long, env = "CAU_PASSWORD", value_name = "PASSWORD", hide_env_values = true, global = true)]
+    password: Option<String>,
+    /// JSON as the API gives it instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Language of reasons and errors.
+    #[arg(long, env = "CAU_LANGUAGE", value_parser = ["vi", "en"], default_value = "vi", value_name = "LANGUAGE", global = true)]
+    language: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// A conference is named by its id (c1), its room (8000) or its name; a site by its id (p1f), its name, or the key of its name.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists the conferences.
+    Conferences,
+    /// Lists the sites of a conference, with what stands in the way of those that are not there.
+    Participants {
+        /// Id, room or name.
+        conference: String,
+        /// Also those who have left.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Has a site called.
+    Call {
+        /// Id, room or name.
+        conference: String,
+        /// SIP address, such as sip:hoaphu@10.1.2.3.
+        uri: String,
+        /// The name to show.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Has all sites of a file called: lines of name and SIP address (CSV, UTF-8; `,`, `;` or tab between them).
+    CallFile {
+        /// Id, room or name.
+        conference: String,
+        /// The file; `-`: standard input.
+        file: PathBuf,
+    },
+    /// Hangs up a site, or stops calling it.
+    HangUp {
+        /// Id, room or name.
+        conference: String,
+        /// Id or name.
+        site: String,
+    },
+    /// Sets the layout.
+    Layout {
+        /// Id, room or name.
+        conference: String,
+        /// full, grid, 2x2, 1+5 …
+        layout: String,
+        /// Pins a site to a seat: 0=SITE; may be repeated.
+        #[arg(long = "seat", value_name = "N=SITE")]
+        seats: Vec<String>,
+        /// Only for these sites; may be repeated.
+        #[arg(long = "for", value_name = "SITE")]
+        viewers: Vec<String>,
+        /// Names on the picture.
+        #[arg(long, value_parser = ["auto", "on", "off"])]
+        names: Option<String>,
+    },
+    /// Names the speaker.
+    Speaker {
+        /// Id, room or name.
+        conference: String,
+        /// Id or name; absent: the voice chooses.
+        site: Option<String>,
+    },
+    /// Brings a site before the chair, and waits until it is there, confirmed.
+    BringUp {
+        /// Id, room or name.
+        conference: String,
+        /// Id or name.
+        site: String,
+        /// Before these sites instead of the chair; may be repeated.
+        #[arg(long = "for", value_name = "SITE")]
+        viewers: Vec<String>,
+        /// Seconds after which it has failed.
+        #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+        deadline: u32,
+    },
+    /// Shows what happens, line by line, until it is interrupted.
+    Watch {
+        /// Only this conference: id, room or name.
+        conference: Option<String>,
+    },
+}
+
+/// Does what is asked. Exit status 1 when a site of a file was not called, or a bring-up failed.
+///
+/// # Errors
+/// [`Failure::Ctl`] with the words of the API.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let api =
+        Api::open(&args.url, &args.language, args.token.as_deref(), &args.user, args.password.as_deref())?;
+    let done = Ctl { api: &api, json: args.json, vi: args.language == "vi" }.run(&args.command);
+    api.close();
+    done
+}
+
+struct Ctl<'a> {
+    api: &'a Api,
+    json: bool,
+    vi: bool,
+}
+
+impl Ctl<'_> {
+    fn run(&self, command: &Command) -> Result<ExitCode, Failure> {
+        match command {
+            Command::Conferences => {
+                let list = self.api.list("/conferences")?;
+                self.show(&Value::Array(list), table::conferences);
+            }
+            Command::Participants { conference, all } => {
+                let id = find::conference(self.api, conference)?;
+                let mut list = self.api.list(&format!("/conferences/{id}/participants"))?;
+                list.retain(|site| *all || self.json || site["state"] != "left" || !site["reason"].is_null());
+                self.show(&Value::Array(list), |list| table::participants(list, self.vi));
+            }
+            Command::Call { conference, uri, name } => {
+                let id = find::conference(self.api, conference)?;
+                let body = json!({ "uri": uri, "name": name });
+                let site = self.api.post(&format!("/conferences/{id}/participants"), &body)?;
+                self.show(&site, |site| table::participants(site, self.vi));
+            }
+            Command::CallFile { conference, file } => return self.call_file(conference, file),
+            Command::HangUp { conference, site } => {
+                let id = find::conference(self.api, conference)?;
+                let site = find::site(self.api, &id, site)?;
+                self.api.delete(&format!("/conferences/{id}/participants/{site}"))?;
+            }
+            Command::Layout { conference, layout, seats, viewers, names } => {
+                let id = find::conference(self.api, conference)?;
+                let mut body = json!({ "layout": layout, "seats": self.seats(&id, seats)? });
+                if let Some(names) = names {
+                    body["names"] = json!(names);
+                }
+                if !viewers.is_empty() {
+                    body["for"] = json!(self.sites(&id, viewers)?);
+                }
+                let set = self.api.put(&format!("/conferences/{id}/layout"), &body)?;
+                self.show(&set, table::conferences);
+            }
+            Command::Speaker { conference, site } => {
+                let id = find::conference(self.api, conference)?;
+                let site = site.as_ref().map(|site| find::site(self.api, &id, site)).transpose()?;
+                let body = json!({ "participant": site });
+                let set = self.api.put(&format!("/conferences/{id}/speaker"), &body)?;
+                self.show(&set, table::conferences);
+            }
+            Command::BringUp { conference, site, viewers, deadline } => {
+                return self.bring_up(conference, site, viewers, *deadline);
+            }
+            Command::Watch { conference } => self.watch(conference.as_deref())?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn show(&self, value: &Value, table: impl Fn(&[Value]) -> String) {
+        if self.json {
+            cli::say(&value.to_string());
+        } else {
+            let list = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+            cli::say(table(list).trim_end());
+        }
+    }
+
+    fn sites(&self, conference: &str, names: &[String]) -> Result<Vec<String>, Failure> {
+        names.iter().map(|name| find::site(self.api, conference, name)).collect()
+    }
+
+    fn seats(&self, conference: &str, seats: &[String]) -> Result<Vec<Value>, Failure> {
+        let seat = |text: &String| {
+            let wrong = || Failure::Ctl(format!("--seat {text}: must be like 0=SITE"));
+            let (number, site) = text.split_once('=').ok_or_else(wrong)?;
+            let number: u16 = number.trim().parse().map_err(|_| wrong())?;
+            Ok(json!({ "seat": number, "participant": find::site(self.api, conference, site.trim())? }))
+        };
+        seats.iter().map(seat).collect()
+    }
+
+    /// Calls everything in the file that can be called; what cannot is told with its line.
+    fn call_file(&self, conference: &str, file: &std::path::Path) -> Result<ExitCode, Failure> {
+        let id = find::conference(self.api, conference)?;
+        let (mut sites, mut wrong) = file::read(file)?;
+        let path = format!("/conferences/{id}/participants");
+        let mut called = Vec::new();
+        // The API takes a list whole or not at all and names the first that is wrong: without that one it is asked again.
+        while !sites.is_empty() {
+            let body: Vec<Value> = sites.iter().map(|s| json!({ "uri": s.uri, "name": s.name })).collect();
+            match self.api.try_post(&path, &Value::Array(body))? {
+                Ok(list) => {
+                    called = list.as_array().cloned().unwrap_or_default();
+                    break;
+                }
+                Err(problem) => match problem.element().filter(|n| *n < sites.len()) {
+                    Some(n) => wrong.push((sites.remove(n).line, problem.words)),
+                    None => return Err(Failure::Ctl(problem.words)),
+                },
+            }
+        }
+        wrong.sort_by_key(|(line, _)| *line);
+        self.show(&Value::Array(called), |list| table::participants(list, self.vi));
+        for (line, words) in &wrong {
+            cli::say_error(&format!("{}:{line}: {words}", file.display()));
+        }
+        Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn bring_up(
+        &self,
+        conference: &str,
+        site: &str,
+        viewers: &[String],
+        deadline: u32,
+    ) -> Result<ExitCode, Failure> {
+        let id = find::conference(self.api, conference)?;
+        let site = find::site(self.api, &id, site)?;
+        let mut body = json!({ "site": site, "deadline_s": deadline });
+        if !viewers.is_empty() {
+            body["for"] = json!(self.sites(&id, viewers)?);
+        }
+        let begun = self.api.post(&format!("/conferences/{id}/bring-up"), &body)?;
+        let operation = format!("/operations/{}", begun["operation"].as_str().unwrap_or_default());
+        loop {
+            let now = self.api.get(&operation)?;
+            if now["state"] != "running" {
+                self.show(&now, |now| table::operation(now, self.vi));
+                return Ok(if now["state"] == "failed" { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+            }
+            api::pause(LOOK);
+        }
+    }
+
+    fn watch(&self, conference: Option<&str>) -> Result<(), Failure> {
+        let query = match conference {
+            Some(name) => format!("?conference={}", find::conference(self.api, name)?),
+            None => String::new(),
+        };
+        let mut lines: Lines = self.api.events(&query)?;
+        while let Some((kind, data)) = lines.next_event()? {
+            if self.json {
+                cli::say(&json!({ "event": kind, "data": data }).to_string());
+            } else if let Some(words) = table::event(&kind, &data, self.vi) {
+                cli::say(&words);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Tables and lines for people at a terminal.
+
+use serde_json::Value;
+
+/// Columns as wide as their widest cell, two blanks between them.
+fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |n: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(n)).map(|cell| cell.chars().count());
+        cells.chain(head.get(n).map(|h| h.chars().count())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| {
+            let blanks = width.saturating_sub(cell.chars().count());
+            format!("{cell}{}", " ".repeat(blanks))
+        });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let head: Vec<String> = head.iter().map(|h| (*h).to_owned()).collect();
+    let lines = std::iter::once(line(&head)).chain(rows.iter().map(|row| line(row)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.replace(['\n', '\r'], " "),
+        other => other.to_string(),
+    }
+}
+
+/// Conferences.
+pub fn conferences(list: &[Value]) -> String {
+    let row = |c: &Value| ["id", "room", "name", "layout", "connected"].map(|field| text(&c[field])).to_vec();
+    columns(&["ID", "ROOM", "NAME", "LAYOUT", "SITES"], &list.iter().map(row).collect::<Vec<_>>())
+}
+
+fn reason(value: &Value, vi: bool) -> String {
+    text(if vi { &value["reason"] } else { &value["reason_en"] })
+}
+
+/// Participants.
+pub fn participants(list: &[Value], vi: bool) -> String {
+    let row = |p: &Value| {
+        let loss = p["quality"]["loss"].as_f64().unwrap_or_default() * 100.0;
+        let connected = p["state"] == "connected";
+        let line = if connected { format!("{loss:.1} %") } else { reason(p, vi) };
+        let mut row = ["id", "state", "direction", "name", "uri"].map(|field| text(&p[field])).to_vec();
+        row.push(line);
+        row
+    };
+    let head = ["ID", "STATE", "DIR", "NAME", "ADDRESS", "LOSS / REASON"];
+    columns(&head, &list.iter().map(row).collect::<Vec<_>>())
+}
+
+/// An operation with the times of its steps.
+pub fn operation(list: &[Value], vi: bool) -> String {
+    let Some(operation) = list.first() else { return String::new() };
+    let steps = operation["steps"].as_array().map_or(&[][..], Vec::as_slice);
+    let row = |step: &Value| vec![text(&step["name"]), format!("{} ms", text(&step["at_ms"]))];
+    let rows: Vec<Vec<String>> = steps.iter().map(row).collect();
+    let error = text(if vi { &operation["error"] } else { &operation["error_en"] });
+    let end = format!("{} ({} ms) {error}", text(&operation["state"]), text(&operation["elapsed_ms"]));
+    format!("{}\n{}", columns(&["STEP", "AT"], &rows), end.trim_end())
+}
+
+/// One event in words; `None` for what is not worth a line.
+pub fn event(kind: &str, data: &Value, vi: bool) -> Option<String> {
+    let name = text(&data["name"]);
+    let words = match kind {
+        "participant" => {
+            let why = reason(data, vi);
+            let why = if why.is_empty() { why } else { format!(": {why}") };
+            format!("{} {name} ({}){why}", text(&data["state"]), text(&data["id"]))
+        }
+        "conference" if data["removed"] == true => "ended".to_owned(),
+        "conference" => {
+            format!("{name}: {} sites, layout {}", text(&data["connected"]), text(&data["layout"]))
+        }
+        "operation" => {
+            let step = data["steps"].as_array().and_then(|steps| steps.last());
+            let error = text(if vi { &data["error"] } else { &data["error_en"] });
+            let at =
+                step.map(|s| format!("{} {} ms", text(&s["name"]), text(&s["at_ms"]))).unwrap_or_default();
+            format!("{} {} {at} {error}", text(&data["id"]), text(&data["state"])).trim_end().to_owned()
+        }
+        "alarm" | "call-refused" => text(if vi { &data["detail"]["vi"] } else { &data["detail"]["en"] }),
+        "reset" => "events were lost; look at the lists anew".to_owned(),
+        _ => return None,
+    };
+    Some(format!("{kind:<12} {words}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn columns_stand_below_each_other_with_vietnamese_letters_too() {
+        let list = [
+            json!({ "id": "p1", "state": "connected", "direction": "out", "name": "Xã Hòa Phú", "uri": "sip:a@h", "quality": { "loss": 0.012 } }),
+            json!({ "id": "p2", "state": "left", "direction": "in", "name": "B", "uri": "sip:b@h", "reason": "bận", "reason_en": "busy" }),
+        ];
+        let table = participants(&list, true);
+        let lines: Vec<&str> = table.lines().collect();
+        let column = |line: &str, word: &str| line.split(word).next().unwrap().chars().count();
+        assert_eq!(column(lines[0], "ADDRESS"), column(lines[1], "sip:a"));
+        assert_eq!(column(lines[1], "sip:a"), column(lines[2], "sip:b"));
+        assert!(lines[1].ends_with("1.2 %") && lines[2].ends_with("bận"), "{table}");
+        assert!(participants(&list, false).ends_with("busy"));
+    }
+
+    #[test]
+    fn events_are_one_line_each() {
+        let data = json!({ "id": "p2", "state": "left", "name": "B\nC", "reason": "bận" });
+        assert_eq!(event("participant", &data, true).unwrap(), "participant  left B C (p2): bận");
+        assert_eq!(event("level", &data, true), None);
+    }
+}
