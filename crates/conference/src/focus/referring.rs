@@ -9,7 +9,7 @@ use cau_sip::refer::{Refer, Wanted};
 use cau_sip::subscribe::SubscriptionId;
 use cau_sip::{CallId, Uri};
 
-use super::watching::bare;
+use super::watching::called;
 use super::{Call, Focus};
 use crate::config::Referrers;
 use crate::request::Wanted as Site;
@@ -167,13 +167,11 @@ impl Focus {
 
     /// The participant of a conference with this address: as the roster names it, or as it calls itself.
     fn meant(&self, conference: ConferenceId, target: &Uri) -> Option<ParticipantId> {
-        let named = target.param("participant").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-        let wanted = bare(target);
-        let is = |call: &&Call| match named {
-            Some(named) => call.participant == named,
-            None => Uri::parse(call.uri.as_bytes()).is_ok_and(|uri| bare(&uri) == wanted),
-        };
         let here = |call: &&Call| call.conference == conference && call.unproven.is_none();
-        self.calls.values().filter(here).find(is).map(|call| call.participant)
+        let mut calls = self.calls.values().filter(here);
+        match target.param("participant").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok()) {
+            Some(named) => calls.find(|call| call.participant == named).map(|call| call.participant),
+            None => called(calls, target),
+        }
     }
 }

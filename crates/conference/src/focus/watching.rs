@@ -15,7 +15,7 @@ use cau_sip::sdp::Stream;
 use cau_sip::subscribe::Subscribe;
 use cau_sip::{CallId, EndCause, Uri};
 
-use super::Focus;
+use super::{Call, Focus};
 use crate::config::Roster;
 
 /// Who left is shown as disconnected so long, then no more.
@@ -81,14 +81,10 @@ impl Focus {
         from: &NameAddr,
         remote: IpAddr,
     ) -> Option<ParticipantId> {
-        let named = bare(&from.uri);
-        let same = |call: &&super::Call| {
-            call.conference == conference
-                && call.unproven.is_none()
-                && call.peer == remote.to_canonical()
-                && Uri::parse(call.uri.as_bytes()).is_ok_and(|uri| bare(&uri) == named)
-        };
-        self.calls.values().find(same).map(|call| call.participant)
+        let peer = remote.to_canonical();
+        let from_there =
+            |call: &&Call| call.conference == conference && call.peer == peer && call.unproven.is_none();
+        called(self.calls.values().filter(from_there), &from.uri)
     }
 
     /// It is time to tell those who watch.
@@ -236,7 +232,17 @@ pub(super) fn disconnection(cause: &EndCause) -> Disconnection {
     }
 }
 
-/// User and host of an address, without what does not say who it is.
-pub(super) fn bare(uri: &Uri) -> (String, String) {
-    (uri.user(), uri.host().map(|host| host.to_string().to_ascii_lowercase()).unwrap_or_default())
+/// Who of these calls himself so: user and host are the same, and of several, as behind one NAT, the port. `None` when that is not one.
+pub(super) fn called<'a>(calls: impl Iterator<Item = &'a Call>, wanted: &Uri) -> Option<ParticipantId> {
+    let bare = |uri: &Uri| (uri.user(), uri.host().map(|host| host.to_string().to_ascii_lowercase()));
+    let port = |uri: &Uri| uri.as_sip().and_then(|uri| uri.port);
+    let parsed = calls.filter_map(|call| Some((call.participant, Uri::parse(call.uri.as_bytes()).ok()?)));
+    let mut same: Vec<_> = parsed.filter(|(_, uri)| bare(uri) == bare(wanted)).collect();
+    if same.len() > 1 {
+        same.retain(|(_, uri)| port(uri) == port(wanted));
+    }
+    match same.as_slice() {
+        [(one, _)] => Some(*one),
+        _ => None,
+    }
 }
