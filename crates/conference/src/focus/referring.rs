@@ -9,8 +9,8 @@ use cau_sip::refer::{Refer, Wanted};
 use cau_sip::subscribe::SubscriptionId;
 use cau_sip::{CallId, Uri};
 
-use super::Focus;
 use super::watching::called;
+use super::{Call, Focus};
 use crate::config::Referrers;
 use crate::request::Wanted as Site;
 
@@ -167,8 +167,8 @@ impl Focus {
 
     /// The participant of a conference with this address: as the roster names it, or as it calls itself.
     fn meant(&self, conference: ConferenceId, target: &Uri) -> Option<ParticipantId> {
-        let mut calls =
-            self.calls.values().filter(|call| call.conference == conference && call.unproven.is_none());
+        let here = |call: &&Call| call.conference == conference && call.unproven.is_none();
+        let mut calls = self.calls.values().filter(here);
         match target.param("participant").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok()) {
             Some(named) => calls.find(|call| call.participant == named).map(|call| call.participant),
             None => called(calls, target),

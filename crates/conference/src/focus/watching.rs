@@ -83,7 +83,7 @@ impl Focus {
     ) -> Option<ParticipantId> {
         let peer = remote.to_canonical();
         let from_there =
-            |call: &&Call| call.conference == conference && call.unproven.is_none() && call.peer == peer;
+            |call: &&Call| call.conference == conference && call.peer == peer && call.unproven.is_none();
         called(self.calls.values().filter(from_there), &from.uri)
     }
 
