@@ -200,6 +200,11 @@ fn focus_config(config: &Config, addrs: &[SocketAddr]) -> cau_conference::Config
         udp: addrs.to_vec(),
         tcp: addrs.to_vec(),
         max_calls: config.sip.max_calls,
+        tcp_for_large: config.sip.large_by_tcp,
+        session_timers: config
+            .sip
+            .session_timer
+            .map(|interval| cau_sip::SessionTimers { interval, ..cau_sip::SessionTimers::default() }),
         ..cau_sip::Config::default()
     };
     sip.limits.body = config.sip.max_body;

@@ -19,9 +19,13 @@
 //! | the four transactions (RFC 3261 17, 6026) | `transaction` |
 //! | dialogs, route sets (RFC 3261 12, 16.12.1.2) | `dialog` |
 //! | INVITE sessions both ways, CANCEL, BYE, re-INVITE, glare, INFO (RFC 3261 9, 13–15, 6337, 6086, 5168) | `endpoint` |
+//! | UPDATE (RFC 3311), 100rel and PRACK (RFC 3262), early dialogs and forks (RFC 3261 12, 13.2.2.4) | `endpoint` |
+//! | session timers (RFC 4028), Session-ID (RFC 7989), Reason (RFC 3326) | `session_timer`, `session_id`, [`message::Reason`] |
 //! | session descriptions (RFC 8866, 3264) | [`sdp`] |
 //!
-//! Deliberately not here yet, and not advertised: UPDATE, PRACK, session timers, REFER, SUBSCRIBE, registrar, digest, TLS, DNS.
+//! Deliberately not here yet, and not advertised: REFER, SUBSCRIBE, registrar, digest, TLS, DNS.
+//!
+//! Every queue and table has a bound ([`Config`], [`Limits`]); what falls out is counted by cause ([`Counters::dropped`]).
 //! Names are looked up by the owner (`Target::remote`); within a dialog a name is answered where it speaks from.
 #![cfg_attr(
     not(test),

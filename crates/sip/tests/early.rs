@@ -207,6 +207,20 @@ fn updates_before_the_answer_when_called() {
 }
 
 #[test]
+fn nothing_runs_out_before_the_answer() {
+    let mut bench = bench();
+    let call = called(&mut bench, "Supported: timer\nSession-Expires: 90\n", SDP);
+    bench.endpoint.ring(bench.now, call).unwrap();
+    let tag = to_tag(&one(bench.sent()));
+    let timer = "Supported: timer\nSession-Expires: 90;refresher=uac\n";
+    assert_eq!(one(bench.send(&in_dialog("UPDATE", 2, "u2", &tag, timer, ""))).status, 200);
+    let sent = bench.run(SECOND * 150);
+    assert!(sent.iter().all(|m| matches!(m, Message::Response(r) if r.status == 180)), "{sent:?}");
+    bench.endpoint.accept(bench.now, call, Bytes::from_static(ANSWER)).unwrap();
+    assert_eq!(header(&one(bench.sent()), &Name::SessionExpires), "90;refresher=uas");
+}
+
+#[test]
 fn a_cancel_ends_what_is_reliable_too() {
     let mut bench = bench();
     let call = called(&mut bench, "Require: 100rel\n", SDP);
