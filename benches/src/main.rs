@@ -1,4 +1,4 @@
-//! `cau-bench [NAME …]`: `grid8`, `grid16`, `setup`, `switching`; all without a name. Called by `./x bench`.
+//! `cau-bench [NAME …]`: `grid8`, `grid16`, `full8`, `setup`, `switching`; all without a name. Called by `./x bench`.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -7,6 +7,7 @@
 )]
 
 mod bare;
+mod full;
 mod grid;
 mod phones;
 mod rows;
@@ -27,28 +28,31 @@ fn clips() -> Vec<PathBuf> {
     found
 }
 
+/// The number of callers behind a benchmark's name.
+fn number(name: &str, of: &str) -> Option<usize> {
+    name.strip_prefix(of).and_then(|n| n.parse().ok()).filter(|n| (2..=200).contains(n))
+}
+
 #[expect(clippy::disallowed_macros, reason = "the benchmark talks to its user")]
 fn main() -> ExitCode {
-    let all = ["setup", "switching", "grid8", "grid16"];
+    let all = ["setup", "switching", "grid8", "grid16", "full8"];
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let names = if asked.is_empty() { all.map(str::to_owned).to_vec() } else { asked };
     for name in names {
         let rows = match name.as_str() {
             "setup" => setup::run(),
             "switching" => switching::run(),
-            _ => {
-                match name.strip_prefix("grid").and_then(|n| n.parse().ok()).filter(|n| (2..=64).contains(n))
-                {
-                    Some(callers) => grid::run(callers),
-                    None => {
-                        eprintln!(
-                            "there is no benchmark {name}; there are {}, and gridN for N from 2 to 64",
-                            all.join(", ")
-                        );
-                        return ExitCode::from(2);
-                    }
+            _ => match (number(&name, "grid"), number(&name, "full")) {
+                (Some(callers), _) => grid::run(callers),
+                (_, Some(callers)) => full::run(callers),
+                _ => {
+                    eprintln!(
+                        "there is no benchmark {name}; there are {}, and gridN, fullN for N from 2 to 200",
+                        all.join(", ")
+                    );
+                    return ExitCode::from(2);
                 }
-            }
+            },
         };
         rows::publish(&name, &rows);
     }

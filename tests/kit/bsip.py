@@ -75,7 +75,7 @@ video_size {o.size}
 video_bitrate {o.vbit}
 video_fps {o.fps}
 videnc_format yuv420p
-rtp_ports {rtp}-{rtp+199}
+rtp_ports {rtp}-{rtp+19}
 rtcp_mux {"yes" if o.rtcp_mux else "no"}
 jitter_buffer_delay 1-10
 rtp_stats yes

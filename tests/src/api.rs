@@ -100,8 +100,11 @@ impl Api {
         match answer {
             Ok(mut answer) => {
                 let text = answer.body_mut().read_to_string().unwrap_or_default();
-                let body = serde_json::from_str(&text)
-                    .unwrap_or_else(|_| if text.is_empty() { Value::Null } else { Value::String(text) });
+                let body = serde_json::from_str(&text).unwrap_or(if text.is_empty() {
+                    Value::Null
+                } else {
+                    Value::String(text)
+                });
                 (answer.status().as_u16(), body)
             }
             Err(e) => (0, Value::String(e.to_string())),

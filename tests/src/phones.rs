@@ -1,6 +1,7 @@
 //! Our own phone, for what the clients cannot do: odd habits, times to the millisecond, every picture judged.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
@@ -24,8 +25,13 @@ pub fn shape() -> Shape {
 
 /// A fleet on ports of its own.
 pub fn fleet() -> Fleet {
+    fleet_at(Options::default().ip)
+}
+
+/// The same at this address of the machine.
+pub fn fleet_at(ip: IpAddr) -> Fleet {
     let (first, last) = free_block(160);
-    Fleet::start(&Options { ports: first..=last, ..Options::default() }).expect("the phones' threads")
+    Fleet::start(&Options { ip, ports: first..=last, ..Options::default() }).expect("the phones' threads")
 }
 
 /// A phone of this identity that decodes and judges everything it gets.

@@ -156,8 +156,8 @@ pub fn over_tcp(server: SocketAddr, text: &str) -> Option<u16> {
         let count = stream.read(&mut part).ok().filter(|count| *count > 0)?;
         answer.extend_from_slice(&part[..count]);
         let text = String::from_utf8_lossy(&answer);
-        let statuses = text.lines().filter_map(|l| l.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok());
-        if let Some(status) = statuses.filter(|s: &u16| *s >= 200).next() {
+        let mut statuses = text.lines().filter_map(|l| l.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok());
+        if let Some(status) = statuses.find(|s: &u16| *s >= 200) {
             return Some(status);
         }
     }

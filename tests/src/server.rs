@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::PathBuf,
     process::Command,
     sync::atomic::{AtomicU16, Ordering},
@@ -38,8 +38,15 @@ impl Server {
 
     /// Starts one with further `CAU_…` variables.
     pub fn start_with(extra: &[(&str, &str)]) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), extra)
+    }
+
+    /// Starts one that takes calls at this address of the machine.
+    pub fn start_at(ip: IpAddr, extra: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new().prefix("cau-test-").tempdir().expect("a temporary folder");
-        let data = dir.path().join("data");
+        let own = extra.iter().find(|(key, _)| *key == "CAU_DATA_DIR").map(|(_, dir)| PathBuf::from(dir));
+        let data = own.unwrap_or_else(|| dir.path().join("data"));
+        let _ = fs::remove_file(data.join("ports.json"));
         let out = dir.path().join("out");
         fs::create_dir_all(&out).expect("a folder for the clients");
         let rtp = free_block(240);
@@ -48,7 +55,7 @@ impl Server {
             .current_dir(dir.path())
             .arg("serve")
             .env("CAU_DATA_DIR", &data)
-            .env("CAU_SIP__BIND", "127.0.0.1:0")
+            .env("CAU_SIP__BIND", SocketAddr::new(ip, 0).to_string())
             .env("CAU_CONTROL__BIND", "127.0.0.1:0")
             .env("CAU_RTP__PORTS", format!("{}-{}", rtp.0, rtp.1))
             .env("CAU_ADMIN_PASSWORD", PASSWORD)
@@ -64,14 +71,7 @@ impl Server {
         let api = Api::new(port(&ports["http"]));
         wait_for("/readyz", Duration::from_secs(10), || (api.get("/readyz").0 == 200).then_some(()));
         let api = api.sign_in("admin", PASSWORD);
-        Self {
-            sip: SocketAddr::from(([127, 0, 0, 1], port(&ports["sip"]))),
-            rtp,
-            api,
-            out,
-            process,
-            dir: Some(dir),
-        }
+        Self { sip: SocketAddr::new(ip, port(&ports["sip"])), rtp, api, out, process, dir: Some(dir) }
     }
 
     /// Creates a conference and returns its id.

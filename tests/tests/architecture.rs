@@ -1,4 +1,5 @@
 //! The plan of the house as a test: edges point down the floors (docs/ARCHITECTURE.md).
+#![expect(clippy::expect_used, reason = "a test that panics has failed")]
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 

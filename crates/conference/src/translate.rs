@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use cau_mixer::command::{AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Stream, VideoLeg};
-use cau_sip::sdp;
+use cau_mixer::command::{AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Stream, Tools, VideoLeg};
+use cau_sip::sdp::{self, h264::Profile};
 
 /// A leg as negotiated. `peer` is where signalling comes from: media goes there where the description names no address,
 /// until a packet shows a better one.
@@ -24,12 +24,16 @@ pub(crate) fn leg(
 
 fn stream(stream: &sdp::Stream, peer: IpAddr) -> Stream {
     let known = |addr: SocketAddr| {
-        let ip = if addr.ip().is_unspecified() { peer } else { addr.ip() };
-        SocketAddr::new(ip, addr.port())
+        let ip = addr.ip();
+        let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+        // Nobody's address, or everybody's: what is meant can only be where the call comes from.
+        let nobody = ip.is_unspecified() || ip.is_multicast() || broadcast;
+        SocketAddr::new(if nobody { peer } else { ip }, addr.port())
     };
     Stream {
         remote: known(stream.remote),
         remote_rtcp: known(stream.remote_rtcp),
+        peer,
         rtcp_mux: stream.rtcp_mux,
         send: stream.send,
         recv: stream.recv,
@@ -42,7 +46,7 @@ fn audio(audio: &sdp::Audio, peer: IpAddr) -> AudioLeg {
         codec: codec(&audio.codec),
         pt_send: audio.pt_send,
         pt_recv: audio.pt_recv.iter().map(|(pt, format)| (*pt, codec(format))).collect(),
-        dtmf: audio.dtmf,
+        dtmf: audio.dtmf_recv.clone(),
         comfort_noise: audio.comfort_noise,
         max_kbps: Some(audio.max_kbps),
     }
@@ -67,9 +71,19 @@ fn video(video: &sdp::Video, peer: IpAddr) -> VideoLeg {
             max_mbps: video.limits.max_mbps,
             max_kbps: video.limits.max_br_kbps,
         },
+        tools: tools(video),
         pt_recv: video.pt_recv.iter().map(|(pt, packetization)| (*pt, mode(*packetization))).collect(),
-        feedback: Feedback { pli: video.feedback.pli, fir: video.feedback.fir },
+        feedback: Feedback { pli: video.feedback.pli, fir: video.feedback.fir, nack: video.feedback.nack },
         max_kbps: Some(video.max_kbps),
+    }
+}
+
+fn tools(video: &sdp::Video) -> Tools {
+    let takes = |profile| video.decodes(profile);
+    match (takes(Profile::High), takes(Profile::Main)) {
+        (true, _) => Tools::High,
+        (_, true) => Tools::Main,
+        _ => Tools::Baseline,
     }
 }
 

@@ -122,11 +122,22 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
     }
     out.push(Sample::new("cau_rtp_packets_in_total", "RTP packets taken.", sum(|m| m.packets_in)));
     out.push(Sample::new("cau_rtp_packets_out_total", "RTP packets sent.", sum(|m| m.packets_out)));
+    out.push(Sample::new(
+        "cau_rtp_packets_repeated_total",
+        "RTP packets sent again on request.",
+        sum(|m| m.repeated),
+    ));
+    out.push(Sample::new(
+        "cau_rtp_packets_asked_again_total",
+        "RTP packets asked for again.",
+        sum(|m| m.asked_again),
+    ));
     for (reason, n) in [
         ("malformed", sum(|m| m.dropped_malformed)),
         ("payload-type", sum(|m| m.dropped_payload_type)),
         ("unexpected", sum(|m| m.dropped_unexpected)),
         ("source", sum(|m| m.dropped_source)),
+        ("loop", sum(|m| m.dropped_loop)),
     ] {
         out.push(
             Sample::new("cau_rtp_dropped_total", "RTP packets dropped, by reason.", n)
@@ -138,6 +149,7 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("compose-behind", sum(|m| m.skipped_compose)),
         ("encoder-behind", sum(|m| m.skipped_encode)),
         ("lagged", sum(|m| m.lagged)),
+        ("stranded", sum(|m| m.stranded)),
         ("sound-tick", sum(|m| m.skipped_ticks)),
         ("codec-error", sum(|m| m.codec_errors)),
     ] {

@@ -8,3 +8,14 @@ use std::io;
 pub fn raise_open_files() -> io::Result<u64> {
     rlimit::increase_nofile_limit(rlimit::INFINITY)
 }
+
+/// Niceness of the threads that carry packets and sound.
+const URGENT: i32 = -10;
+
+/// Lets the calling thread go before others: when time is short, pictures are left out and sound is not. Without the right to
+/// (`CAP_SYS_NICE`, or `LimitNICE=` of the service) it stays as it is.
+pub fn be_urgent() {
+    if let Err(e) = rustix::process::nice(URGENT) {
+        tracing::debug!("packets and sound run no more urgently than pictures: {e}");
+    }
+}

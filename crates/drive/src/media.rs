@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use mio::{Events, Interest, Poll, Token, Waker};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 
-use crate::Clock;
+use crate::{Clock, limits};
 
 /// Token of the waker; sockets count from one.
 const WAKE: Token = Token(0);
@@ -112,12 +112,14 @@ impl<C: Core> Handle<C> {
 }
 
 /// Starts a media thread. `build` gets a function that wakes the thread from any other ([`Core::handle_wake`]);
-/// `events` receives the core's reports on the media thread and must not block.
+/// `events` receives the core's reports on the media thread and must not block. `urgent`: before the other threads of this machine, where the
+/// system allows it ([`limits::be_urgent`]).
 ///
 /// # Errors
 /// When the system refuses the poll set or the thread.
 pub fn spawn<C: Core>(
     name: &str,
+    urgent: bool,
     build: impl FnOnce(Arc<dyn Fn() + Send + Sync>) -> C,
     events: impl FnMut(C::Event) + Send + 'static,
 ) -> io::Result<(Handle<C>, thread::JoinHandle<()>)> {
@@ -132,9 +134,12 @@ pub fn spawn<C: Core>(
     };
     let core = build(wake);
     let handle = Handle { messages, waker: waker.clone() };
-    let thread = thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || Runner::new(poll, waker, inbox, core, events).run())?;
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if urgent {
+            limits::be_urgent();
+        }
+        Runner::new(poll, waker, inbox, core, events).run();
+    })?;
     Ok((handle, thread))
 }
 
@@ -363,7 +368,7 @@ mod tests {
     #[test]
     fn a_thread_ends_although_its_last_handle_goes_with_the_order_to_stop() {
         for _ in 0..200 {
-            let (handle, thread) = spawn("media-end", |_| Tenfold::default(), |_| {}).expect("thread");
+            let (handle, thread) = spawn("media-end", false, |_| Tenfold::default(), |_| {}).expect("thread");
             handle.stop();
             drop(handle);
             thread.join().expect("ended");
@@ -374,7 +379,7 @@ mod tests {
     fn packets_commands_and_timers_reach_the_core_and_segments_leave_as_datagrams() {
         let (report, reports) = crossbeam_channel::unbounded();
         let (handle, thread) =
-            spawn("media-test", |_| Tenfold::default(), move |e| report.send(e).expect("test runs"))
+            spawn("media-test", false, |_| Tenfold::default(), move |e| report.send(e).expect("test runs"))
                 .expect("thread");
         let here = UdpSocket::bind("127.0.0.1:0").expect("bound");
         let far = UdpSocket::bind("127.0.0.1:0").expect("bound");

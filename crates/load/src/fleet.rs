@@ -118,6 +118,7 @@ impl Fleet {
             let seed = options.seed.wrapping_add(n as u64 * 7_919);
             let (handle, thread) = media::spawn(
                 &format!("load-media-{n}"),
+                false,
                 move |_wake| Studio::new((clock.start, clock.wall), sights, seed),
                 move |event| match event {
                     Event::Stats(phone, stats) => notices.with(phone, |r| r.stats = *stats),

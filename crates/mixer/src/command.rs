@@ -1,6 +1,11 @@
 //! What signalling tells a worker.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use cau_codec::video::encode;
 use cau_model::{ConferenceId, ParticipantId, scene::Scene};
@@ -21,6 +26,8 @@ pub struct Config {
     pub max_kbps: u32,
     /// Which video encoder.
     pub encoder: encode::Kind,
+    /// Sites seen full screen with nothing written on them are passed on as they are to those who can take it.
+    pub forward: bool,
     /// No RTP for this long on a leg that should send is reported as [`crate::Event::MediaTimeout`].
     pub media_timeout: Duration,
     /// SDES CNAME used where a leg names none.
@@ -37,6 +44,7 @@ impl Config {
             max_fps: 30,
             max_kbps: 1536,
             encoder: encode::Kind::default(),
+            forward: true,
             media_timeout: Duration::from_secs(30),
             cname: "cau".to_owned(),
         }
@@ -182,6 +190,8 @@ pub struct Stream {
     pub remote: SocketAddr,
     /// Where RTCP goes until a packet shows another source address.
     pub remote_rtcp: SocketAddr,
+    /// Where signalling comes from.
+    pub peer: IpAddr,
     /// RTP and RTCP on one port (RFC 5761).
     pub rtcp_mux: bool,
     /// We may send media.
@@ -201,8 +211,8 @@ pub struct AudioLeg {
     pub pt_send: u8,
     /// What may come in.
     pub pt_recv: Vec<(u8, AudioCodec)>,
-    /// Payload type of telephone-event (RFC 4733).
-    pub dtmf: Option<u8>,
+    /// Payload types of telephone-event (RFC 4733) that may come in, with their clocks in Hz: devices press keys at 8,000 also beside Opus.
+    pub dtmf: Vec<(u8, u32)>,
     /// Payload type of comfort noise (RFC 3389).
     pub comfort_noise: Option<u8>,
     /// What the far end takes at most, kbit/s.
@@ -256,6 +266,8 @@ pub struct VideoLeg {
     pub mode: Mode,
     /// What the far end can decode.
     pub limits: Limits,
+    /// Which coding tools its decoder knows.
+    pub tools: Tools,
     /// What may come in.
     pub pt_recv: Vec<(u8, Mode)>,
     /// What it understands as requests.
@@ -271,6 +283,17 @@ pub enum Mode {
     Single,
     /// 1: also aggregates and fragments.
     NonInterleaved,
+}
+
+/// Coding tools of H.264, by the profile that has them; each decodes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tools {
+    /// Constrained baseline: what every device takes.
+    Baseline,
+    /// CABAC, weighted prediction.
+    Main,
+    /// 8×8 transform.
+    High,
 }
 
 /// What a receiver can decode, computed from profile-level-id and the max-… parameters (RFC 6184 8.1).
@@ -291,4 +314,6 @@ pub struct Feedback {
     pub pli: bool,
     /// Full intra request.
     pub fir: bool,
+    /// Generic NACK: missing packets are asked for and sent again.
+    pub nack: bool,
 }

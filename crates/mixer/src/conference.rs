@@ -3,11 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use cau_codec::video::Pool;
+use bytes::Bytes;
+use cau_codec::video::{Picture, Pool};
 use cau_model::{
     ConferenceId, ParticipantId,
     scene::{Card, Scene},
@@ -15,10 +17,12 @@ use cau_model::{
 use smallvec::SmallVec;
 
 use crate::{
+    Port,
     command::{Config, LegConfig},
-    event::{Event, Totals, Voice},
+    event::{Event, Totals, VideoKind, Voice},
+    forward::{self, Unwilling},
     job::Spawner,
-    leg::{Leg, Switches},
+    leg::{Leg, Switches, video::Video},
     out::Out,
     sound::room::{Input, Room},
     view::{
@@ -31,6 +35,8 @@ use crate::{
 
 /// Levels are reported this often.
 const VOICE_EVERY: Duration = Duration::from_millis(100);
+/// It is looked at this often who can get a site's own pictures.
+const FORWARD_EVERY: Duration = Duration::from_millis(500);
 /// Voices in one report.
 const VOICES: usize = 16;
 
@@ -53,6 +59,9 @@ pub struct Conference {
     pub legs: BTreeMap<ParticipantId, Leg>,
     scenes: Vec<(Arc<Scene>, Vec<ParticipantId>)>,
     views: BTreeMap<view::Key, View>,
+    unwilling: Unwilling,
+    /// When it is next looked at who can get a site's own pictures.
+    forward_at: Instant,
     room: Room,
     floor: Option<ParticipantId>,
     /// Scenes, legs or sources have changed since the views were brought in line.
@@ -69,6 +78,8 @@ impl Conference {
             legs: BTreeMap::new(),
             scenes: Vec::new(),
             views: BTreeMap::new(),
+            unwilling: Unwilling::default(),
+            forward_at: now,
             room: Room::default(),
             floor: None,
             stale: false,
@@ -81,6 +92,18 @@ impl Conference {
     pub fn add(&mut self, participant: ParticipantId, leg: Leg) {
         self.legs.insert(participant, leg);
         self.stale = true;
+    }
+
+    /// A datagram came.
+    pub fn handle_packet(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes, out: &mut Out) {
+        let Some(leg) = self.legs.get_mut(&port.participant) else {
+            out.totals.dropped_unexpected += 1;
+            return;
+        };
+        leg.handle_packet(now, port, from, data, out);
+        if leg.take_relayed() {
+            self.drain(now, out);
+        }
     }
 
     /// A participant's media was negotiated anew.
@@ -119,10 +142,11 @@ impl Conference {
 
     /// A participant's decoder needs a key frame.
     fn refresh(&mut self, now: Instant, participant: ParticipantId) {
-        let Some(place) = self.legs.get(&participant).and_then(|l| l.video.as_ref()).and_then(|v| v.place)
-        else {
-            return;
-        };
+        let Some(video) = self.legs.get_mut(&participant).and_then(|l| l.video.as_mut()) else { return };
+        let Some(place) = video.place else { return };
+        if place.stream.from.is_some() && video.repairs.note(now) {
+            self.stale = true;
+        }
         self.with_channel(now, participant, place, |channel, now, watch, users, canvas| {
             channel.refresh(now, watch, users, canvas);
         });
@@ -154,11 +178,29 @@ impl Conference {
             self.refresh(now, participant);
         }
         self.care(now);
+        if now >= self.forward_at {
+            self.forward_at = now + FORWARD_EVERY;
+            self.stale |= self.places(now, shared).iter().any(|(participant, place)| {
+                self.legs.get(participant).and_then(|l| l.video.as_ref()).is_some_and(|v| v.place != *place)
+            });
+        }
+        self.drain_relayed(now, out);
+    }
+
+    /// Sends on what sites that are passed on have just sent.
+    pub fn drain_relayed(&mut self, now: Instant, out: &mut Out) {
+        let mut relayed = false;
+        for leg in self.legs.values_mut() {
+            relayed |= leg.take_relayed();
+        }
+        if relayed {
+            self.drain(now, out);
+        }
     }
 
     /// When a view wants its next picture.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.views.values().map(View::next).min()
+        self.views.values().filter_map(View::next).min()
     }
 
     /// Sends what the encoders have made.
@@ -170,9 +212,22 @@ impl Conference {
             let pulled = video.watch.pull(&mut units);
             let view = video.place.and_then(|place| self.views.get(&place.view));
             let csrc = view.map_or(&[][..], |v| v.csrc.as_slice());
+            let made = video
+                .place
+                .zip(view)
+                .and_then(|(p, v)| v.channels.get(&p.stream))
+                .map_or(0, |c| c.main.made());
+            if video.is_stranded(now, made, !units.is_empty()) {
+                tracing::error!("{participant} got no picture although one was made for it: brought in anew");
+                out.totals.stranded += 1;
+                video.rejoin = true;
+                self.stale = true;
+            }
             for unit in units.drain(..) {
                 video.send(now, *participant, &unit, csrc, out);
             }
+            // What it has left may be needed by nobody any more.
+            self.stale |= pulled.switched;
             if pulled.lagged {
                 out.totals.lagged += 1;
                 lagged.push(*participant);
@@ -245,10 +300,27 @@ impl Conference {
                 }
             }
         }
+        let sizes: BTreeMap<ParticipantId, (VideoKind, (u32, u32))> = self
+            .legs
+            .iter()
+            .filter_map(|(participant, leg)| Some((*participant, self.gets(leg.video.as_ref()?)?)))
+            .collect();
         for (participant, leg) in &mut self.legs {
-            let size = leg.video.as_ref().and_then(|v| v.place).map(|p| (p.view.width, p.view.height));
-            let statistics = Box::new(leg.statistics(now, size));
+            let statistics = Box::new(leg.statistics(now, sizes.get(participant).copied()));
             out.events.push_back(Event::Statistics { participant: *participant, statistics });
+        }
+    }
+
+    /// What a receiver gets at the moment: how it is made, and its size in pixels.
+    fn gets(&self, video: &Video) -> Option<(VideoKind, (u32, u32))> {
+        let place = video.place?;
+        let channel = self.views.get(&place.view)?.channels.get(&place.stream)?;
+        let relayed = channel.is_relayed() && video.watch.follows(&channel.main);
+        let site =
+            place.stream.from.filter(|_| relayed).and_then(|site| self.legs.get(&site)?.video.as_ref());
+        match site.and_then(|v| v.source.size()) {
+            Some(size) => Some((VideoKind::Forwarded, size)),
+            None => Some((VideoKind::Encoded, (place.view.width, place.view.height))),
         }
     }
 
@@ -263,10 +335,13 @@ impl Conference {
         }
     }
 
-    /// The last canvas a participant sees.
-    pub fn canvas_of(&self, participant: ParticipantId) -> Option<cau_codec::video::Picture> {
+    /// The last canvas a participant sees, or the site whose own pictures he gets.
+    pub fn seen_by(&self, participant: ParticipantId) -> Option<Seen> {
         let place = self.legs.get(&participant)?.video.as_ref()?.place?;
-        self.views.get(&place.view)?.canvas().latest()
+        match place.stream.from {
+            Some(site) => Some(Seen::Site(site)),
+            None => self.views.get(&place.view)?.canvas().latest().map(Seen::Canvas),
+        }
     }
 
     fn report_voices(&mut self, now: Instant, out: &mut Out) {
@@ -298,16 +373,10 @@ impl Conference {
     /// Views, receivers and decoders as the scenes want them.
     fn bring_in_line(&mut self, now: Instant, shared: &Shared) {
         let mut moved = Vec::new();
-        let mut wanted: BTreeMap<ParticipantId, &Arc<Scene>> = BTreeMap::new();
-        for (scene, viewers) in &self.scenes {
-            wanted.extend(viewers.iter().map(|p| (*p, scene)));
-        }
+        let places = self.places(now, shared);
         for (participant, leg) in &mut self.legs {
             let Some(video) = &mut leg.video else { continue };
-            let place = wanted.get(participant).filter(|_| video.can_send()).map(|scene| Place {
-                view: view::Key::new(scene.id, &video.profile),
-                kbps: video.profile.kbps,
-            });
+            let place = places.get(participant).copied().flatten();
             if place == video.place && !video.rejoin {
                 continue;
             }
@@ -318,35 +387,74 @@ impl Conference {
                 None => video.watch.stop(),
             }
         }
-        self.plan_views(now, &moved, shared);
+        self.make_views(now, shared);
         for (participant, place) in moved {
             self.join(now, participant, place, shared);
         }
         self.drop_unused();
+        self.plan_views(now);
         for view in self.views.values() {
             view.connect();
         }
         self.set_visible(now);
     }
 
-    /// Makes missing views and tells each what to show.
-    fn plan_views(&mut self, now: Instant, moved: &[(ParticipantId, Place)], shared: &Shared) {
+    /// Where everybody's picture is to come from.
+    fn places(&self, now: Instant, shared: &Shared) -> BTreeMap<ParticipantId, Option<Place>> {
+        let mut wanted: BTreeMap<ParticipantId, &Arc<Scene>> = BTreeMap::new();
+        for (scene, viewers) in &self.scenes {
+            wanted.extend(viewers.iter().map(|p| (*p, scene)));
+        }
+        let with_video = self.legs.iter().filter_map(|(p, leg)| Some((*p, leg.video.as_ref()?)));
+        with_video
+            .map(|(participant, video)| {
+                let scene = wanted.get(&participant).filter(|_| video.can_send());
+                let place = scene.map(|scene| {
+                    let viewer = (participant, video);
+                    let from =
+                        forward::source(now, scene, viewer, &self.legs, &self.unwilling, &shared.config);
+                    let stream = view::Stream { kbps: video.profile.kbps, from };
+                    Place { view: view::Key::new(scene.id, &video.profile), stream }
+                });
+                (participant, place)
+            })
+            .collect()
+    }
+
+    /// Makes missing views.
+    fn make_views(&mut self, now: Instant, shared: &Shared) {
         let places: BTreeSet<view::Key> =
             self.legs.values().filter_map(|l| l.video.as_ref()?.place).map(|p| p.view).collect();
         for key in places {
             let Some((scene, _)) = self.scenes.iter().find(|(s, _)| s.id == key.scene) else { continue };
-            let (plan, csrc) = plan(scene, (key.width, key.height), &self.legs);
-            // Who comes from another view keeps that until this one has something to show.
-            let wait = moved.iter().any(|(p, place)| {
-                place.view == key
-                    && self.legs.get(p).and_then(|l| l.video.as_ref()).is_some_and(|v| v.watch.is_started())
-            });
             let view = self
                 .views
                 .entry(key)
                 .or_insert_with(|| View::new(now, key, scene.clone(), &shared.pool, &shared.spawner));
             view.scene = scene.clone();
+        }
+    }
+
+    /// Tells each view what to show.
+    fn plan_views(&mut self, now: Instant) {
+        for (key, view) in &mut self.views {
+            let placed = |leg: &Leg| leg.video.as_ref().and_then(|v| v.place).is_some_and(|p| p.view == *key);
+            if !self.legs.values().any(placed) {
+                // It goes on as it was for those who are on their way to another.
+                continue;
+            }
+            let (plan, csrc) = plan(&view.scene, (key.width, key.height), &self.legs);
             view.csrc = csrc;
+            if !view.is_composed() {
+                continue;
+            }
+            // Who comes from elsewhere keeps that until this one has something to show.
+            let wait = !view.canvas().has_plan()
+                && self.legs.values().filter_map(|l| l.video.as_ref()).any(|v| {
+                    v.place.is_some_and(|p| p.view == *key)
+                        && v.watch.is_started()
+                        && !view.channels.values().any(|c| c.serves(&v.watch))
+                });
             view.set_plan(now, plan, wait);
         }
     }
@@ -354,10 +462,16 @@ impl Conference {
     fn join(&mut self, now: Instant, participant: ParticipantId, place: Place, shared: &Shared) {
         let single =
             self.legs.get(&participant).and_then(|l| l.video.as_ref()).is_some_and(|v| v.watch.single());
+        let site = place.stream.from.and_then(|site| self.legs.get_mut(&site)?.video.as_mut());
+        let relay = site.map(|site| site.source.relay(now, output::max_payload(&shared.config)));
         let Some(view) = self.views.get_mut(&place.view) else { return };
-        view.channels.entry(place.kbps).or_insert_with(|| {
-            let settings = output::Settings::new(&place.view, place.kbps, &shared.config);
-            Channel::new(settings, single, shared.epoch, &shared.spawner, shared.config.waker.clone())
+        view.channels.entry(place.stream).or_insert_with(|| {
+            let settings = output::Settings::new(&place.view, place.stream.kbps, &shared.config);
+            let (epoch, spawner, waker) = (shared.epoch, &shared.spawner, shared.config.waker.clone());
+            match relay {
+                Some(relay) => Channel::relayed(settings, relay, epoch, spawner, waker),
+                None => Channel::new(settings, single, epoch, spawner, waker),
+            }
         });
         self.with_channel(now, participant, place, |channel, now, watch, users, canvas| {
             channel.join(now, watch, users, canvas);
@@ -374,7 +488,8 @@ impl Conference {
     ) {
         let Some(view) = self.views.get_mut(&place.view) else { return };
         let canvas = view.canvas().clone();
-        let Some(channel) = view.channels.get_mut(&place.kbps) else { return };
+        let composed = view.is_composed();
+        let Some(channel) = view.channels.get_mut(&place.stream) else { return };
         let mut users = Users::default();
         for (other, leg) in &self.legs {
             if let Some(video) = leg.video.as_ref().filter(|_| *other != participant) {
@@ -384,21 +499,30 @@ impl Conference {
         let Some(video) = self.legs.get_mut(&participant).and_then(|l| l.video.as_mut()) else { return };
         f(channel, now, &mut video.watch, users, &canvas);
         view.connect();
+        // A canvas that was not needed shows nothing yet, and its pictures are not decoded.
+        self.stale |= view.is_composed() != composed;
     }
 
     /// Catch-up encoders come to their end.
     fn care(&mut self, now: Instant) {
         for view in self.views.values_mut() {
             let mut changed = false;
-            for channel in view.channels.values_mut() {
+            for (stream, channel) in &mut view.channels {
                 let mut users = Users::default();
                 for video in self.legs.values().filter_map(|l| l.video.as_ref()) {
                     channel.count(&video.watch, &mut users);
                 }
-                changed |= channel.handle_timeout(now, users);
+                let care = channel.handle_timeout(now, users);
+                changed |= care.changed;
+                if let Some(site) = stream.from.filter(|_| care.unanswered) {
+                    tracing::debug!(%site, "sends no key frame when asked: not passed on for a while");
+                    self.unwilling.note(now, site);
+                    self.stale = true;
+                }
             }
             if changed {
                 view.connect();
+                self.stale = true;
             }
         }
     }
@@ -407,10 +531,9 @@ impl Conference {
     fn drop_unused(&mut self) {
         let watches: Vec<_> = self.legs.values().filter_map(|l| l.video.as_ref()).collect();
         for (key, view) in &mut self.views {
-            view.channels.retain(|kbps, channel| {
+            view.channels.retain(|stream, channel| {
                 watches.iter().any(|v| {
-                    v.place.is_some_and(|p| p.view == *key && p.kbps == *kbps)
-                        || channel.outputs().any(|o| v.watch.follows(o))
+                    v.place.is_some_and(|p| p.view == *key && p.stream == *stream) || channel.serves(&v.watch)
                 })
             });
         }
@@ -419,11 +542,25 @@ impl Conference {
 
     /// Decodes what some view shows, and nothing else.
     fn set_visible(&mut self, now: Instant) {
-        let shown: BTreeSet<ParticipantId> = self.views.values().flat_map(|v| v.scene.pictures()).collect();
+        let composed = self.views.values().filter(|v| v.is_composed());
+        let shown: BTreeSet<ParticipantId> = composed.flat_map(|v| v.scene.pictures()).collect();
+        let streams = self.views.values().flat_map(|v| v.channels.keys());
+        let relayed: BTreeSet<ParticipantId> = streams.filter_map(|s| s.from).collect();
         for (participant, leg) in &mut self.legs {
             leg.set_visible(now, shown.contains(participant));
+            if let Some(video) = leg.video.as_mut().filter(|_| !relayed.contains(participant)) {
+                video.source.end_relay();
+            }
         }
     }
+}
+
+/// What a participant sees.
+pub enum Seen {
+    /// The last canvas of his view.
+    Canvas(Picture),
+    /// That site's own pictures.
+    Site(ParticipantId),
 }
 
 /// Where a receiver's picture comes from.
@@ -431,8 +568,8 @@ impl Conference {
 pub struct Place {
     /// Which view.
     pub view: view::Key,
-    /// Which of its bitrates.
-    pub kbps: u32,
+    /// Which of its channels.
+    pub stream: view::Stream,
 }
 
 /// Lays a scene out and finds its pictures; also the SSRCs of those shown.

@@ -147,8 +147,14 @@ pub struct Totals {
     pub packets_in: u64,
     /// RTP packets given to the driver.
     pub packets_out: u64,
+    /// RTP packets sent again because the far end missed them.
+    pub repeated: u64,
+    /// RTP packets asked for again because they were missing.
+    pub asked_again: u64,
     /// Datagrams that were not RTP or RTCP.
     pub dropped_malformed: u64,
+    /// Packets of our own that came back to us.
+    pub dropped_loop: u64,
     /// Packets with a payload type that was not negotiated.
     pub dropped_payload_type: u64,
     /// Packets for a leg or medium that does not exist, or while it is held.
@@ -163,6 +169,8 @@ pub struct Totals {
     pub skipped_encode: u64,
     /// Times a leg lost its place in a view's ring.
     pub lagged: u64,
+    /// Times a leg got nothing although its view was encoded, and was brought in anew: a fault of ours.
+    pub stranded: u64,
     /// Sound ticks left out because the worker was called too late.
     pub skipped_ticks: u64,
     /// Errors of decoders and encoders.

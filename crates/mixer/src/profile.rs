@@ -79,15 +79,23 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::command::{Feedback, Limits, Mode, Stream};
+    use crate::command::{Feedback, Limits, Mode, Stream, Tools};
 
     fn leg(max_fs: u32, max_mbps: u32, max_kbps: u32, line: Option<u32>) -> VideoLeg {
         let any = "127.0.0.1:9".parse().unwrap();
         VideoLeg {
-            stream: Stream { remote: any, remote_rtcp: any, rtcp_mux: false, send: true, recv: true },
+            stream: Stream {
+                remote: any,
+                remote_rtcp: any,
+                peer: any.ip(),
+                rtcp_mux: false,
+                send: true,
+                recv: true,
+            },
             pt_send: 96,
             mode: Mode::NonInterleaved,
             limits: Limits { max_fs, max_mbps, max_kbps },
+            tools: Tools::Baseline,
             pt_recv: vec![(96, Mode::NonInterleaved)],
             feedback: Feedback::default(),
             max_kbps: line,

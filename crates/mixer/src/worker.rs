@@ -1,7 +1,7 @@
 //! The sans-IO core of one media thread.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     time::{Duration, Instant, SystemTime},
 };
@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use crate::{
     Config, Event, Port, Spawner, Transmit,
     command::Command,
-    conference::{Conference, Shared},
+    conference::{Conference, Seen, Shared},
     leg::{Leg, Switches},
     out::Out,
     preview::Previews,
@@ -41,6 +41,14 @@ pub struct Worker {
     next_tick: Instant,
     next_report: Instant,
     out: Out,
+    /// Sources of everything we send.
+    own: HashSet<u32>,
+}
+
+/// SSRC of an RTP packet.
+fn source_of(data: &[u8]) -> Option<u32> {
+    let ssrc = data.get(8..12)?;
+    Some(u32::from_be_bytes(ssrc.try_into().ok()?))
 }
 
 impl Worker {
@@ -58,24 +66,42 @@ impl Worker {
             next_tick: epoch,
             next_report: epoch + REPORT,
             out: Out::default(),
+            own: HashSet::new(),
         }
     }
 
     /// A datagram came to `port`.
     pub fn handle_packet(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes) {
-        let Self { index, conferences, out, .. } = self;
-        let leg = index
-            .get(&port.participant)
-            .and_then(|c| conferences.get_mut(c))
-            .and_then(|c| c.legs.get_mut(&port.participant));
-        match leg {
-            Some(leg) => leg.handle_packet(now, port, from, data, out),
+        let Self { index, conferences, out, own, .. } = self;
+        if !port.rtcp && source_of(&data).is_some_and(|ssrc| own.contains(&ssrc)) {
+            // RFC 3550 8.2: what we sent comes back to us.
+            out.totals.dropped_loop += 1;
+            return;
+        }
+        let conference = index.get(&port.participant).and_then(|c| conferences.get_mut(c));
+        match conference {
+            Some(conference) => conference.handle_packet(now, port, from, data, out),
             None => out.totals.dropped_unexpected += 1,
         }
     }
 
     /// Signalling wants something.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
+        let legs_change = matches!(
+            command,
+            Command::AddLeg { .. }
+                | Command::UpdateLeg { .. }
+                | Command::RemoveLeg { .. }
+                | Command::CloseConference { .. }
+        );
+        self.carry_out(now, command);
+        if legs_change {
+            self.own =
+                self.conferences.values().flat_map(|c| c.legs.values()).flat_map(Leg::own_sources).collect();
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, command: Command) {
         match command {
             Command::OpenConference { id } => {
                 self.conferences.entry(id).or_insert_with(|| Conference::new(now, id));
@@ -142,8 +168,15 @@ impl Worker {
                     return;
                 };
                 if seen {
-                    let picture = conference.canvas_of(participant);
-                    self.previews.answer(&self.shared.spawner, picture, reply);
+                    match conference.seen_by(participant) {
+                        Some(Seen::Site(site)) => {
+                            self.previews.ask(now, site, conference.legs.get_mut(&site), reply);
+                        }
+                        Some(Seen::Canvas(picture)) => {
+                            self.previews.answer(&self.shared.spawner, Some(picture), reply);
+                        }
+                        None => self.previews.answer(&self.shared.spawner, None, reply),
+                    }
                 } else {
                     self.previews.ask(now, participant, conference.legs.get_mut(&participant), reply);
                 }

@@ -105,9 +105,10 @@ fn a_site_muted_by_us_is_not_missed() {
 fn a_key_is_reported_once_however_often_its_packets_come() {
     let mut world = two();
     let mut seq = 9000u16;
-    for (digit, at) in [(5u8, 160_000u32), (11, 200_000)] {
+    // Two payload types, as devices with Opus offer them: one in the clock of the sound, one of 8 kHz.
+    for (digit, at, pt) in [(5u8, 160_000u32, 101), (11, 200_000, 102)] {
         for (duration, end) in [(160u16, 0u8), (320, 0), (480, 0x80), (480, 0x80), (480, 0x80)] {
-            let mut data = vec![0x80, 101];
+            let mut data = vec![0x80, pt];
             data.extend(seq.to_be_bytes());
             data.extend(at.to_be_bytes());
             data.extend(world.at(1).audio_ssrc().unwrap().to_be_bytes());
@@ -200,4 +201,69 @@ fn rates_loss_and_round_trip_are_measured() {
     assert!(s.rtt_ms.is_some_and(|r| r < 50.0), "{:?}", s.rtt_ms);
     assert_eq!(s.loss_out, Some(0.0));
     assert!(world.at(1).sender_reports > 1);
+}
+
+#[test]
+fn packets_lost_on_the_way_in_are_asked_for_again_and_nobody_sees_anything() {
+    let mut world = World::new();
+    let mut sender = Endpoint::new(1).with_nack();
+    sender.lose_every = Some(15);
+    world.join(sender);
+    world.join(Endpoint::new(2));
+    world.show(Kind::Grid, &[1, 2]);
+    world.run(ms(1000));
+    let asked = world.at(1).asked;
+    world.run(ms(10_000));
+    assert!(world.at(1).repeated >= 15, "{} packets were asked for again", world.at(1).repeated);
+    assert_eq!(world.at(1).asked, asked, "no key frame was needed");
+    assert_eq!(world.totals.dropped_decode + world.totals.codec_errors, 0);
+    assert_eq!((world.at(2).received.broken, world.at(2).received.gaps), (0, 0));
+}
+
+#[test]
+fn packets_lost_on_the_way_out_are_sent_again_to_who_asks() {
+    let mut world = World::new();
+    world.join(Endpoint::new(1));
+    let mut viewer = Endpoint::new(2).with_nack();
+    viewer.miss_every = Some(20);
+    world.join(viewer);
+    world.show(Kind::Grid, &[1, 2]);
+    world.run(ms(10_000));
+    assert!(world.totals.repeated >= 10, "{}", world.totals.repeated);
+    assert_eq!(world.at(2).received.broken, 0, "every picture was whole");
+    assert!(world.at(2).received.keys.len() <= 3);
+    assert_eq!(world.at(1).received.gaps, 0);
+}
+
+#[test]
+fn our_own_packets_that_come_back_are_no_source() {
+    let mut world = two();
+    let echo: Vec<_> = world.at(1).received.ssrcs.clone();
+    for _ in 0..50 {
+        let mut data = vec![0x80, 96, 0, 1, 0, 0, 0, 0];
+        data.extend(echo[0].to_be_bytes());
+        data.extend([0x65; 20]);
+        world.at_mut(1).extra.push((Media::Video, false, data.into()));
+        world.step();
+    }
+    world.run(ms(1500));
+    assert_eq!(world.totals.dropped_loop, 50);
+    assert_eq!(world.at(2).received.broken, 0);
+}
+
+#[test]
+fn who_names_an_address_that_is_not_his_and_never_speaks_floods_nobody() {
+    let mut world = two();
+    let mut liar = Endpoint::new(3);
+    liar.dead = true;
+    world.join(liar);
+    world.show(Kind::Grid, &[1, 2]);
+    world.run(ms(6000));
+    let (video, audio) = (world.at(3).received.video_packets, world.at(3).received.audio_packets);
+    assert!(video > 50 && audio > 200, "for a moment he may be late: {video}, {audio}");
+    world.run(ms(4000));
+    assert_eq!((video, audio), (world.at(3).received.video_packets, world.at(3).received.audio_packets));
+    world.at_mut(3).dead = false;
+    world.run(ms(2000));
+    assert!(world.at(3).received.audio_packets > audio + 80, "as soon as he is heard he hears");
 }

@@ -27,6 +27,7 @@ fn shows(world: &World, viewer: u64, kind: Kind, sites: &[u64]) -> bool {
 }
 
 fn unbroken(world: &World) {
+    assert_eq!(world.totals.stranded, 0, "nobody may need to be brought in anew");
     for (participant, e) in &world.endpoints {
         let r = &e.received;
         assert_eq!(

@@ -39,6 +39,7 @@ struct Held {
     timestamp: u32,
     digit: char,
     duration: u16,
+    clock_rate: u32,
     last: Instant,
 }
 
@@ -48,9 +49,8 @@ const RELEASE: Duration = Duration::from_millis(200);
 const MAX_PRESSES: usize = 32;
 
 /// Turns packets of telephone-event payload types into key presses: one each, however often its end is repeated or lost.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Receiver {
-    clock_rate: u32,
     held: Option<Held>,
     /// Source, timestamp and digit of presses already told, newest last: packets of them still come.
     told: VecDeque<(u32, u32, char)>,
@@ -59,19 +59,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// `clock_rate`: of the telephone-event payload type, mostly 8,000; 48,000 beside Opus.
-    pub fn new(clock_rate: u32) -> Self {
-        Self {
-            clock_rate: clock_rate.max(1),
-            held: None,
-            told: VecDeque::new(),
-            presses: VecDeque::new(),
-            malformed: 0,
-        }
-    }
-
-    /// Takes one packet. Fetch presses with [`Self::poll`].
-    pub fn insert(&mut self, now: Instant, packet: &Packet) {
+    /// Takes one packet. `clock_rate`: of its payload type in Hz, mostly 8,000; 48,000 beside Opus. Fetch presses with [`Self::poll`].
+    pub fn insert(&mut self, now: Instant, packet: &Packet, clock_rate: u32) {
         let Some(&[number, flags, d0, d1]) = packet.payload.first_chunk::<4>() else {
             self.malformed += 1;
             return;
@@ -89,8 +78,8 @@ impl Receiver {
             }
             _ => {
                 self.release();
-                self.held =
-                    Some(Held { ssrc: packet.ssrc, timestamp: packet.timestamp, digit, duration, last: now });
+                let (ssrc, timestamp, clock_rate) = (packet.ssrc, packet.timestamp, clock_rate.max(1));
+                self.held = Some(Held { ssrc, timestamp, digit, duration, clock_rate, last: now });
             }
         }
         if flags & 0x80 != 0 {
@@ -127,7 +116,7 @@ impl Receiver {
         }
         self.told.push_back((h.ssrc, h.timestamp, h.digit));
         if self.presses.len() < MAX_PRESSES {
-            let us = u64::from(h.duration) * 1_000_000 / u64::from(self.clock_rate);
+            let us = u64::from(h.duration) * 1_000_000 / u64::from(h.clock_rate);
             self.presses.push_back(Press { digit: h.digit, duration: Duration::from_micros(us) });
         }
     }

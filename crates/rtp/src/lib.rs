@@ -20,6 +20,7 @@ pub mod dtmf;
 pub mod h264;
 pub mod jitter;
 pub mod keyframe;
+pub mod nack;
 pub mod packet;
 pub mod payload;
 pub mod reorder;

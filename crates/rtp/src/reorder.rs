@@ -163,6 +163,17 @@ impl Reorder {
         }
     }
 
+    /// Sequence numbers that are waited for, at most `max` of them, the oldest first.
+    pub fn missing(&self, max: usize) -> Vec<u16> {
+        let mut next = self.next.unwrap_or(0);
+        let mut missing = Vec::new();
+        for key in self.held.keys() {
+            missing.extend((next..key).take(max.saturating_sub(missing.len())).map(|number| number as u16));
+            next = key + 1;
+        }
+        missing
+    }
+
     /// When a gap will have been waited for long enough.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.gap_since.map(|t| t + self.wait)

@@ -47,6 +47,10 @@ impl<K: Copy + Ord, V> Sorted<K, V> {
         first
     }
 
+    pub fn keys(&self) -> impl Iterator<Item = K> {
+        self.entries.iter().map(|(k, _)| *k)
+    }
+
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.entries.iter().map(|(_, v)| v)
     }

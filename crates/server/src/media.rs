@@ -88,7 +88,7 @@ impl Threads {
                 settings.encoder = kind(config.video.encoder);
                 Core(Worker::new(settings, spawner, (clock.start, clock.wall), rand::random()))
             };
-            let (handle, _) = media::spawn(&format!("media-{n}"), build, move |event| {
+            let (handle, _) = media::spawn(&format!("media-{n}"), true, build, move |event| {
                 // Never wait here: sound would stop. When signalling is a whole queue behind, newer figures make up for this one.
                 let _ = reports.try_send(Request::Media { worker: n, event });
             })?;

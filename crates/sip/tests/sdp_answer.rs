@@ -542,10 +542,13 @@ fn feedback_in_avp_several_on_a_line_and_only_what_both_want() {
         answered(&format!("{line}\na=rtcp-fb:97 nack pli\na=rtcp-fb:98 nack\na=rtcp-fb:98 ccm fir"));
     assert_eq!(
         agreed.video.unwrap().feedback,
-        Feedback { fir: true, ..Feedback::default() },
+        Feedback { nack: true, fir: true, ..Feedback::default() },
         "of the number we send"
     );
-    assert_eq!(session.media[0].attributes.all("rtcp-fb").collect::<Vec<_>>(), ["98 ccm fir", "97 nack pli"]);
+    assert_eq!(
+        session.media[0].attributes.all("rtcp-fb").collect::<Vec<_>>(),
+        ["98 nack", "98 ccm fir", "97 nack pli"]
+    );
     let (session, agreed) = answered(&line);
     assert_eq!(agreed.video.unwrap().feedback, Feedback::default());
     assert!(!session.media[0].attributes.has("rtcp-fb"));

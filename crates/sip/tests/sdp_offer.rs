@@ -49,7 +49,7 @@ fn our_offer_reads_like_this() {
          a=fmtp:126 profile-level-id=42e01f;level-asymmetry-allowed=1;packetization-mode=1;max-mbps=108000;max-fs=3600\r\n\
          a=rtpmap:97 H264/90000\r\n\
          a=fmtp:97 profile-level-id=42e01f;level-asymmetry-allowed=1;packetization-mode=0;max-mbps=108000;max-fs=3600\r\n\
-         a=rtcp-fb:* nack pli\r\na=rtcp-fb:* ccm fir\r\na=rtcp-mux\r\na=sendrecv\r\n";
+         a=rtcp-fb:* nack\r\na=rtcp-fb:* nack pli\r\na=rtcp-fb:* ccm fir\r\na=rtcp-mux\r\na=sendrecv\r\n";
     assert_eq!(text(&first()), expected);
 }
 

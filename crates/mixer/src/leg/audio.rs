@@ -48,7 +48,7 @@ impl Audio {
             line,
             site: Site::default(),
             playout: Playout::new(&config),
-            dtmf: dtmf::Receiver::new(config.codec.clock_rate()),
+            dtmf: dtmf::Receiver::default(),
             ssrc: None,
             coding: Coding::new(config.codec, config.max_kbps),
             timestamp: 0,
@@ -66,7 +66,6 @@ impl Audio {
         }
         if config.codec.clock_rate() != self.config.codec.clock_rate() {
             self.line.session.sender.set_clock_rate(config.codec.clock_rate());
-            self.dtmf = dtmf::Receiver::new(config.codec.clock_rate());
             self.timeline += 1;
         }
         self.coding = Coding::new(config.codec, config.max_kbps);
@@ -81,7 +80,7 @@ impl Audio {
     /// Payload types that may come in.
     pub fn knows(config: &AudioLeg, pt: u8) -> bool {
         config.pt_recv.iter().any(|(p, _)| *p == pt)
-            || config.dtmf == Some(pt)
+            || config.dtmf.iter().any(|(p, _)| *p == pt)
             || config.comfort_noise == Some(pt)
     }
 
@@ -92,8 +91,8 @@ impl Audio {
 
     /// Takes a packet.
     pub fn insert(&mut self, now: Instant, participant: ParticipantId, packet: Packet, out: &mut Out) {
-        if self.config.dtmf == Some(packet.pt) {
-            self.dtmf.insert(now, &packet);
+        if let Some((_, clock_hz)) = self.config.dtmf.iter().find(|(pt, _)| *pt == packet.pt) {
+            self.dtmf.insert(now, &packet, *clock_hz);
             self.report_keys(participant, out);
             return;
         }
@@ -117,6 +116,7 @@ impl Audio {
 
     /// Timers.
     pub fn handle_timeout(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
+        self.line.watch_target(now);
         self.dtmf.handle_timeout(now);
         self.report_keys(participant, out);
         self.line.send_rtcp(now, participant, out);

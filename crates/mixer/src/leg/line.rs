@@ -9,6 +9,7 @@ use bytes::Bytes;
 use cau_model::ParticipantId;
 use cau_rtp::{
     Packet, Session,
+    nack::{History, Keep},
     packet::{self, Class},
     rtcp,
     session::{self, Notice},
@@ -18,6 +19,9 @@ use smallvec::SmallVec;
 
 use super::latch::Latch;
 use crate::{Media, Port, command::Stream, out::Out};
+
+/// Media for somebody who was named and not heard is sent for so long.
+const UNHEARD: Duration = Duration::from_secs(5);
 
 /// What a datagram held.
 pub enum Input {
@@ -47,9 +51,14 @@ pub struct Line {
     rtcp: Latch,
     stream: Stream,
     heard: Instant,
+    negotiated: Instant,
+    /// Nothing is sent: see [`Line::watch_target`].
+    muzzled: bool,
     rx: Window,
     tx: Window,
     loss: Loss,
+    /// What may be asked for again, where that was negotiated.
+    history: Option<History>,
 }
 
 impl Line {
@@ -74,27 +83,65 @@ impl Line {
         Self {
             media,
             session: Session::new(now, config),
-            rtp: Latch::new(stream.remote),
-            rtcp: Latch::new(stream.remote_rtcp),
+            rtp: Latch::new(stream.remote, stream.peer),
+            rtcp: Latch::new(stream.remote_rtcp, stream.peer),
             stream: stream.clone(),
             heard: now,
+            negotiated: now,
+            muzzled: false,
             rx: Window::new(now),
             tx: Window::new(now),
             loss: Loss::default(),
+            history: None,
+        }
+    }
+
+    /// Keeps what is sent, so that it can be sent again; or does not any more.
+    pub fn keep_history(&mut self, keep: bool) {
+        match (keep, &self.history) {
+            (true, None) => self.history = Some(History::new(Keep::default())),
+            (false, Some(_)) => self.history = None,
+            _ => {}
+        }
+    }
+
+    /// Sends packets again that the far end misses.
+    pub fn repeat(&mut self, participant: ParticipantId, lost: &[u16], out: &mut Out) {
+        let Some(history) = self.history.as_mut().filter(|_| self.stream.send) else { return };
+        let port = Port { participant, media: self.media, rtcp: false };
+        for packet in lost.iter().filter_map(|seq| history.again(*seq)) {
+            let mut data = Vec::with_capacity(packet.wire_len());
+            packet.write(&mut data);
+            self.tx.add(data.len());
+            out.totals.packets_out += 1;
+            out.totals.repeated += 1;
+            out.send(port, self.rtp.target(), Bytes::from(data));
         }
     }
 
     /// Negotiated anew.
     pub fn update(&mut self, now: Instant, stream: &Stream) {
-        self.rtp.renew(stream.remote);
-        self.rtcp.renew(stream.remote_rtcp);
+        self.rtp.renew(stream.remote, stream.peer);
+        self.rtcp.renew(stream.remote_rtcp, stream.peer);
         self.stream = stream.clone();
         self.heard = now;
+        self.negotiated = now;
+        self.muzzled = false;
+    }
+
+    /// Media for an address other than the caller's own, from which nothing has come, is sent for a few seconds only: anybody could name
+    /// somebody else's there. True when that has changed.
+    pub fn watch_target(&mut self, now: Instant) -> bool {
+        let elsewhere = self.rtp.target().ip().to_canonical() != self.stream.peer.to_canonical();
+        let unheard = self.rtp.source().is_none() && self.rtcp.source().is_none();
+        let late = now.saturating_duration_since(self.negotiated) >= UNHEARD;
+        let muzzled = elsewhere && unheard && late;
+        std::mem::replace(&mut self.muzzled, muzzled) != muzzled
     }
 
     /// We may send.
     pub fn can_send(&self) -> bool {
-        self.stream.send
+        self.stream.send && !self.muzzled
     }
 
     /// The far end may send.
@@ -196,6 +243,9 @@ impl Line {
             let size = packet.wire_len();
             self.tx.add(size);
             out.totals.packets_out += 1;
+            if let Some(history) = &mut self.history {
+                history.push(now, packet.clone());
+            }
             if !batch.takes(size) {
                 batch.flush(port, to, out);
             }
@@ -208,7 +258,9 @@ impl Line {
     /// Sends the RTCP that is due.
     pub fn send_rtcp(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
         while let Some(data) = self.session.poll_rtcp(now) {
-            self.give_rtcp(participant, data, out);
+            if !self.muzzled {
+                self.give_rtcp(participant, data, out);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ pub mod audio;
 pub mod latch;
 pub mod line;
 pub mod playout;
+mod progress;
 pub mod video;
 
 use std::{
@@ -162,8 +163,13 @@ impl Leg {
         };
         let known: smallvec::SmallVec<[u8; 4]> = video.config().pt_recv.iter().map(|(pt, _)| *pt).collect();
         match video.line.receive(now, from, port.rtcp, data, |pt| known.contains(&pt), out) {
-            Some(Input::Packets(packets)) => packets.into_iter().for_each(|p| video.insert(now, p)),
-            Some(Input::Notices(notices)) => notices.iter().for_each(|n| video.handle_notice(now, n)),
+            Some(Input::Packets(packets)) => {
+                packets.into_iter().for_each(|p| video.insert(now, p));
+                video.repair(now, port.participant, out);
+            }
+            Some(Input::Notices(notices)) => {
+                notices.iter().for_each(|n| video.handle_notice(now, port.participant, n, out));
+            }
             None => {}
         }
     }
@@ -205,9 +211,20 @@ impl Leg {
         self.video.as_mut().is_some_and(Video::take_asked_for_key)
     }
 
+    /// It has sent a picture that is passed on; told once.
+    pub fn take_relayed(&mut self) -> bool {
+        self.video.as_mut().is_some_and(|v| v.source.take_relayed())
+    }
+
     /// Views must be planned anew because of this leg; told once.
     pub fn take_changed(&mut self) -> bool {
         self.video.as_mut().is_some_and(Video::take_changed)
+    }
+
+    /// SSRCs of what it is sent.
+    pub fn own_sources(&self) -> impl Iterator<Item = u32> {
+        let lines = [self.audio.as_ref().map(|a| &a.line), self.video.as_ref().map(|v| &v.line)];
+        lines.into_iter().flatten().map(|line| line.session.sender.ssrc())
     }
 
     /// Says BYE.
@@ -256,8 +273,8 @@ impl Leg {
         self.video.as_ref().is_some_and(|v| v.source.is_decoded())
     }
 
-    /// Figures since the last call; `size`: of the view it gets.
-    pub fn statistics(&mut self, now: Instant, size: Option<(u32, u32)>) -> Statistics {
+    /// Figures since the last call; `gets`: what it is sent and of which size.
+    pub fn statistics(&mut self, now: Instant, gets: Option<(VideoKind, (u32, u32))>) -> Statistics {
         let mut s = Statistics { level_dbov: crate::sound::voice::SILENCE, ..Statistics::default() };
         let seconds = now.saturating_duration_since(self.reported).as_secs_f32().max(0.001);
         self.reported = now;
@@ -294,8 +311,10 @@ impl Leg {
                     Some(VideoIn { codec: "H264", width, height, fps, visible: video.source.is_visible() });
             }
             let sent = video.take_sent();
-            if let Some((width, height)) = size.filter(|_| video.can_send() && video.watch.is_started()) {
-                s.send = VideoOut { kind: VideoKind::Encoded, width, height, fps: sent as f32 / seconds };
+            if let Some((kind, (width, height))) =
+                gets.filter(|_| video.can_send() && video.watch.is_started())
+            {
+                s.send = VideoOut { kind, width, height, fps: sent as f32 / seconds };
             }
         }
         s

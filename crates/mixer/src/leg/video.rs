@@ -6,16 +6,21 @@ use cau_model::ParticipantId;
 use cau_rtp::{
     Packet,
     keyframe::{self, Ask, Heard, Requester, Responder},
+    nack,
     session::Notice,
     stream::Outgoing,
 };
 
-use super::line::{Line, Origin};
+use super::{
+    line::{Line, Origin},
+    progress::Progress,
+};
 use crate::{
     Media,
     command::{Config, Mode, VideoLeg},
     conference::Place,
     event::Event,
+    forward::Repairs,
     job::Spawner,
     out::Out,
     profile::Profile,
@@ -52,16 +57,23 @@ pub struct Video {
     pub rejoin: bool,
     /// What suits it.
     pub profile: Profile,
+    /// How often it needed repair.
+    pub repairs: Repairs,
     requester: Requester,
+    /// Asks for missing packets, where that was negotiated.
+    asker: nack::Asker,
     responder: Responder,
     negotiated: Instant,
     first_packet: Option<Instant>,
     epoch: Instant,
     last_timestamp: Option<u64>,
     sent: u32,
+    progress: Progress,
     /// It has asked for a key frame at least once in the call.
     has_asked: bool,
     loss_answered: Option<Instant>,
+    /// When sequence numbers were last left out.
+    gap: Option<Instant>,
     asked_for_key: bool,
     changed: bool,
     ssrc: Option<u32>,
@@ -77,7 +89,8 @@ impl Video {
         epoch: Instant,
         origin: Origin,
     ) -> Self {
-        let line = Line::new(now, Media::Video, &config.stream, CLOCK as u32, KBPS, origin);
+        let mut line = Line::new(now, Media::Video, &config.stream, CLOCK as u32, KBPS, origin);
+        line.keep_history(config.feedback.nack);
         let mut watch = Watch::default();
         watch.set_single(config.mode == Mode::Single);
         let mut requester = Requester::new(feedback(&config), true);
@@ -89,15 +102,19 @@ impl Video {
             place: None,
             rejoin: false,
             profile: Profile::choose(&config, worker),
+            repairs: Repairs::default(),
             requester,
+            asker: nack::Asker::default(),
             responder: Responder::default(),
             negotiated: now,
             first_packet: None,
             epoch,
             last_timestamp: None,
             sent: 0,
+            progress: Progress::new(now),
             has_asked: false,
             loss_answered: None,
+            gap: None,
             asked_for_key: false,
             changed: true,
             ssrc: None,
@@ -108,15 +125,18 @@ impl Video {
     /// Negotiated anew: many devices send no key frame after a re-INVITE, and show nothing before they get one.
     pub fn update(&mut self, now: Instant, config: VideoLeg, worker: &Config) {
         self.line.update(now, &config.stream);
+        self.line.keep_history(config.feedback.nack);
         self.watch.set_single(config.mode == Mode::Single);
         self.profile = Profile::choose(&config, worker);
         self.requester.negotiated(feedback(&config));
         if config.stream.recv {
             self.requester.request(now);
+            self.requester.renew(now);
         } else {
             self.source.stop();
         }
         self.negotiated = now;
+        self.first_packet = None;
         self.rejoin = true;
         self.changed = true;
         self.config = config;
@@ -138,9 +158,32 @@ impl Video {
         self.source.insert(now, packet);
     }
 
+    /// Asks for what is missing, at once.
+    pub fn repair(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
+        if !self.config.feedback.nack || !self.line.can_receive() {
+            return;
+        }
+        let rtt = self.line.session.sender.rtt();
+        let patience = (!self.asker.is_useless()).then(|| nack::patience(rtt));
+        let (missing, lost) = self.source.missing(patience);
+        let ask = self.asker.poll(now, &missing, lost, rtt);
+        if !ask.is_empty() {
+            out.totals.asked_again += ask.len() as u64;
+            self.line.session.nack(&ask);
+            self.line.send_rtcp(now, participant, out);
+        }
+    }
+
     /// RTCP came.
-    pub fn handle_notice(&mut self, now: Instant, notice: &Notice) {
+    pub fn handle_notice(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        notice: &Notice,
+        out: &mut Out,
+    ) {
         match notice {
+            Notice::Nack(lost) => self.line.repeat(participant, lost, out),
             Notice::KeyFrame(heard) => self.hear(now, *heard),
             Notice::Report => {
                 let lost = self.line.session.sender.remote().is_some_and(|r| r.fraction_lost > 0);
@@ -149,7 +192,9 @@ impl Video {
                 }
                 let rested =
                     self.loss_answered.is_none_or(|at| now.saturating_duration_since(at) >= MUTE_LOSS);
-                if lost && !self.has_asked && rested {
+                // What was missing already when it came to us is no fault of this line.
+                let upstream = self.gap.is_some_and(|at| now.saturating_duration_since(at) < MUTE_LOSS);
+                if lost && !upstream && !self.has_asked && rested {
                     self.loss_answered = Some(now);
                     self.asked_for_key = true;
                 }
@@ -177,8 +222,11 @@ impl Video {
     /// Timers.
     pub fn handle_timeout(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
         self.source.handle_timeout(now, out);
+        self.repair(now, participant, out);
+        self.changed |= self.line.watch_target(now);
         let news = self.source.take_news();
         if news.back {
+            self.requester.renew(now);
             self.changed = true;
             out.events.push_back(Event::VideoBack { participant });
         }
@@ -234,6 +282,15 @@ impl Video {
         if !self.line.can_send() {
             return;
         }
+        if unit.gap > 0 {
+            self.line.session.sender.skip(unit.gap);
+            self.gap = Some(now);
+        }
+        if unit.payloads.is_empty() {
+            return;
+        }
+        let own = unit.csrc.map(|ssrc| [ssrc]);
+        let csrc = own.as_ref().map_or(csrc, |ssrc| ssrc.as_slice());
         let nanos = unit.time.saturating_duration_since(self.epoch).as_nanos();
         let ticks = u64::try_from(nanos * u128::from(CLOCK) / 1_000_000_000).unwrap_or(u64::MAX);
         let ticks = self.last_timestamp.map_or(ticks, |last| ticks.max(last + LEAST_STEP));
@@ -253,6 +310,12 @@ impl Video {
         if unit.key {
             self.responder.key_sent(now);
         }
+    }
+
+    /// Tells how many pictures the encoder of its place has made, and whether it got one of them; see [`Progress`].
+    pub fn is_stranded(&mut self, now: Instant, made: u64, got_some: bool) -> bool {
+        let idle = !self.can_send();
+        self.progress.is_stranded(now, made, got_some || idle)
     }
 
     /// Pictures sent since the last call.

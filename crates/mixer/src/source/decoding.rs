@@ -23,6 +23,8 @@ const BEHIND: usize = 6;
 const RUN: usize = 8;
 /// A hurt picture is held back this long, waiting for the key frame, before it is shown as it is.
 const HOLD: Duration = Duration::from_millis(300);
+/// The same when a card stands there: time for three requests. Nobody misses a picture yet, and everybody would see the damage.
+const HOLD_FIRST: Duration = Duration::from_millis(1500);
 
 /// What the decoder tells the media thread.
 #[derive(Debug, Default)]
@@ -139,13 +141,13 @@ impl Decoding {
                 } else if decoded.damage != decode::Damage::None {
                     state.hurt.get_or_insert(unit.arrived);
                 }
+                let hold = if self.shown.has_picture() { HOLD } else { HOLD_FIRST };
                 let held =
-                    state.hurt.is_some_and(|since| unit.arrived.saturating_duration_since(since) < HOLD);
+                    state.hurt.is_some_and(|since| unit.arrived.saturating_duration_since(since) < hold);
                 if state.hurt.is_some() {
                     self.signals.wants_key.store(true, Ordering::Release);
                 }
-                // The first picture is better hurt than none.
-                if !held || !self.shown.has_picture() {
+                if !held {
                     self.shown.publish(decoded.picture);
                 }
             }

@@ -1,7 +1,9 @@
 //! The picture a leg sends: from packets to access units always, from access units to pictures only while somebody looks.
 
 mod decoding;
+mod relay;
 mod shown;
+mod traits;
 
 use std::{
     sync::Arc,
@@ -14,7 +16,9 @@ use cau_rtp::{
     h264::{self, Depacketizer, Unit},
 };
 
+pub use relay::Relay;
 pub use shown::Shown;
+pub use traits::{Traits, Wants};
 
 use crate::{
     job::{Spawner, Task},
@@ -22,7 +26,10 @@ use crate::{
     ring::{Bounds, Cursor, Item, Read, Ring},
 };
 use decoding::Decoding;
+use relay::Relaying;
 
+/// Missing packets followed at most.
+const MAX_MISSING: usize = 128;
 /// What is kept of every source, seen or not, so that it can be shown at once.
 const KEEP: Bounds = Bounds { bytes: 1 << 20, time: Duration::from_millis(1000) };
 /// A source that becomes visible is decoded from its last key frame when that is not older.
@@ -31,6 +38,8 @@ const REPLAY: Duration = Duration::from_millis(1000);
 const STALLED: Duration = Duration::from_millis(2500);
 /// The decoder of a site that is hidden goes on for this long: operators switch back and forth.
 const LINGER: Duration = Duration::from_millis(1000);
+/// The same for a site that is passed on: who joins within that time does not cost the others a key frame.
+const LINGER_RELAYED: Duration = Duration::from_secs(10);
 /// A site that becomes visible is waited for this long.
 const EXPECT: Duration = Duration::from_millis(700);
 
@@ -76,6 +85,10 @@ pub struct Source {
     ring: Ring<Unit>,
     shown: Arc<Shown>,
     decoding: Option<Arc<Task<Decoding>>>,
+    relaying: Option<Relaying>,
+    relayed: bool,
+    /// What the stream is.
+    pub traits: Traits,
     spawner: Spawner,
     state: State,
     /// Views show it.
@@ -100,6 +113,9 @@ impl Source {
             ring: Ring::new(KEEP),
             shown: Arc::default(),
             decoding: None,
+            relaying: None,
+            relayed: false,
+            traits: Traits::default(),
             spawner: spawner.clone(),
             state: State::None,
             visible: false,
@@ -147,11 +163,23 @@ impl Source {
             self.decoding = None;
             self.shown.clear();
         }
+        if let Some(relaying) = &self.relaying {
+            self.news.wants_key |= relaying.relay().take_wants_key();
+        }
         if let Some(decoding) = &self.decoding {
             self.news.wants_key |= decoding.signals.take_wants_key();
             out.totals.dropped_decode += decoding.signals.take_dropped();
             out.totals.codec_errors += decoding.signals.take_errors();
         }
+    }
+
+    /// Sequence numbers that are missing and waited for, `patience` long when their repetition takes that time, and how many were given up so
+    /// far.
+    pub fn missing(&mut self, patience: Option<Duration>) -> (Vec<u16>, u64) {
+        let wait = h264::Config::default().reorder;
+        let (min, max) = patience.map_or((wait.wait_min, wait.wait_max), |p| (p, p));
+        self.depacketizer.set_wait(min, max);
+        (self.depacketizer.missing(MAX_MISSING), self.depacketizer.counters().lost)
     }
 
     /// What has happened; told once.
@@ -173,13 +201,39 @@ impl Source {
             }
             self.start(now);
         } else {
-            self.lingers_until = Some(now + LINGER);
+            let linger = if self.relaying.is_some() { LINGER_RELAYED } else { LINGER };
+            self.lingers_until = Some(now + linger);
         }
     }
 
-    /// Some view shows it.
+    /// Some view shows it, or it is passed on.
     pub fn is_visible(&self) -> bool {
-        self.visible
+        self.visible || self.relaying.is_some()
+    }
+
+    /// Its pictures on their way to others; those since the last key frame are there already. `max_payload`: of a packet, bytes.
+    pub fn relay(&mut self, now: Instant, max_payload: usize) -> Arc<Relay> {
+        let Self { relaying, ring, .. } = self;
+        let relaying = relaying.get_or_insert_with(|| {
+            let mut relaying = Relaying::new(max_payload);
+            if let Some(mut cursor) = ring.last_key(now, REPLAY, KEEP.bytes) {
+                while let Read::Item(unit) = ring.read(&mut cursor) {
+                    relaying.push(&unit, false);
+                }
+            }
+            relaying
+        });
+        relaying.relay().clone()
+    }
+
+    /// Nobody gets its pictures as they are any more.
+    pub fn end_relay(&mut self) {
+        self.relaying = None;
+    }
+
+    /// Something was passed on; told once.
+    pub fn take_relayed(&mut self) -> bool {
+        std::mem::take(&mut self.relayed)
     }
 
     /// Somebody wants a picture until then, although no view shows it.
@@ -195,6 +249,7 @@ impl Source {
         self.lingers_until = None;
         self.expect_until = None;
         self.decoding = None;
+        self.traits = Traits::default();
         self.state = State::None;
         self.last_unit = None;
         self.ring.clear();
@@ -267,7 +322,7 @@ impl Source {
                 h264::Event::Lost(_) => {
                     self.after_loss = true;
                     // Only who looks needs the key frame; who will look asks then.
-                    self.news.wants_key |= self.decoding.is_some();
+                    self.news.wants_key |= self.decoding.is_some() || self.relaying.is_some();
                 }
             }
         }
@@ -286,7 +341,12 @@ impl Source {
         if unit.key && !unit.damaged {
             self.news.got_key = true;
         }
+        self.traits.insert(&unit);
         let unit = Arc::new(unit);
+        if let Some(relaying) = &mut self.relaying {
+            relaying.push(&unit, after_loss);
+            self.relayed = true;
+        }
         if after_loss && !unit.key {
             // What follows a gap is no start for anybody: older units must not be replayed over it.
             self.ring.clear();

@@ -1,9 +1,9 @@
-//! One bitrate of a view: the common encoding, and for a while a second one for those who need a key frame when the
-//! others do not.
+//! What receivers of one bitrate of a view share: the common supply – an encoder, or a site's own pictures passed on – and for a while
+//! a second encoder for those who need a key frame when the others do not.
 //!
 //! Who joins, or asks for a key frame after a loss, does not make everybody pay for it. He gets the stored pictures since the last
 //! key frame when that was a moment ago; else he is served by the *catch-up encoder* – one per channel, whatever the number of
-//! those who need it – until the common encoding makes its next key frame, which is asked for at a low rate.
+//! those who need it – until the common supply makes its next key frame, which is asked for at a low rate.
 
 use std::{
     sync::Arc,
@@ -13,9 +13,13 @@ use std::{
 use super::{
     compose::Composing,
     output::{Frame, Output, Settings},
+    supply::Supply,
     watch::{Feed, Watch},
 };
-use crate::job::{Spawner, Task};
+use crate::{
+    job::{Spawner, Task},
+    source::Relay,
+};
 
 /// Stored pictures are replayed when the key frame is not older than this …
 const REPLAY_AGE: Duration = Duration::from_secs(1);
@@ -27,27 +31,40 @@ const CATCH_UP_LEAST: Duration = Duration::from_secs(2);
 const MERGE_INTERVAL: Duration = Duration::from_secs(10);
 /// A single receiver gets a second key frame this long after it joined: the first may have come before its decoder or its NAT was ready.
 const ENCORE: Duration = Duration::from_millis(1500);
+/// A site that has not sent a key frame so long after it was asked is not passed on.
+const UNANSWERED: Duration = Duration::from_millis(700);
 
-/// One bitrate of a view.
+/// One bitrate of a view, or one site passed on.
 pub struct Channel {
     settings: Settings,
     epoch: Instant,
     spawner: Spawner,
     waker: Arc<dyn Fn() + Send + Sync>,
-    /// The common encoding.
-    pub main: Arc<Task<Output>>,
+    /// The common supply.
+    pub main: Supply,
     main_single: bool,
     catch_up: Option<(Arc<Task<Output>>, Instant)>,
     encore: Option<Instant>,
+    /// Since when a site that is passed on has been asked for a key frame.
+    asked: Option<Instant>,
 }
 
 /// Who reads what of one channel, counted by the room.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Users {
-    /// Follow the common encoding.
+    /// Follow the common supply.
     pub main: usize,
     /// Follow or wait for the catch-up encoding.
     pub catch_up: usize,
+}
+
+/// What regular care has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Care {
+    /// The set of encoders has changed.
+    pub changed: bool,
+    /// The site that is passed on sends no key frame.
+    pub unanswered: bool,
 }
 
 impl Channel {
@@ -60,22 +77,51 @@ impl Channel {
         waker: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
         let output = Output::new(settings.clone(), single, epoch, waker.clone());
-        let main = Task::new(spawner, output);
-        Self {
-            settings,
-            epoch,
-            spawner: spawner.clone(),
-            waker,
-            main,
-            main_single: single,
-            catch_up: None,
-            encore: None,
-        }
+        let main = Supply::Encoder(Task::new(spawner, output));
+        Self::with(settings, main, single, epoch, spawner, waker)
+    }
+
+    /// A channel that passes a site's own pictures on; `settings` are those of the catch-up encoder.
+    pub fn relayed(
+        settings: Settings,
+        relay: Arc<Relay>,
+        epoch: Instant,
+        spawner: &Spawner,
+        waker: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        // Nobody is let in whose packets would be too large.
+        Self::with(settings, Supply::Relay(relay), true, epoch, spawner, waker)
+    }
+
+    fn with(
+        settings: Settings,
+        main: Supply,
+        main_single: bool,
+        epoch: Instant,
+        spawner: &Spawner,
+        waker: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let spawner = spawner.clone();
+        Self { settings, epoch, spawner, waker, main, main_single, catch_up: None, encore: None, asked: None }
     }
 
     /// The encoders that run.
     pub fn outputs(&self) -> impl Iterator<Item = &Arc<Task<Output>>> {
-        std::iter::once(&self.main).chain(self.catch_up.as_ref().map(|(output, _)| output))
+        self.main.encoder().into_iter().chain(self.catch_up.as_ref().map(|(output, _)| output))
+    }
+
+    /// A site's own pictures are passed on.
+    pub fn is_relayed(&self) -> bool {
+        matches!(self.main, Supply::Relay(_))
+    }
+
+    /// Receives something of this channel.
+    pub fn serves(&self, watch: &Watch) -> bool {
+        watch.follows(&self.main) || self.catch_up_supply().is_some_and(|supply| watch.follows(&supply))
+    }
+
+    fn catch_up_supply(&self) -> Option<Supply> {
+        self.catch_up.as_ref().map(|(output, _)| Supply::Encoder(output.clone()))
     }
 
     /// Runs a catch-up encoder?
@@ -89,14 +135,24 @@ impl Channel {
         if watch.single() {
             self.need_single();
         }
-        let bytes = usize::try_from(u64::from(self.main.kbps()) * REPLAY_LINE.as_millis() as u64 / 8);
-        if fits && let Some(cursor) = self.main.ring.last_key(now, REPLAY_AGE, bytes.unwrap_or(usize::MAX)) {
-            watch.change_to(Feed { output: self.main.clone(), cursor, then: None });
+        let bytes =
+            usize::try_from(u64::from(self.settings.encoder.kbps) * REPLAY_LINE.as_millis() as u64 / 8);
+        let stored = self.main.ring().last_key(now, REPLAY_AGE, bytes.unwrap_or(usize::MAX));
+        if let Some(cursor) = stored.filter(|_| fits) {
+            watch.change_to(Feed { supply: self.main.clone(), cursor, then: None });
             self.encore = Some(now + ENCORE);
         } else if users.main == 0 {
             self.main.request_key();
-            watch.change_to(Feed::at_end(&self.main, None));
             self.encore = Some(now + ENCORE);
+            if self.is_relayed() {
+                self.asked.get_or_insert(now);
+            }
+            // A site takes its time to make a key frame. Who sees nothing yet gets an encoded picture until then.
+            if self.is_relayed() && !watch.is_started() {
+                self.serve_apart(now, watch, canvas);
+            } else {
+                watch.change_to(Feed::at_end(&self.main, None));
+            }
         } else {
             self.serve_apart(now, watch, canvas);
         }
@@ -104,12 +160,12 @@ impl Channel {
 
     /// A receiver of this channel needs a key frame; `users` does not count it.
     pub fn refresh(&mut self, now: Instant, watch: &mut Watch, users: Users, canvas: &Composing) {
-        if let Some((output, _)) = &self.catch_up {
-            if watch.follows(output) {
+        if let (Some((output, _)), Some(supply)) = (&self.catch_up, self.catch_up_supply()) {
+            if watch.follows(&supply) {
                 output.request_key();
                 return;
             }
-            if watch.awaits(output) {
+            if watch.awaits(&supply) {
                 return;
             }
         }
@@ -138,12 +194,12 @@ impl Channel {
         if !fits {
             output.request_single();
         }
-        let then = Some(self.main.clone());
+        let (then, supply) = (Some(self.main.clone()), Supply::Encoder(output.clone()));
         let feed = match output.ring.last_key(now, REPLAY_AGE, usize::MAX) {
-            Some(cursor) if fits => Feed { output: output.clone(), cursor, then },
+            Some(cursor) if fits => Feed { supply, cursor, then },
             _ => {
                 output.request_key();
-                Feed::at_end(&output, then)
+                Feed::at_end(&supply, then)
             }
         };
         let fresh = output.made() == 0;
@@ -158,25 +214,37 @@ impl Channel {
     fn need_single(&mut self) {
         if !self.main_single {
             self.main_single = true;
-            self.main.request_single();
+            if let Some(output) = self.main.encoder() {
+                output.request_single();
+            }
             if let Some((output, _)) = &self.catch_up {
                 output.request_single();
             }
         }
     }
 
-    /// Regular care. True when the set of encoders has changed.
-    pub fn handle_timeout(&mut self, now: Instant, users: Users) -> bool {
+    /// Regular care.
+    pub fn handle_timeout(&mut self, now: Instant, users: Users) -> Care {
+        let mut care = Care::default();
         if self.encore.is_some_and(|at| now >= at) {
             self.encore = None;
             if users.main <= 1 && users.catch_up == 0 {
                 self.main.request_key();
             }
         }
-        let Some((_, since)) = &self.catch_up else { return false };
+        if let Some(asked) = self.asked {
+            if self.main.last_key().is_some_and(|at| at >= asked) {
+                self.asked = None;
+            } else if now.saturating_duration_since(asked) >= UNANSWERED {
+                self.asked = None;
+                care.unanswered = true;
+            }
+        }
+        let Some((_, since)) = &self.catch_up else { return care };
         if users.catch_up == 0 {
             self.catch_up = None;
-            return true;
+            care.changed = true;
+            return care;
         }
         let rested =
             self.main.last_key().is_none_or(|at| now.saturating_duration_since(at) >= MERGE_INTERVAL);
@@ -185,13 +253,13 @@ impl Channel {
         if users.main == 0 || (served && rested) {
             self.main.request_key();
         }
-        false
+        care
     }
 
     /// Counts `watch` in.
     pub fn count(&self, watch: &Watch, users: &mut Users) {
         let catches_up =
-            self.catch_up.as_ref().is_some_and(|(output, _)| watch.follows(output) || watch.awaits(output));
+            self.catch_up_supply().is_some_and(|supply| watch.follows(&supply) || watch.awaits(&supply));
         // First: who still gets the common encoding while he waits for the catch-up encoder's key frame needs that encoder, too.
         if catches_up {
             users.catch_up += 1;

@@ -127,6 +127,18 @@ impl Composing {
         }
     }
 
+    /// Nobody needs it for now: forgets what was shown.
+    pub fn rest(&self) {
+        *self.plans.lock().unwrap_or_else(PoisonError::into_inner) = Plans::default();
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Shows something, or will.
+    pub fn has_plan(&self) -> bool {
+        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.current.is_some() || plans.next.is_some()
+    }
+
     /// Who encodes what is composed.
     pub fn set_outputs(&self, outputs: Vec<Arc<Task<Output>>>) {
         *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = outputs;

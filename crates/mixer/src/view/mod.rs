@@ -4,6 +4,7 @@ pub mod channel;
 pub mod compose;
 pub mod output;
 pub mod paint;
+pub mod supply;
 pub mod watch;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 };
 
 use cau_codec::video::Pool;
-use cau_model::{scene::Scene, scene::SceneId};
+use cau_model::{ParticipantId, scene::Scene, scene::SceneId};
 use smallvec::SmallVec;
 
 use crate::{
@@ -46,21 +47,22 @@ impl Key {
     }
 }
 
-/// Where the picture of a view comes from. Forwarding another site's packets will be the second kind: a full-screen source
-/// without text ([`Scene::single`]) that suits its receivers needs no decoder and no encoder.
-pub enum Source {
-    /// Decoded, composed and encoded here.
-    Composed(Arc<Task<Composing>>),
+/// Names a channel within its view.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Stream {
+    /// Bitrate, kbit/s.
+    pub kbps: u32,
+    /// Whose own pictures are passed on; `None`: composed and encoded here.
+    pub from: Option<ParticipantId>,
 }
 
 /// One view.
 pub struct View {
     /// What is shown, at the latest command.
     pub scene: Arc<Scene>,
-    /// How it is made.
-    pub source: Source,
-    /// By bitrate, kbit/s.
-    pub channels: BTreeMap<u32, Channel>,
+    canvas: Arc<Task<Composing>>,
+    /// What its receivers get.
+    pub channels: BTreeMap<Stream, Channel>,
     /// SSRCs of the sites shown.
     pub csrc: SmallVec<[u32; MAX_CSRC]>,
     period: Duration,
@@ -73,7 +75,7 @@ impl View {
         let composing = Composing::new((key.width, key.height), pool.clone());
         Self {
             scene,
-            source: Source::Composed(Task::new(spawner, composing)),
+            canvas: Task::new(spawner, composing),
             channels: BTreeMap::new(),
             csrc: SmallVec::new(),
             period: Duration::from_secs(1) / key.fps.max(1),
@@ -83,9 +85,12 @@ impl View {
 
     /// The canvas.
     pub fn canvas(&self) -> &Arc<Task<Composing>> {
-        match &self.source {
-            Source::Composed(task) => task,
-        }
+        &self.canvas
+    }
+
+    /// Something is encoded: the canvas is needed, and the pictures on it.
+    pub fn is_composed(&self) -> bool {
+        self.channels.values().any(|c| c.outputs().next().is_some())
     }
 
     /// The scene or its sources have changed.
@@ -95,18 +100,22 @@ impl View {
 
     /// Tells the canvas which encoders there are.
     pub fn connect(&self) {
-        let outputs = self.channels.values().flat_map(Channel::outputs).cloned().collect();
-        self.canvas().set_outputs(outputs);
+        let outputs: Vec<_> = self.channels.values().flat_map(Channel::outputs).cloned().collect();
+        if outputs.is_empty() {
+            // What it shows is old when it is needed again.
+            self.canvas.rest();
+        }
+        self.canvas.set_outputs(outputs);
     }
 
     /// When the next picture is due.
-    pub fn next(&self) -> Instant {
-        self.next
+    pub fn next(&self) -> Option<Instant> {
+        self.is_composed().then_some(self.next)
     }
 
     /// Asks for the picture that is due, if one is. False when the one before it was not begun yet.
     pub fn handle_timeout(&mut self, now: Instant) -> bool {
-        if now < self.next {
+        if now < self.next || !self.is_composed() {
             return true;
         }
         // Even cadence; after a stall it starts anew instead of hurrying after.

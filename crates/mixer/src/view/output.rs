@@ -40,6 +40,17 @@ pub struct Encoded {
     pub time: Instant,
     /// Bytes of all payloads.
     pub bytes: usize,
+    /// Whose picture it is, where that is known of the picture itself: one that is passed on.
+    pub csrc: Option<u32>,
+    /// Sequence numbers left out before it: something is missing that never came.
+    pub gap: u16,
+}
+
+impl Encoded {
+    /// A picture of no packets.
+    pub fn empty(time: Instant) -> Self {
+        Self { payloads: Vec::new(), key: false, single: true, time, bytes: 0, csrc: None, gap: 0 }
+    }
 }
 
 impl Item for Encoded {
@@ -73,9 +84,14 @@ impl Settings {
         Self {
             encoder: encode::Settings::new(view.width, view.height, view.fps, kbps),
             kind: config.encoder,
-            max_payload: config.max_packet.saturating_sub(HEADER).max(200),
+            max_payload: max_payload(config),
         }
     }
+}
+
+/// Largest RTP payload, bytes.
+pub fn max_payload(config: &Config) -> usize {
+    config.max_packet.saturating_sub(HEADER).max(200)
 }
 
 /// A composed picture on its way to the encoder.
@@ -176,11 +192,6 @@ impl Output {
         self.errors.swap(0, Ordering::Relaxed)
     }
 
-    /// Target bitrate, kbit/s.
-    pub fn kbps(&self) -> u32 {
-        self.settings.encoder.kbps
-    }
-
     fn encode(&self, state: &mut State, frame: &Frame) -> Result<(), encode::Error> {
         // The encoder wants growing time stamps.
         if state.last_time.is_some_and(|last| frame.time <= last) {
@@ -223,7 +234,8 @@ impl Output {
         }
         let payloads = packetized.payloads;
         let bytes = payloads.iter().map(|p| p.bytes.len()).sum();
-        let unit = Encoded { payloads, key: encoded.key, single: state.single, time: frame.time, bytes };
+        let whole = Encoded::empty(frame.time);
+        let unit = Encoded { payloads, key: encoded.key, single: state.single, bytes, ..whole };
         self.ring.push(Arc::new(unit));
         self.made.fetch_add(1, Ordering::AcqRel);
         (self.waker)();

@@ -2,30 +2,27 @@
 
 use std::sync::Arc;
 
-use super::output::{Encoded, Output};
-use crate::{
-    job::Task,
-    ring::{Cursor, Read},
-};
+use super::{output::Encoded, supply::Supply};
+use crate::ring::{Cursor, Read};
 
 /// Where a receiver reads.
 pub struct Feed {
     /// Whose ring.
-    pub output: Arc<Task<Output>>,
+    pub supply: Supply,
     /// Up to where it was read.
     pub cursor: Cursor,
-    /// The common encoding that follows when this is a catch-up encoding.
-    pub then: Option<Arc<Task<Output>>>,
+    /// The common supply that follows when this is a catch-up encoding.
+    pub then: Option<Supply>,
 }
 
 impl Feed {
     /// Reads from the next unit on.
-    pub fn at_end(output: &Arc<Task<Output>>, then: Option<Arc<Task<Output>>>) -> Self {
-        Self { output: output.clone(), cursor: output.ring.end(), then }
+    pub fn at_end(supply: &Supply, then: Option<Supply>) -> Self {
+        Self { supply: supply.clone(), cursor: supply.ring().end(), then }
     }
 
-    fn reads(&self, output: &Arc<Task<Output>>) -> bool {
-        Arc::ptr_eq(&self.output, output)
+    fn reads(&self, supply: &Supply) -> bool {
+        self.supply.is(supply)
     }
 }
 
@@ -70,14 +67,14 @@ impl Watch {
         self.next = None;
     }
 
-    /// Receives units of that output.
-    pub fn follows(&self, output: &Arc<Task<Output>>) -> bool {
-        self.current.as_ref().is_some_and(|f| f.reads(output))
+    /// Receives what that supply makes.
+    pub fn follows(&self, supply: &Supply) -> bool {
+        self.current.as_ref().is_some_and(|f| f.reads(supply))
     }
 
-    /// Waits for a key frame of that output.
-    pub fn awaits(&self, output: &Arc<Task<Output>>) -> bool {
-        self.next.as_ref().is_some_and(|f| f.reads(output))
+    /// Waits for a key frame of that supply.
+    pub fn awaits(&self, supply: &Supply) -> bool {
+        self.next.as_ref().is_some_and(|f| f.reads(supply))
     }
 
     /// Gets a picture already.
@@ -91,7 +88,7 @@ impl Watch {
         let key = self.next_key();
         if let Some(feed) = &mut self.current {
             loop {
-                match feed.output.ring.read(&mut feed.cursor) {
+                match feed.supply.ring().read(&mut feed.cursor) {
                     // What the new encoding begins with is newer.
                     Read::Item(unit) if key.as_ref().is_some_and(|k| unit.time >= k.time) => break,
                     Read::Item(unit) => units.push(unit),
@@ -106,7 +103,7 @@ impl Watch {
         if pulled.lagged && key.is_none() {
             // Pictures after a gap would only show damage: wait for a key frame of wherever we are.
             if let Some(feed) = self.current.take() {
-                let end = Feed { cursor: feed.output.ring.end(), ..feed };
+                let end = Feed { cursor: feed.supply.ring().end(), ..feed };
                 self.next.get_or_insert(end);
             }
         }
@@ -119,7 +116,7 @@ impl Watch {
             pulled.lagged = false;
             // Everything that is there already, when a past second is replayed.
             if let Some(feed) = &mut self.current {
-                while let Read::Item(unit) = feed.output.ring.read(&mut feed.cursor) {
+                while let Read::Item(unit) = feed.supply.ring().read(&mut feed.cursor) {
                     units.push(unit);
                 }
             }
@@ -131,7 +128,7 @@ impl Watch {
         let single = self.single;
         let feed = self.next.as_mut()?;
         loop {
-            match feed.output.ring.read(&mut feed.cursor) {
+            match feed.supply.ring().read(&mut feed.cursor) {
                 Read::Item(unit) if unit.key && (unit.single || !single) => return Some(unit),
                 Read::Item(_) | Read::Lagged => {}
                 Read::Empty => return None,

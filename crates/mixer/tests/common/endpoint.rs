@@ -1,7 +1,8 @@
 //! One endpoint: sends a colour and a tone, decodes what it gets and checks that it is one unbroken stream.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::SocketAddr,
     time::{Duration, Instant, SystemTime},
 };
@@ -19,6 +20,7 @@ use cau_model::ParticipantId;
 use cau_rtp::{
     Packet, Session,
     h264::{self, Depacketizer, Packetizer},
+    nack,
     session::{self, Notice},
     stream::Outgoing,
 };
@@ -41,12 +43,23 @@ pub struct Endpoint {
     pub tone: Option<f32>,
     /// Sends no packets of sound at all.
     pub mute_line: bool,
+    /// Sends nothing at all.
+    pub dead: bool,
     /// Every n-th video packet out is lost on the way.
     pub lose_every: Option<u64>,
+    /// Every n-th video packet in is lost on the way.
+    pub miss_every: Option<u64>,
+    came: u64,
+    history: nack::History,
+    asker: nack::Asker,
     /// Counts packets and looks no further.
     pub blind: bool,
     pub size: (u32, u32),
     pub received: Received,
+    /// Every slice sent, hashed.
+    pub slices: HashSet<u64>,
+    /// Packets asked for again.
+    pub repeated: u64,
     /// Key-frame requests that came.
     pub asked: u64,
     pub bye: u32,
@@ -82,6 +95,8 @@ pub struct Received {
     pub fragments: u64,
     pub keys: Vec<Instant>,
     pub pictures: Vec<(Instant, Picture)>,
+    /// The slices of each picture, hashed.
+    pub slices: Vec<(Instant, Vec<u64>)>,
     /// Pictures that could not be decoded, or not without flaw.
     pub broken: u64,
     pub ssrcs: Vec<u32>,
@@ -117,10 +132,17 @@ impl Endpoint {
             obeys: true,
             tone: None,
             mute_line: false,
+            dead: false,
             lose_every: None,
+            miss_every: None,
+            came: 0,
+            history: nack::History::new(nack::Keep::default()),
+            asker: nack::Asker::default(),
             blind: false,
             size: (320, 180),
             received: Received::new(),
+            slices: HashSet::new(),
+            repeated: 0,
             asked: 0,
             bye: 0,
             sender_reports: 0,
@@ -205,6 +227,9 @@ impl Endpoint {
 
     /// Datagrams due by `now`.
     pub fn send(&mut self, now: Instant) -> Vec<(Media, bool, Bytes)> {
+        if self.dead {
+            return Vec::new();
+        }
         self.started.get_or_insert(now);
         let mut out = std::mem::take(&mut self.extra);
         if self.audio.as_ref().is_some_and(|a| a.stream.recv) && !self.mute_line {
@@ -272,9 +297,11 @@ impl Endpoint {
         let ticks = (since.as_micros() * 90 / 1000) as u32;
         let encoded = encoder.encode(&canvas, i64::from(ticks), std::mem::take(&mut self.force_key)).unwrap();
         let mode = if mode == Mode::Single { h264::Mode::SingleNal } else { h264::Mode::NonInterleaved };
+        self.slices.extend(slices(&encoded.nals));
         for payload in Packetizer::new(mode, 1100).packetize(&encoded.nals).payloads {
             let packet = self.picture.send(now, pt, payload.marker, ticks, payload.bytes);
             self.sent_video += 1;
+            self.history.push(now, packet.clone());
             if self.lose_every.is_none_or(|n| !self.sent_video.is_multiple_of(n)) {
                 out.push((Media::Video, false, bytes_of(&packet)));
             }
@@ -295,6 +322,13 @@ impl Endpoint {
             }
             let o = if port.media == Media::Audio { &mut self.sound } else { &mut self.picture };
             let notices = o.session.as_mut().map(|s| s.handle_rtcp(now, &data)).unwrap_or_default();
+            for lost in
+                notices.iter().filter_map(|n| if let Notice::Nack(lost) = n { Some(lost) } else { None })
+            {
+                self.repeated += lost.len() as u64;
+                let again = lost.iter().filter_map(|seq| self.history.again(*seq));
+                self.extra.extend(again.map(|packet| (Media::Video, false, bytes_of(&packet))));
+            }
             if notices.iter().any(|n| matches!(n, Notice::KeyFrame(_))) {
                 self.asked += 1;
                 self.force_key |= self.obeys;
@@ -316,7 +350,37 @@ impl Endpoint {
             Media::Video => {
                 self.picture.session(now).receive(now, packet.clone());
                 self.received.video(now, packet, data.len());
+                if self.video.as_ref().is_some_and(|v| v.feedback.nack) {
+                    self.ask_again(now);
+                }
             }
+        }
+    }
+
+    /// Negotiates retransmission.
+    pub fn with_nack(mut self) -> Self {
+        self.video.as_mut().unwrap().feedback.nack = true;
+        self
+    }
+
+    /// This packet gets lost on its way here.
+    pub fn misses(&mut self, port: Port) -> bool {
+        if port.media != Media::Video || port.rtcp {
+            return false;
+        }
+        self.came += 1;
+        self.miss_every.is_some_and(|n| self.came.is_multiple_of(n))
+    }
+
+    fn ask_again(&mut self, now: Instant) {
+        let missing = self.received.missing();
+        let ask = self.asker.poll(now, &missing, 0, Some(ms(20)));
+        let ssrc = self.received.ssrcs.first().copied();
+        if let Some(ssrc) = ssrc.filter(|_| !ask.is_empty()) {
+            let mut w = cau_rtp::rtcp::Writer::new();
+            w.receiver_report(99, &[]);
+            w.nack(99, ssrc, &ask);
+            self.extra.push((Media::Video, true, w.finish().into()));
         }
     }
 
@@ -324,6 +388,18 @@ impl Endpoint {
     pub fn seen(&self, x: u32, y: u32) -> Option<(u8, u8, u8)> {
         self.received.pictures.last().map(|(_, picture)| at(picture, x, y))
     }
+}
+
+/// Hashes of the slices among NAL units.
+pub fn slices(nals: &[Bytes]) -> Vec<u64> {
+    let slices = nals.iter().filter(|n| matches!(n[0] & 0x1f, 1 | 5));
+    slices
+        .map(|n| {
+            let mut hasher = DefaultHasher::new();
+            n.hash(&mut hasher);
+            hasher.finish()
+        })
+        .collect()
 }
 
 /// Colour of a picture at a point.
@@ -401,6 +477,7 @@ impl Received {
             fragments: 0,
             keys: Vec::new(),
             pictures: Vec::new(),
+            slices: Vec::new(),
             broken: 0,
             ssrcs: Vec::new(),
             gaps: 0,
@@ -460,6 +537,7 @@ impl Received {
             if unit.key {
                 self.keys.push(now);
             }
+            self.slices.push((now, slices(&unit.nals)));
             match self.decoder.decode(&unit.nals, 0) {
                 Ok(Some(d)) => {
                     self.broken += u64::from(d.damage != decode::Damage::None);
@@ -472,6 +550,12 @@ impl Received {
                 Err(_) => self.broken += 1,
             }
         }
+    }
+
+    /// Packets waited for.
+    pub fn missing(&mut self) -> Vec<u16> {
+        self.depacketizer.set_wait(ms(200), ms(200));
+        self.depacketizer.missing(100)
     }
 
     /// Level of a tone in the last second received, dB of full scale.

@@ -15,7 +15,7 @@ use std::{
 
 use cau_mixer::{
     Command, Config, Event, Job, LegConfig, Media, Port, Spawner, Worker,
-    command::{AudioCodec, AudioLeg, Feedback, Limits, Mode, Stream, VideoLeg},
+    command::{AudioCodec, AudioLeg, Feedback, Limits, Mode, Stream, Tools, VideoLeg},
     event::{Statistics, Totals},
 };
 use cau_model::{
@@ -61,20 +61,26 @@ pub struct World {
 }
 
 impl World {
+    /// Every view is encoded.
     pub fn new() -> Self {
-        Self::with(false, CANVAS, 768)
+        Self::with(false, CANVAS, 768, false)
     }
 
     pub fn sized(canvas: (u32, u32), kbps: u32) -> Self {
-        Self::with(false, canvas, kbps)
+        Self::with(false, canvas, kbps, false)
+    }
+
+    /// Sites seen full screen are passed on.
+    pub fn forwarding() -> Self {
+        Self::with(false, CANVAS, 768, true)
     }
 
     /// Jobs are run by the test, not at once.
     pub fn deferred() -> Self {
-        Self::with(true, CANVAS, 768)
+        Self::with(true, CANVAS, 768, false)
     }
 
-    fn with(deferred: bool, canvas: (u32, u32), kbps: u32) -> Self {
+    fn with(deferred: bool, canvas: (u32, u32), kbps: u32, forward: bool) -> Self {
         let start = origin();
         let woken = Arc::new(AtomicBool::new(false));
         let waker = {
@@ -96,6 +102,7 @@ impl World {
         let mut config = Config::new(waker);
         config.max_canvas = canvas;
         config.max_kbps = kbps;
+        config.forward = forward;
         let wall = (start, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         let mut worker = Worker::new(config, spawner, wall, 7);
         worker.handle_command(start, Command::OpenConference { id: ROOM });
@@ -227,7 +234,9 @@ impl World {
             let segment = t.segment.unwrap_or(t.data.len());
             for start in (0..t.data.len()).step_by(segment) {
                 let datagram = t.data.slice(start..(start + segment).min(t.data.len()));
-                endpoint.receive(self.now, t.port, t.to, datagram);
+                if !endpoint.misses(t.port) {
+                    endpoint.receive(self.now, t.port, t.to, datagram);
+                }
             }
         }
         while let Some(event) = self.worker.poll_event() {
@@ -254,6 +263,7 @@ pub fn stream(port: u16) -> Stream {
     Stream {
         remote: SocketAddr::from(([127, 0, 0, 1], port)),
         remote_rtcp: SocketAddr::from(([127, 0, 0, 1], port + 1)),
+        peer: [203, 0, 113, 9].into(),
         rtcp_mux: false,
         send: true,
         recv: true,
@@ -266,7 +276,7 @@ pub fn audio_leg(n: u64, codec: AudioCodec, pt: u8) -> AudioLeg {
         codec,
         pt_send: pt,
         pt_recv: vec![(pt, codec)],
-        dtmf: Some(101),
+        dtmf: vec![(101, 8_000), (102, 48_000)],
         comfort_noise: Some(13),
         max_kbps: None,
     }
@@ -277,9 +287,10 @@ pub fn video_leg(n: u64, mode: Mode) -> VideoLeg {
         stream: stream(10_004 + 10 * n as u16),
         pt_send: 96,
         mode,
+        tools: Tools::Baseline,
         limits: Limits { max_fs: 3600, max_mbps: 108_000, max_kbps: 14_000 },
         pt_recv: vec![(96, mode)],
-        feedback: Feedback { pli: true, fir: true },
+        feedback: Feedback { pli: true, fir: true, nack: false },
         max_kbps: None,
     }
 }

@@ -160,6 +160,11 @@ impl Depacketizer {
         self.order.set_wait(min, max);
     }
 
+    /// Sequence numbers that are waited for, at most `max` of them.
+    pub fn missing(&self, max: usize) -> Vec<u16> {
+        self.order.missing(max)
+    }
+
     /// The last sequence parameter set of the stream: size, profile, level.
     pub fn sps(&self) -> Option<&Sps> {
         self.assembler.parameters.active()

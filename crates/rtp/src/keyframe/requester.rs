@@ -73,6 +73,14 @@ impl Requester {
         self.feedback = feedback;
     }
 
+    /// The source could not answer before (on hold, silent) and can now: what is wanted is asked for from the first request on,
+    /// without the long pauses that unanswered ones have led to.
+    pub fn renew(&mut self, now: Instant) {
+        if self.wanted.take().is_some() {
+            self.request(now);
+        }
+    }
+
     /// A key frame is needed (picture hurt, new viewer, call set up). Asking again while one is wanted changes nothing.
     pub fn request(&mut self, now: Instant) {
         if self.wanted.is_some() {

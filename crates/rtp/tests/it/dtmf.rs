@@ -22,14 +22,14 @@ fn press(keys: &str, held: Duration) -> Vec<(u32, bool, u32, Vec<u8>)> {
 }
 
 fn hear(t0: Instant, events: &[(u32, bool, u32, Vec<u8>)], keep: impl Fn(usize) -> bool) -> Vec<Press> {
-    let mut r = Receiver::new(8_000);
+    let mut r = Receiver::default();
     let mut presses = Vec::new();
     let mut now = t0;
     for (i, (step, marker, timestamp, bytes)) in events.iter().enumerate() {
         now = t0 + 20 * MS * *step;
         r.handle_timeout(now);
         if keep(i) {
-            r.insert(now, &packet(101, i as u16, *timestamp, SSRC, *marker, bytes));
+            r.insert(now, &packet(101, i as u16, *timestamp, SSRC, *marker, bytes), 8_000);
         }
         presses.extend(r.poll());
     }
@@ -74,9 +74,9 @@ fn a_lost_end_is_ended_by_the_next_key() {
 #[test]
 fn straggling_packets_of_a_press_told_do_not_tell_it_again() {
     let t0 = start();
-    let mut r = Receiver::new(8_000);
+    let mut r = Receiver::default();
     for (seq, end) in [(1, false), (3, true), (2, false), (3, true), (4, true)] {
-        r.insert(t0, &packet(101, seq, 800, SSRC, false, &[9, if end { 0x8a } else { 10 }, 0, 160]));
+        r.insert(t0, &packet(101, seq, 800, SSRC, false, &[9, if end { 0x8a } else { 10 }, 0, 160]), 8_000);
     }
     assert_eq!(r.poll().map(|p| p.digit), Some('9'));
     assert_eq!(r.poll(), None);
@@ -86,9 +86,9 @@ fn straggling_packets_of_a_press_told_do_not_tell_it_again() {
 #[test]
 fn flash_and_short_packets_are_ignored() {
     let t0 = start();
-    let mut r = Receiver::new(8_000);
-    r.insert(t0, &packet(101, 1, 0, SSRC, true, &[16, 0x80, 0, 160]));
-    r.insert(t0, &packet(101, 2, 0, SSRC, true, &[1, 0x80, 0]));
+    let mut r = Receiver::default();
+    r.insert(t0, &packet(101, 1, 0, SSRC, true, &[16, 0x80, 0, 160]), 8_000);
+    r.insert(t0, &packet(101, 2, 0, SSRC, true, &[1, 0x80, 0]), 8_000);
     assert_eq!((r.poll(), r.malformed()), (None, 1));
 }
 
@@ -113,9 +113,9 @@ proptest! {
     #[test]
     fn any_packets(payloads in proptest::collection::vec((any::<u16>(), 0u32..5, proptest::collection::vec(any::<u8>(), 0..6)), 0..60)) {
         let t0 = start();
-        let mut r = Receiver::new(8_000);
+        let mut r = Receiver::default();
         for (i, (seq, ts, payload)) in payloads.iter().enumerate() {
-            r.insert(t0 + MS * i as u32, &packet(101, *seq, *ts, SSRC, false, payload));
+            r.insert(t0 + MS * i as u32, &packet(101, *seq, *ts, SSRC, false, payload), 8_000);
             r.handle_timeout(t0 + MS * i as u32);
         }
         let told = std::iter::from_fn(|| r.poll()).count();

@@ -20,7 +20,7 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
     let v = Reader { values };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = |n: usize| if n == 0 { cores } else { n };
-    let bind = v.list("sip.bind", &["0.0.0.0:5060", "[::]:5060"], |w| address(w))?;
+    let bind = v.list("sip.bind", &["0.0.0.0:5060", "[::]:5060"], address)?;
     Ok(Config {
         data_dir: v.one("data_dir", "data", |w| Ok(PathBuf::from(w)))?,
         sip: Sip {

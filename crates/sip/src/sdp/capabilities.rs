@@ -62,7 +62,7 @@ impl Capabilities {
             video: vec![video(Mode::NonInterleaved, 126), video(Mode::SingleNal, 97)],
             profiles: Profile::RECEIVABLE.to_vec(),
             max_kbps,
-            feedback: Feedback { nack: false, pli: true, fir: true, tmmbr: false },
+            feedback: Feedback { nack: true, pli: true, fir: true, tmmbr: false },
             avpf: false,
             rtcp_mux: true,
             audio_direction: Direction::SendRecv,
