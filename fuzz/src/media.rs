@@ -41,7 +41,7 @@ pub fn rtp_session(data: &[u8]) {
     let mut now = start();
     let mut it = session(now, data.first().is_some_and(|b| b & 1 == 1));
     let mut sound = jitter::Audio::new(jitter::Config::new([(0, Format::Pcmu), (13, Format::ComfortNoise), (96, Format::Opus)]));
-    let mut keys = dtmf::Receiver::new(8_000);
+    let mut keys = dtmf::Receiver::default();
     for (kind, record) in records(data).take(STEPS) {
         match kind % 8 {
             0 => match classify(record) {
@@ -90,7 +90,7 @@ fn rtp(
 ) {
     let Ok(packet) = Packet::parse(Bytes::copy_from_slice(record)) else { return };
     let _ = (ComfortNoise::parse(&packet.payload), opus_ticks(&packet.payload), opus_is_dtx(&packet.payload));
-    keys.insert(now, &packet);
+    keys.insert(now, &packet, 8_000);
     for packet in it.receive(now, packet) {
         sound.insert(now, packet);
     }
