@@ -1,3 +1,4 @@
+//! `./x fuzz h264`
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| cau_fuzz::memory::bounded("h264", || cau_fuzz::media::h264(data)));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cau_fuzz::H264.search(data));

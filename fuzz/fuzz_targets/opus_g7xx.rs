@@ -1,3 +1,4 @@
+//! `./x fuzz opus_g7xx`
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| cau_fuzz::memory::bounded("opus_g7xx", || cau_fuzz::codec::opus_g7xx(data)));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cau_fuzz::OPUS_G7XX.search(data));

@@ -1,3 +1,4 @@
+//! `./x fuzz rtp_session`
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| cau_fuzz::memory::bounded("rtp_session", || cau_fuzz::media::rtp_session(data)));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cau_fuzz::RTP_SESSION.search(data));

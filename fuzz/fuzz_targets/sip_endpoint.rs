@@ -1,3 +1,4 @@
+//! `./x fuzz sip_endpoint`
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| cau_fuzz::memory::bounded("sip_endpoint", || cau_fuzz::sip::sip_endpoint(data)));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cau_fuzz::SIP_ENDPOINT.search(data));

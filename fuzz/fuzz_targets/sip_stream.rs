@@ -1,3 +1,4 @@
+//! `./x fuzz sip_stream`
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| cau_fuzz::memory::bounded("sip_stream", || cau_fuzz::sip::sip_stream(data)));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cau_fuzz::SIP_STREAM.search(data));

@@ -1,15 +1,60 @@
 //! What the fuzz targets do with their input, and what must hold whatever it is.
 //!
-//! No input may panic, run for ever or take more memory than [`memory::LIMIT`]; what is written can be read; what was begun comes
-//! to its end.
+//! No input may panic, run for ever or take more memory than its target is [allowed](Target::limit); what is written can be read; what
+//! was begun comes to its end.
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a panic is what is looked for; the clock gives a zero only")]
 
-#[cfg(feature = "codec")]
-pub mod codec;
-pub mod media;
-pub mod memory;
-pub mod sip;
+mod codec;
+mod media;
+mod memory;
+mod sip;
+
+pub use media::{Line, Stream};
+pub use memory::{bounded, used};
+pub use sip::Stage;
 
 use std::time::{Duration, Instant};
+
+/// One way in.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name: of the program, and of the folder with its corpus.
+    pub name: &'static str,
+    /// What it does with an input.
+    pub run: fn(&[u8]),
+    /// Most bytes one input may have on the heap at a time.
+    pub limit: usize,
+}
+
+const KIB: usize = 1024;
+
+/// SIP: datagrams and scripts of a conversation.
+pub const SIP_ENDPOINT: Target = Target { name: "sip_endpoint", run: sip::sip_endpoint, limit: 8 * KIB * KIB };
+/// SIP over a stream, whole and in pieces.
+pub const SIP_STREAM: Target = Target { name: "sip_stream", run: sip::sip_stream, limit: 8 * KIB * KIB };
+/// SDP as the offer of an INVITE.
+pub const SDP_OFFER: Target = Target { name: "sdp_offer", run: sip::sdp_offer, limit: 4 * KIB * KIB };
+/// SDP as the answer to ours.
+pub const SDP_ANSWER: Target = Target { name: "sdp_answer", run: sip::sdp_answer, limit: 4 * KIB * KIB };
+/// RTP and RTCP of one media line.
+pub const RTP_SESSION: Target = Target { name: "rtp_session", run: media::rtp_session, limit: 8 * KIB * KIB };
+/// Packets of an H.264 stream.
+pub const H264: Target = Target { name: "h264", run: media::h264, limit: 8 * KIB * KIB };
+/// Payloads of the sound codecs.
+pub const OPUS_G7XX: Target = Target { name: "opus_g7xx", run: codec::opus_g7xx, limit: KIB * KIB };
+
+/// All of them.
+pub const TARGETS: [Target; 7] = [SIP_ENDPOINT, SIP_STREAM, SDP_OFFER, SDP_ANSWER, RTP_SESSION, H264, OPUS_G7XX];
+
+impl Target {
+    /// Runs one input for a program that searches.
+    ///
+    /// # Panics
+    /// When something does not hold.
+    pub fn search(&self, data: &[u8]) {
+        memory::recorded(self.name, self.limit, || (self.run)(data));
+    }
+}
 
 /// The virtual clock's zero.
 fn start() -> Instant {

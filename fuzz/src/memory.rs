@@ -1,48 +1,46 @@
 //! Memory: counted by the allocator, asserted after every input.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// Most bytes one input may have on the heap at a time, what the targets keep themselves included.
-pub const LIMIT: usize = 64 * 1024 * 1024;
+use peak_alloc::PeakAlloc;
 
 /// The system's allocator, counting. C libraries (libopus) are not seen.
-struct Counting;
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
 
-static USED: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// One input at a time: the count is the process's.
+static ALONE: Mutex<()> = Mutex::new(());
+
 static WORST: AtomicUsize = AtomicUsize::new(0);
 
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call goes to `System` unchanged; the counters are atomics and allocate nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let used = USED.fetch_add(layout.size(), Relaxed) + layout.size();
-        PEAK.fetch_max(used, Relaxed);
-        // SAFETY: as promised by the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        USED.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as promised by the caller.
-        unsafe { System.dealloc(at, layout) }
-    }
+/// Bytes on the heap now.
+pub fn used() -> usize {
+    HEAP.current_usage()
 }
 
-/// Runs one input and looks at the most it had on the heap. The worst so far is printed, for the record.
-pub fn bounded(name: &str, run: impl FnOnce()) {
-    let before = USED.load(Relaxed);
-    PEAK.store(before, Relaxed);
+/// Runs one input and gives the most bytes it had on the heap at a time.
+///
+/// # Panics
+/// When that is more than `limit`.
+pub fn bounded(name: &str, limit: usize, run: impl FnOnce()) -> usize {
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = used();
+    HEAP.reset_peak_usage();
     run();
-    let peak = PEAK.load(Relaxed).saturating_sub(before);
-    if peak > WORST.load(Relaxed) + WORST.load(Relaxed) / 16 {
-        WORST.store(peak, Relaxed);
-        eprintln!("{name}: peak memory {} KiB", peak / 1024);
+    let peak = HEAP.peak_usage().saturating_sub(before);
+    drop(alone);
+    assert!(peak <= limit, "{name}: {peak} bytes at a time, more than {limit}");
+    peak
+}
+
+/// [`bounded`], and a new worst is printed: `./x fuzz` shows the last.
+#[expect(clippy::disallowed_macros, reason = "for the person who looks for faults")]
+pub fn recorded(name: &str, limit: usize, run: impl FnOnce()) {
+    let peak = bounded(name, limit, run);
+    if peak > WORST.fetch_max(peak, Relaxed) {
+        eprintln!("{name}: peak memory {peak} bytes");
     }
-    assert!(peak <= LIMIT, "{name}: {peak} bytes at a time");
 }

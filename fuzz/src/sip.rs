@@ -29,7 +29,7 @@ const STEPS: usize = 64;
 const MOST_CAUSED: usize = 4096;
 
 /// A side of the conversation: the endpoint, its owner, and what a peer would know of it.
-struct Stage {
+pub struct Stage {
     endpoint: Endpoint,
     now: Instant,
     /// Calls that were reported, the last ones.
@@ -40,8 +40,8 @@ struct Stage {
     obliging: bool,
 }
 
-impl Stage {
-    fn new() -> Self {
+impl Default for Stage {
+    fn default() -> Self {
         let config = Config {
             udp: vec![OURS],
             tcp: vec![OURS],
@@ -60,6 +60,22 @@ impl Stage {
             calls: Vec::new(),
             heard: HashMap::new(),
             obliging: true,
+        }
+    }
+}
+
+impl Stage {
+    /// Plays one input: a datagram, or (when the first byte is the separator) a script of what happens to an endpoint.
+    pub fn play(&mut self, data: &[u8]) {
+        match data.split_first() {
+            Some((&SEPARATOR, script)) => {
+                for step in script.split(|b| *b == SEPARATOR).take(STEPS) {
+                    self.step(step);
+                }
+            }
+            _ => {
+                self.input(Transport::Udp, 5060, data);
+            }
         }
     }
 
@@ -234,7 +250,10 @@ impl Stage {
     }
 
     /// Everything that was begun comes to its end, and nothing stays behind.
-    fn end(mut self) {
+    ///
+    /// # Panics
+    /// When something does stay.
+    pub fn end(&mut self) {
         for call in std::mem::take(&mut self.calls) {
             let _ = self.endpoint.hangup(self.now, call, None);
         }
@@ -261,19 +280,10 @@ fn tag(headers: &Headers, name: &Name) -> Option<Vec<u8>> {
     NameAddr::parse(headers.value(name)?).ok()?.tag().map(<[u8]>::to_vec)
 }
 
-/// One datagram, or (when the first byte is the separator) a script of what happens to an endpoint.
+/// See [`Stage::play`].
 pub fn sip_endpoint(data: &[u8]) {
-    let mut stage = Stage::new();
-    match data.split_first() {
-        Some((&SEPARATOR, script)) => {
-            for step in script.split(|b| *b == SEPARATOR).take(STEPS) {
-                stage.step(step);
-            }
-        }
-        _ => {
-            stage.input(Transport::Udp, 5060, data);
-        }
-    }
+    let mut stage = Stage::default();
+    stage.play(data);
     stage.end();
 }
 
@@ -281,7 +291,7 @@ pub fn sip_endpoint(data: &[u8]) {
 pub fn sip_stream(data: &[u8]) {
     let Some((cut, stream)) = data.split_first() else { return };
     let play = |piece: usize| {
-        let mut stage = Stage::new();
+        let mut stage = Stage::default();
         let mut sent: Vec<(Transport, Bytes)> = Vec::new();
         for part in stream.chunks(piece) {
             let new = stage.input(Transport::Tcp(ConnId(1)), 5060, part);
@@ -307,7 +317,7 @@ const PORTS: Ports = Ports { addr: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), audi
 
 /// The input as the offer of an INVITE, answered as the conference answers it.
 pub fn sdp_offer(data: &[u8]) {
-    let mut stage = Stage::new();
+    let mut stage = Stage::default();
     stage.obliging = false;
     let head = format!(
         "INVITE sip:8000@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
@@ -360,7 +370,7 @@ fn written(session: &Session) {
 
 /// The input as the answer to our offer, in the 200 to our INVITE.
 pub fn sdp_answer(data: &[u8]) {
-    let mut stage = Stage::new();
+    let mut stage = Stage::default();
     let origin = Origin::new(1, PORTS.addr);
     let first = offer(&ours(), &PORTS, &origin, None);
     let target = Target {

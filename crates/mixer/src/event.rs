@@ -2,6 +2,8 @@
 
 use cau_model::{ConferenceId, ParticipantId};
 
+pub use crate::dropped::Dropped;
+
 /// A report to signalling.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -161,6 +163,8 @@ pub struct Totals {
     pub dropped_unexpected: u64,
     /// Packets from an address other than the one latched on to.
     pub dropped_source: u64,
+    /// What the sessions and buffers of all lines dropped.
+    pub dropped: Dropped,
     /// Access units dropped because a decoder was behind.
     pub dropped_decode: u64,
     /// Pictures of a view not composed because the last was not ready.

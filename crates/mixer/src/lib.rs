@@ -23,6 +23,7 @@ pub mod ring;
 pub mod sound;
 
 mod conference;
+mod dropped;
 mod forward;
 mod leg;
 mod out;

@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     thread,
     time::Duration,
 };
@@ -18,7 +18,7 @@ use cau_sip::{
 use cau_store::{Journal, Options, Store};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::{config::Config, data_dir, failure::Failure, media::Threads, ports_file, signalling::Signalling};
+use crate::{config::Config, data_dir, figures, failure::Failure, media::Threads, ports_file, signalling::Signalling};
 
 /// Requests and reports waiting for signalling.
 const QUEUE: usize = 65_536;
@@ -71,8 +71,9 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
 
     let (focus, requests) = Handle::new(QUEUE);
     let pool = Arc::new(Pool::new(config.picture_threads).map_err(Failure::system("threads for pictures"))?);
-    let threads =
-        Threads::start(config, clock, &pool, focus.sender()).map_err(Failure::system("threads for sound"))?;
+    let lost_reports = Arc::new(AtomicU64::new(0));
+    let threads = Threads::start(config, clock, &pool, focus.sender(), &lost_reports)
+        .map_err(Failure::system("threads for sound"))?;
     let events = Events::new(clock.wall);
     let notices = listener(events.clone(), journal.clone());
     let (sip, signalling) = start_signalling(config, threads, requests, notices).await?;
@@ -90,7 +91,8 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
     let http = listener.local_addr().map_err(Failure::system("the console's address"))?;
     let about = About { version: env!("CARGO_PKG_VERSION").to_owned(), sip: dial.clone() };
     let state =
-        State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about);
+        State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about)
+            .with_figures(Arc::new(move || figures::of(&pool, &lost_reports)));
     let web = serve_web(listener, state.clone());
     let first = sip.first().copied().unwrap_or(config.control_bind);
     ports_file::write(&config.data_dir, first, http)

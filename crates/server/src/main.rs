@@ -6,6 +6,7 @@ mod config;
 mod data_dir;
 mod demo;
 mod failure;
+mod figures;
 mod log;
 mod media;
 mod ports_file;

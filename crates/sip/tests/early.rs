@@ -334,6 +334,37 @@ fn updates_before_the_answer_when_calling() {
 }
 
 #[test]
+fn an_update_answered_without_description_ends_the_invite_too() {
+    let mut bench = bench();
+    let (call, invite) = bench.dial(Some(OFFER));
+    let prack = only_request(bench.send(&reply(&invite, 183, "b", REL, SDP)), Method::Prack);
+    bench.send(&reply(&prack, 200, "b", "", ""));
+    bench.endpoint.update(bench.now, call, Bytes::from_static(OFFER)).unwrap();
+    let ours = only_request(bench.sent(), Method::Update);
+    bench.events();
+    let cancel = only_request(bench.send(&reply(&ours, 200, "b", OK, "")), Method::Cancel);
+    assert_eq!(story(&bench.events()), ["ended no-description"]);
+    bench.send(&reply(&cancel, 200, "b", "", ""));
+    only_request(bench.send(&reply(&invite, 487, "b", "", "")), Method::Ack);
+    assert!(bench.pass(SECOND * 40).is_empty());
+    assert_eq!((bench.endpoint.calls(), bench.endpoint.transactions()), (0, 0));
+}
+
+#[test]
+fn an_early_call_that_the_other_side_refuses_leaves_no_offer_of_theirs_unanswered() {
+    let mut bench = bench();
+    let (_, invite) = bench.dial(Some(OFFER));
+    let prack = only_request(bench.send(&reply(&invite, 183, "b", REL, SDP)), Method::Prack);
+    bench.send(&reply(&prack, 200, "b", "", ""));
+    assert!(bench.send(&callee_request(&invite, "UPDATE", 1, "b", "", SDP2)).is_empty());
+    let sent = bench.send(&reply(&invite, 486, "b", "", ""));
+    let [Message::Request(ack), Message::Response(refusal)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!((ack.method.as_str(), refusal.status), ("ACK", 487));
+    assert!(bench.pass(SECOND * 40).is_empty());
+    assert_eq!((bench.endpoint.calls(), bench.endpoint.transactions()), (0, 0));
+}
+
+#[test]
 fn several_phones_ring_and_one_is_taken() {
     let mut bench = bench();
     let (_, invite) = bench.dial(Some(OFFER));

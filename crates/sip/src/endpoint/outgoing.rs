@@ -141,7 +141,7 @@ impl Endpoint {
             status => {
                 let Some(call) = self.calls.get(&id) else { return };
                 if call.ended {
-                    return self.finish(id, None);
+                    return self.finish(now, id, None);
                 }
                 if status == 422 && self.ask_for_longer(now, id, tx, &response) {
                     return;
@@ -150,7 +150,7 @@ impl Endpoint {
                 let contacts = contacts.filter_map(|c| NameAddr::parse(c).ok().map(|c| c.uri)).collect();
                 let reason = super::invite::text(&response.reason);
                 self.events.push_back(Event::Rejected { call: id, status, reason, contacts });
-                self.finish(id, None);
+                self.finish(now, id, None);
             }
         }
     }
