@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the seeds of the fuzz targets out of the test data of the project and, where it is there, of ../../shared/data.
+"""Makes the seeds of the fuzz targets out of the test data of the project.
 
-usage: seeds.py [TARGET...]     fills corpus/TARGET, one file per seed, named after its content
+usage: seeds.py FOLDER [DATA]     fills FOLDER/TARGET, one file per seed, named after its content
+
+DATA: a folder with more (sip/, sdp/, rtp/ in it) that may be read and not be copied; what grows out of it may not be committed either.
 """
 import hashlib
 import pathlib
@@ -11,12 +13,12 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent
-SHARED = PROJECT.parent / "shared" / "data"
+MORE = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else None
 SEP = b"\x1e"
 
 
-def files(*folders):
-    for folder in folders:
+def files(own, more):
+    for folder in [PROJECT / own] + ([MORE / more] if MORE else []):
         if folder.is_dir():
             yield from sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".md", ".json"))
 
@@ -26,14 +28,14 @@ def crlf(data):
 
 
 def messages():
-    for path in files(PROJECT / "crates/sip/tests/data", SHARED / "sip"):
+    for path in files("crates/sip/tests/data", "sip"):
         yield path.read_bytes()
         if path.suffix == ".txt":
             yield crlf(path.read_bytes())
 
 
 def descriptions():
-    for path in files(PROJECT / "crates/sip/tests/sdp", SHARED / "sdp"):
+    for path in files("crates/sip/tests/sdp", "sdp"):
         if path.suffix == ".sdp":
             yield crlf(path.read_bytes())
 
@@ -144,7 +146,7 @@ def packets(pcap):
 
 
 def rtp_data():
-    yield from files(PROJECT / "crates/rtp/tests/data", SHARED / "rtp")
+    yield from files("crates/rtp/tests/data", "rtp")
 
 
 def rtp_sessions():
@@ -206,15 +208,14 @@ SEEDS = {
 }
 
 
-def main(targets):
-    for target in targets or SEEDS:
-        folder = HERE / "corpus" / target
+def main(root):
+    for target, seeds in SEEDS.items():
+        folder = pathlib.Path(root) / target
         folder.mkdir(parents=True, exist_ok=True)
-        count = 0
-        for seed in SEEDS[target]():
-            (folder / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
-            count += 1
-        print(f"{target}: {count} seeds")
+        made = {hashlib.sha1(seed).hexdigest(): seed for seed in seeds()}
+        for name, seed in made.items():
+            (folder / name).write_bytes(seed)
+        print(f"{target}: {len(made)} seeds")
 
 
-main(sys.argv[1:])
+main(sys.argv[1])

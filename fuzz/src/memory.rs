@@ -36,10 +36,9 @@ pub fn bounded(name: &str, limit: usize, run: impl FnOnce()) -> usize {
     peak
 }
 
-/// [`bounded`], and a new worst is printed: `./x fuzz` shows the last.
+/// Prints a new worst: `./x fuzz` shows the last.
 #[expect(clippy::disallowed_macros, reason = "for the person who looks for faults")]
-pub fn recorded(name: &str, limit: usize, run: impl FnOnce()) {
-    let peak = bounded(name, limit, run);
+pub fn record(name: &str, peak: usize) {
     if peak > WORST.fetch_max(peak, Relaxed) {
         eprintln!("{name}: peak memory {peak} bytes");
     }

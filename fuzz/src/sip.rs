@@ -291,7 +291,8 @@ pub fn sip_endpoint(data: &[u8]) {
 pub fn sip_stream(data: &[u8]) {
     let Some((cut, stream)) = data.split_first() else { return };
     let play = |piece: usize| {
-        let mut stage = Stage::default();
+        // When the owner acts between the pieces, it rightly acts on what there is by then.
+        let mut stage = Stage { obliging: false, ..Stage::default() };
         let mut sent: Vec<(Transport, Bytes)> = Vec::new();
         for part in stream.chunks(piece) {
             let new = stage.input(Transport::Tcp(ConnId(1)), 5060, part);

@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use cau_fuzz::{
-    H264, Line, OPUS_G7XX, RTP_SESSION, SDP_ANSWER, SDP_OFFER, SIP_ENDPOINT, SIP_STREAM, Stage, Stream, TARGETS, Target, bounded, used,
+    H264, Line, RTP_SESSION, SDP_ANSWER, SDP_OFFER, SIP_ENDPOINT, SIP_STREAM, Stage, Stream, Target, bounded, used,
 };
 
 /// Most bytes by which a receiver may be larger after the same inputs once more.
@@ -23,7 +23,7 @@ fn replay(target: &Target) {
     let inputs = corpus(target);
     assert!(!inputs.is_empty(), "{} has a corpus", target.name);
     for input in inputs {
-        bounded(target.name, target.limit, || (target.run)(&input));
+        target.check(&input);
     }
 }
 
@@ -57,18 +57,10 @@ fn h264() {
     replay(&H264);
 }
 
+#[cfg(feature = "codec")]
 #[test]
 fn opus_g7xx() {
-    replay(&OPUS_G7XX);
-}
-
-#[test]
-fn every_corpus_belongs_to_a_target() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    for entry in fs::read_dir(folder).expect("the corpora") {
-        let name = entry.expect("an entry").file_name();
-        assert!(TARGETS.iter().any(|t| name == t.name), "{} has no target", name.display());
-    }
+    replay(&cau_fuzz::OPUS_G7XX);
 }
 
 /// The same inputs again and again: after each round the receiver holds what it held after the one before.
