@@ -2,7 +2,11 @@
 //!
 //! No input may panic, run for ever or take more memory than its target is [allowed](Target::limit); what is written can be read; what
 //! was begun comes to its end.
-#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a panic is what is looked for; the clock gives a zero only")]
+#![allow(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a panic is what is looked for; the clock gives a zero only"
+)]
 
 #[cfg(feature = "codec")]
 mod codec;
@@ -32,7 +36,8 @@ const KIB: usize = 1024;
 const TIME: Duration = Duration::from_secs(2);
 
 /// SIP: datagrams and scripts of a conversation.
-pub const SIP_ENDPOINT: Target = Target { name: "sip_endpoint", run: sip::sip_endpoint, limit: 2 * KIB * KIB };
+pub const SIP_ENDPOINT: Target =
+    Target { name: "sip_endpoint", run: sip::sip_endpoint, limit: 2 * KIB * KIB };
 /// SIP over a stream, whole and in pieces.
 pub const SIP_STREAM: Target = Target { name: "sip_stream", run: sip::sip_stream, limit: 2 * KIB * KIB };
 /// SDP as the offer of an INVITE.
@@ -72,7 +77,10 @@ impl Target {
 /// Time of a processor this thread has had: others on the machine do not count.
 fn processor() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }
 
 /// The virtual clock's zero.

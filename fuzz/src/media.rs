@@ -6,7 +6,8 @@ use bytes::Bytes;
 use cau_rtp::{
     Packet, Session, dtmf,
     h264::{self, Depacketizer, Packetizer},
-    jitter, keyframe::Ask,
+    jitter,
+    keyframe::Ask,
     packet::{Class, classify},
     payload::{ComfortNoise, Format, opus_is_dtx, opus_ticks},
     rtcp,
@@ -76,13 +77,16 @@ impl Line {
             2 => self.rtcp(record),
             3 => {
                 it.ask(if record.len() % 2 == 0 { Ask::Pli } else { Ask::Fir });
-                it.nack(&record.as_chunks::<2>().0.iter().map(|c| u16::from_be_bytes(*c)).collect::<Vec<_>>());
+                it.nack(
+                    &record.as_chunks::<2>().0.iter().map(|c| u16::from_be_bytes(*c)).collect::<Vec<_>>(),
+                );
                 it.limit(record.len() as u64 * 1_000);
             }
             4 => {
                 let payload = Bytes::copy_from_slice(record);
                 let timestamp = u32::from(record.first().copied().unwrap_or_default()) * 90;
-                let out = Outgoing { pt: 96, marker: true, source: 0, timestamp, csrc: &[], payload, origin: 0 };
+                let out =
+                    Outgoing { pt: 96, marker: true, source: 0, timestamp, csrc: &[], payload, origin: 0 };
                 let packet = it.send(self.now, out);
                 let mut bytes = Vec::new();
                 packet.write(&mut bytes);
@@ -98,7 +102,8 @@ impl Line {
 
     fn rtp(&mut self, record: &[u8]) {
         let Ok(packet) = Packet::parse(Bytes::copy_from_slice(record)) else { return };
-        let _ = (ComfortNoise::parse(&packet.payload), opus_ticks(&packet.payload), opus_is_dtx(&packet.payload));
+        let _ =
+            (ComfortNoise::parse(&packet.payload), opus_ticks(&packet.payload), opus_is_dtx(&packet.payload));
         self.keys.insert(self.now, &packet, 8_000);
         for packet in self.session.receive(self.now, packet) {
             self.sound.insert(self.now, packet);

@@ -11,8 +11,8 @@ use cau_sip::{
     CallId, Config, ConnId, Endpoint, Event, Input, Limits, Protocol, Target, Transmit, Transport, Uri,
     message::{Headers, Message, Name, NameAddr, parse},
     sdp::{
-        Capabilities, Origin, Ports, Session, accept_answer, answer, crypto, formats, h264::Receive,
-        offer, settle,
+        Capabilities, Origin, Ports, Session, accept_answer, answer, crypto, formats, h264::Receive, offer,
+        settle,
     },
 };
 

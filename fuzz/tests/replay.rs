@@ -5,7 +5,8 @@
 use std::{fs, path::Path};
 
 use cau_fuzz::{
-    H264, Line, RTP_SESSION, SDP_ANSWER, SDP_OFFER, SIP_ENDPOINT, SIP_STREAM, Stage, Stream, Target, bounded, used,
+    H264, Line, RTP_SESSION, SDP_ANSWER, SDP_OFFER, SIP_ENDPOINT, SIP_STREAM, Stage, Stream, Target, bounded,
+    used,
 };
 
 /// Most bytes by which a receiver may be larger after the same inputs once more.

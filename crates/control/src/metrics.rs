@@ -143,8 +143,12 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
     .chain(behind_the_edge(&t.mixer))
     {
         out.push(
-            Sample::new("cau_rtp_dropped_total", "RTP and RTCP packets, or parts of them, dropped, by reason.", n)
-                .label("reason", reason),
+            Sample::new(
+                "cau_rtp_dropped_total",
+                "RTP and RTCP packets, or parts of them, dropped, by reason.",
+                n,
+            )
+            .label("reason", reason),
         );
     }
     for (reason, n) in [

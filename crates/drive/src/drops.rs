@@ -45,13 +45,14 @@ static RECEIVE: Mutex<Option<Receive>> = Mutex::new(None);
 /// What the sockets lost since the start, by cause; the names hold still. Reads the system's tables: some milliseconds with many
 /// sockets. What a socket lost between the last call and its closing is not seen.
 pub fn by_cause() -> Vec<(&'static str, u64)> {
-    let own =
-        [&SIP_UNSENDABLE, &SIP_GONE, &SIP_SLOW, &SIP_REFUSED, &MEDIA_UNSENDABLE, &MEDIA_GONE];
+    let own = [&SIP_UNSENDABLE, &SIP_GONE, &SIP_SLOW, &SIP_REFUSED, &MEDIA_UNSENDABLE, &MEDIA_GONE];
     let mut all: Vec<_> = own.iter().map(|c| (c.name, c.count.load(Relaxed))).collect();
     let mut receive = RECEIVE.lock().unwrap_or_else(PoisonError::into_inner);
     let receive = receive.get_or_insert_default();
-    let tables: Vec<String> =
-        ["udp", "udp6"].iter().filter_map(|t| fs::read_to_string(format!("/proc/self/net/{t}")).ok()).collect();
+    let tables: Vec<String> = ["udp", "udp6"]
+        .iter()
+        .filter_map(|t| fs::read_to_string(format!("/proc/self/net/{t}")).ok())
+        .collect();
     receive.take(tables.iter().flat_map(|t| lost(t)), &sockets());
     all.push(("receive-buffer-full", receive.total));
     all

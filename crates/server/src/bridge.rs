@@ -18,7 +18,9 @@ use cau_sip::{
 use cau_store::{Journal, Options, Store};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::{config::Config, data_dir, figures, failure::Failure, media::Threads, ports_file, signalling::Signalling};
+use crate::{
+    config::Config, data_dir, failure::Failure, figures, media::Threads, ports_file, signalling::Signalling,
+};
 
 /// Requests and reports waiting for signalling.
 const QUEUE: usize = 65_536;

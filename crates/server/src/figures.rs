@@ -16,7 +16,8 @@ pub fn of(pool: &Pool, lost_reports: &AtomicU64) -> Vec<Sample> {
         ),
     ];
     all.extend(drops::by_cause().into_iter().map(|(reason, n)| {
-        Sample::new("cau_socket_dropped_total", "What sockets lost, by reason.", n as f64).label("reason", reason)
+        Sample::new("cau_socket_dropped_total", "What sockets lost, by reason.", n as f64)
+            .label("reason", reason)
     }));
     all
 }
@@ -30,8 +31,11 @@ mod tests {
         let pool = Pool::new(1).expect("a thread");
         let all = of(&pool, &AtomicU64::new(3));
         assert!(all.iter().any(|s| s.name == "cau_media_reports_lost_total" && s.value == 3.0));
-        let mut reasons: Vec<_> =
-            all.iter().filter(|s| s.name == "cau_socket_dropped_total").flat_map(|s| s.labels.clone()).collect();
+        let mut reasons: Vec<_> = all
+            .iter()
+            .filter(|s| s.name == "cau_socket_dropped_total")
+            .flat_map(|s| s.labels.clone())
+            .collect();
         let count = reasons.len();
         reasons.sort_unstable();
         reasons.dedup();
