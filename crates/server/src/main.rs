@@ -10,6 +10,7 @@ mod figures;
 mod log;
 mod media;
 mod ports_file;
+mod registrations;
 mod serve;
 mod signalling;
 

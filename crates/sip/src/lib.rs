@@ -22,10 +22,14 @@
 //! | UPDATE (RFC 3311), 100rel and PRACK (RFC 3262), early dialogs and forks (RFC 3261 12, 13.2.2.4) | `endpoint` |
 //! | session timers (RFC 4028), Session-ID (RFC 7989), Reason (RFC 3326) | `session_timer`, `session_id`, [`message::Reason`] |
 //! | session descriptions (RFC 8866, 3264) | [`sdp`] |
-//!
-//! Deliberately not here yet, and not advertised: REFER, SUBSCRIBE, registrar, digest, TLS, DNS.
+//! | digest authentication, both sides (RFC 7616, 8760) | [`digest`] |
+//! | the registrar for our devices (RFC 3261 10, 3327), and we as a device of others | [`registrar`], [`register`] |
+//! | subscriptions of others, the conference event package (RFC 6665, 4575) | [`subscribe`], [`conference_info`] |
+//! | REFER to the focus (RFC 3515, 4488, 4579) | [`refer`] |
 //!
 //! Every queue and table has a bound ([`Config`], [`Limits`]); what falls out is counted by cause ([`Counters::dropped`]).
+//!
+//! Deliberately not here yet, and not advertised: TLS, DNS.
 //! Names are looked up by the owner (`Target::remote`); within a dialog a name is answered where it speaks from.
 #![cfg_attr(
     not(test),
@@ -33,16 +37,22 @@
 )]
 
 mod call;
+pub mod conference_info;
 mod config;
 mod counters;
 mod dialog;
+pub mod digest;
 mod end;
 mod endpoint;
 mod event;
 pub mod message;
+pub mod refer;
+pub mod register;
+pub mod registrar;
 pub mod sdp;
 mod session_id;
 mod session_timer;
+pub mod subscribe;
 mod timer;
 mod transaction;
 mod transport;
