@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use cau_conference::Totals;
-use cau_mixer::event::Totals as MixerTotals;
+use cau_mixer::event::{Dropped, Totals as MixerTotals};
 
 /// One figure with its labels.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,10 +184,17 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("unexpected", sum(|m| m.dropped_unexpected)),
         ("source", sum(|m| m.dropped_source)),
         ("loop", sum(|m| m.dropped_loop)),
-    ] {
+    ]
+    .into_iter()
+    .chain(behind_the_edge(&t.mixer))
+    {
         out.push(
-            Sample::new("cau_rtp_dropped_total", "RTP packets dropped, by reason.", n)
-                .label("reason", reason),
+            Sample::new(
+                "cau_rtp_dropped_total",
+                "RTP and RTCP packets, or parts of them, dropped, by reason.",
+                n,
+            )
+            .label("reason", reason),
         );
     }
     for (reason, n) in [
@@ -205,6 +212,13 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         );
     }
     out
+}
+
+/// What sessions, jitter buffers and the assembly of pictures dropped.
+fn behind_the_edge(mixers: &[MixerTotals]) -> Vec<(&'static str, f64)> {
+    let mut all = Dropped::default();
+    mixers.iter().for_each(|m| all += m.dropped);
+    all.causes().map(|(reason, n)| (reason, n as f64)).collect()
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@
 //! - [`pool`]: threads for work on pixels, which may take milliseconds.
 //! - [`ports`]: RTP/RTCP port pairs, bound per call.
 //! - [`signal`]: the SIP sockets (UDP, TCP) and the loop around the signalling core.
+//! - [`drops`]: what the sockets lose.
 //! - [`limits`]: what the operating system allows this process.
 
 pub mod addresses;
 pub mod clock;
+pub mod drops;
 pub mod limits;
 pub mod locate;
 pub mod media;

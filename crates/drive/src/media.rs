@@ -13,16 +13,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use mio::{Events, Interest, Poll, Token, Waker};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 
-use crate::{Clock, limits};
+use crate::{Clock, drops, limits};
 
 /// Token of the waker; sockets count from one.
 const WAKE: Token = Token(0);
 /// Batches read from one socket before the others get their turn.
 const BATCHES_PER_TURN: usize = 4;
+/// Sockets and commands on their way to a thread; a sender waits when there are more. The thread itself never waits for senders.
+const INBOX: usize = 4096;
 /// One GRO buffer: the largest datagram the kernel hands over, coalesced or not.
 const BUFFER: usize = 65_536;
 
@@ -105,7 +107,7 @@ impl<C: Core> Handle<C> {
     }
 
     fn send(&self, message: Message<C>) {
-        // Fails only when the thread has ended, and then nobody is there to miss it.
+        // A full queue has woken the thread already. Fails only when the thread has ended, and then nobody is there to miss it.
         let _ = self.messages.send(message);
         let _ = self.waker.wake();
     }
@@ -125,7 +127,7 @@ pub fn spawn<C: Core>(
 ) -> io::Result<(Handle<C>, thread::JoinHandle<()>)> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-    let (messages, inbox) = unbounded();
+    let (messages, inbox) = bounded(INBOX);
     let wake: Arc<dyn Fn() + Send + Sync> = {
         let waker = waker.clone();
         Arc::new(move || {
@@ -162,7 +164,6 @@ struct Runner<C: Core, F> {
     buffers: Vec<Vec<u8>>,
     /// Sockets with more to read than one turn allowed.
     unread: Vec<Token>,
-    send_errors: u64,
 }
 
 impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
@@ -178,7 +179,6 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
             next: 1,
             buffers: (0..BATCH_SIZE).map(|_| vec![0; BUFFER]).collect(),
             unread: Vec::new(),
-            send_errors: 0,
         }
     }
 
@@ -287,9 +287,10 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
     fn flush(&mut self) {
         while let Some(transmit) = self.core.poll_transmit() {
             let Some(port) = self.tokens.get(&transmit.port).and_then(|t| self.ports.get(t)) else {
+                drops::MEDIA_GONE.add();
                 continue;
             };
-            send(port, &transmit, &mut self.send_errors);
+            send(port, &transmit);
         }
         while let Some(event) = self.core.poll_event() {
             (self.events)(event);
@@ -298,7 +299,7 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
 }
 
 /// Sends datagrams in as few calls as the kernel allows. What a full socket buffer refuses is lost like on any line.
-fn send<P>(port: &Port<P>, transmit: &Transmit<P>, errors: &mut u64) {
+fn send<P>(port: &Port<P>, transmit: &Transmit<P>) {
     let segment = transmit.segment.unwrap_or(transmit.data.len()).max(1);
     let per_call = port.state.max_gso_segments().max(1) * segment;
     // A GSO call is bounded by the size of one IP packet.
@@ -315,10 +316,8 @@ fn send<P>(port: &Port<P>, transmit: &Transmit<P>, errors: &mut u64) {
             },
         );
         if let Err(e) = result {
-            *errors += 1;
-            if errors.is_power_of_two() {
-                tracing::debug!(to = %transmit.to, "cannot send media ({errors} so far): {e}");
-            }
+            drops::MEDIA_UNSENDABLE.add();
+            tracing::trace!(to = %transmit.to, "cannot send media: {e}");
         }
     }
 }

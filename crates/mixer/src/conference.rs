@@ -124,8 +124,16 @@ impl Conference {
     }
 
     /// A participant's media was negotiated anew.
-    pub fn update(&mut self, now: Instant, participant: ParticipantId, config: LegConfig, shared: &Shared) {
+    pub fn update(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        config: LegConfig,
+        shared: &Shared,
+        out: &mut Out,
+    ) {
         if let Some(leg) = self.legs.get_mut(&participant) {
+            leg.count_dropped(out);
             leg.update(now, config, shared);
             self.stale = true;
         }
@@ -134,6 +142,7 @@ impl Conference {
     /// A participant has left; says BYE.
     pub fn remove(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
         if let Some(mut leg) = self.legs.remove(&participant) {
+            leg.count_dropped(out);
             leg.bye(now, out);
             self.stale = true;
         }
@@ -402,6 +411,11 @@ impl Conference {
             Some(size) => Some((VideoKind::Forwarded, size)),
             None => Some((VideoKind::Encoded, (place.view.width, place.view.height))),
         }
+    }
+
+    /// Counts what all lines dropped since the last call.
+    pub fn count_dropped(&mut self, out: &mut Out) {
+        self.legs.values_mut().for_each(|leg| leg.count_dropped(out));
     }
 
     /// Adds the gauges.

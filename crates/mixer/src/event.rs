@@ -5,6 +5,8 @@ use cau_model::{
     sound::{self, Trouble},
 };
 
+pub use crate::dropped::Dropped;
+
 /// A report to signalling.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -211,6 +213,8 @@ pub struct Totals {
     pub dropped_unexpected: u64,
     /// Packets from an address other than the one latched on to.
     pub dropped_source: u64,
+    /// What the sessions and buffers of all lines dropped.
+    pub dropped: Dropped,
     /// Access units dropped because a decoder was behind.
     pub dropped_decode: u64,
     /// Pictures of a view not composed because the last was not ready.

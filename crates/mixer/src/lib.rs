@@ -24,6 +24,7 @@ pub mod sound;
 
 mod bring_up;
 mod conference;
+mod dropped;
 mod forward;
 mod leg;
 mod out;

@@ -139,7 +139,7 @@ impl Worker {
             }
             Command::UpdateLeg { participant, leg } => {
                 self.with(participant, |c, shared, out| {
-                    c.update(now, participant, leg, shared);
+                    c.update(now, participant, leg, shared, out);
                     c.handle_timeout(now, shared, out);
                 });
             }
@@ -291,6 +291,7 @@ impl Worker {
     }
 
     fn report(&mut self, now: Instant) {
+        self.conferences.values_mut().for_each(|c| c.count_dropped(&mut self.out));
         let mut totals = self.out.totals;
         (totals.conferences, totals.legs, totals.decoders, totals.encoders, totals.catch_up) =
             (0, 0, 0, 0, 0);

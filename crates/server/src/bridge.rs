@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     thread,
     time::Duration,
 };
@@ -24,6 +24,7 @@ use crate::{
     config::Config,
     data_dir, equipment,
     failure::Failure,
+    figures,
     media::Threads,
     places::Places,
     ports_file, registrations, restart,
@@ -86,7 +87,8 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
 
     let (focus, requests) = Handle::new(QUEUE);
     let pool = Arc::new(Pool::new(config.picture_threads).map_err(Failure::system("threads for pictures"))?);
-    let threads = Threads::start(config, clock, &pool, focus.sender(), emblem.as_ref())
+    let lost_reports = Arc::new(AtomicU64::new(0));
+    let threads = Threads::start(config, clock, &pool, focus.sender(), emblem.as_ref(), &lost_reports)
         .map_err(Failure::system("threads for sound"))?;
     let events = Events::new(clock.wall);
     let notices = listener(events.clone(), journal.clone());
@@ -130,7 +132,11 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
     let web_figures = (counts.clone(), places.clone());
     let state =
         State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about)
-            .with_figures(Arc::new(move || web_figures.0.samples(&web_figures.1)))
+            .with_figures(Arc::new(move || {
+                let mut all = web_figures.0.samples(&web_figures.1);
+                all.extend(figures::of(&pool, &lost_reports));
+                all
+            }))
             .with_trusted_proxies(config.trusted_proxies.clone());
     tokio::spawn(cau_control::watch_store(state.clone()));
     state.set_layouts(&equipment);
@@ -267,6 +273,11 @@ fn focus_config(config: &Config, addrs: &[SocketAddr]) -> cau_conference::Config
         udp: addrs.to_vec(),
         tcp: addrs.to_vec(),
         max_calls: config.sip.max_calls,
+        tcp_for_large: config.sip.large_by_tcp,
+        session_timers: config
+            .sip
+            .session_timer
+            .map(|interval| cau_sip::SessionTimers { interval, ..cau_sip::SessionTimers::default() }),
         ..cau_sip::Config::default()
     };
     sip.limits.body = config.sip.max_body;

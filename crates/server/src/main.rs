@@ -8,6 +8,7 @@ mod data_dir;
 mod demo;
 mod equipment;
 mod failure;
+mod figures;
 mod log;
 mod media;
 mod places;

@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -65,7 +68,7 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Starts the threads; their reports go into `reports`.
+    /// Starts the threads; their reports go into `reports`, and those for which there is no room are counted in `lost`.
     ///
     /// # Errors
     /// When the system refuses a thread.
@@ -75,10 +78,11 @@ impl Threads {
         pool: &Arc<Pool>,
         reports: &mpsc::Sender<Request>,
         emblem: Option<&Emblem>,
+        lost: &Arc<AtomicU64>,
     ) -> io::Result<Self> {
         let mut workers = Vec::new();
         for n in 0..config.packet_threads {
-            let reports = reports.clone();
+            let (reports, lost) = (reports.clone(), lost.clone());
             let pool = pool.clone();
             let spawner: Spawner = Arc::new(move |job: Arc<dyn Job>| pool.spawn(move |now| job.run(now)));
             let build = |waker| {
@@ -92,7 +96,9 @@ impl Threads {
             };
             let (handle, _) = media::spawn(&format!("media-{n}"), true, build, move |event| {
                 // Never wait here: sound would stop. When signalling is a whole queue behind, newer figures make up for this one.
-                let _ = reports.try_send(Request::Media { worker: n, event });
+                if reports.try_send(Request::Media { worker: n, event }).is_err() {
+                    lost.fetch_add(1, Ordering::Relaxed);
+                }
             })?;
             workers.push(handle);
         }

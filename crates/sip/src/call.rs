@@ -202,7 +202,7 @@ pub(crate) struct Call {
     pub agreed: Option<Bytes>,
     /// The answer to an offer in a provisional response is due.
     pub prack_due: Option<PrackDue>,
-    /// What our INVITE's 2xx says of session timers.
+    /// What the 2xx to their INVITE says of session timers.
     pub first_timer: session_timer::Response,
     pub timer: SessionTimer,
     pub peer: Peer,

@@ -18,13 +18,17 @@
 //! | connections, where bytes go (RFC 3261 18, 3581) | `wire` |
 //! | the four transactions (RFC 3261 17, 6026) | `transaction` |
 //! | dialogs, route sets (RFC 3261 12, 16.12.1.2) | `dialog` |
-//! | INVITE sessions both ways, CANCEL, BYE, re-INVITE, UPDATE, PRACK, session timers, glare, INFO (RFC 3261 9, 13–15, 3262, 3311, 4028, 6337, 6086, 5168) | `endpoint` |
+//! | INVITE sessions both ways, CANCEL, BYE, re-INVITE, glare, INFO (RFC 3261 9, 13–15, 6337, 6086, 5168) | `endpoint` |
+//! | UPDATE (RFC 3311), 100rel and PRACK (RFC 3262), early dialogs and forks (RFC 3261 12, 13.2.2.4) | `endpoint` |
+//! | session timers (RFC 4028), Session-ID (RFC 7989), Reason (RFC 3326) | `session_timer`, `session_id`, [`message::Reason`] |
 //! | dialogs that outlive the program ([`Saved`]) | `saved` |
 //! | session descriptions (RFC 8866, 3264) | [`sdp`] |
 //! | digest authentication, both sides (RFC 7616, 8760) | [`digest`] |
 //! | the registrar for our devices (RFC 3261 10, 3327), and we as a device of others | [`registrar`], [`register`] |
 //! | subscriptions of others, the conference event package (RFC 6665, 4575) | [`subscribe`], [`conference_info`] |
 //! | REFER to the focus (RFC 3515, 4488, 4579) | [`refer`] |
+//!
+//! Every queue and table has a bound ([`Config`], [`Limits`]); what falls out is counted by cause ([`Counters::dropped`]).
 //!
 //! Deliberately not here yet, and not advertised: TLS, DNS.
 //! Names are looked up by the owner ([`Hop`], `Target::remote`); within a dialog a name is answered where it speaks from.

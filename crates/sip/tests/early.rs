@@ -207,6 +207,20 @@ fn updates_before_the_answer_when_called() {
 }
 
 #[test]
+fn nothing_runs_out_before_the_answer() {
+    let mut bench = bench();
+    let call = called(&mut bench, "Supported: timer\nSession-Expires: 90\n", SDP);
+    bench.endpoint.ring(bench.now, call).unwrap();
+    let tag = to_tag(&one(bench.sent()));
+    let timer = "Supported: timer\nSession-Expires: 90;refresher=uac\n";
+    assert_eq!(one(bench.send(&in_dialog("UPDATE", 2, "u2", &tag, timer, ""))).status, 200);
+    let sent = bench.run(SECOND * 150);
+    assert!(sent.iter().all(|m| matches!(m, Message::Response(r) if r.status == 180)), "{sent:?}");
+    bench.endpoint.accept(bench.now, call, Bytes::from_static(ANSWER)).unwrap();
+    assert_eq!(header(&one(bench.sent()), &Name::SessionExpires), "90;refresher=uas");
+}
+
+#[test]
 fn a_cancel_ends_what_is_reliable_too() {
     let mut bench = bench();
     let call = called(&mut bench, "Require: 100rel\n", SDP);
@@ -317,6 +331,37 @@ fn updates_before_the_answer_when_calling() {
     assert_eq!(story(&bench.events()), ["confirmed"], "what the 200 repeats is old");
     bench.endpoint.hangup(bench.now, call, None).unwrap();
     assert_eq!(number(&only_request(bench.sent(), Method::Bye)), number(&ours) + 1);
+}
+
+#[test]
+fn an_update_answered_without_description_ends_the_invite_too() {
+    let mut bench = bench();
+    let (call, invite) = bench.dial(Some(OFFER));
+    let prack = only_request(bench.send(&reply(&invite, 183, "b", REL, SDP)), Method::Prack);
+    bench.send(&reply(&prack, 200, "b", "", ""));
+    bench.endpoint.update(bench.now, call, Bytes::from_static(OFFER)).unwrap();
+    let ours = only_request(bench.sent(), Method::Update);
+    bench.events();
+    let cancel = only_request(bench.send(&reply(&ours, 200, "b", OK, "")), Method::Cancel);
+    assert_eq!(story(&bench.events()), ["ended no-description"]);
+    bench.send(&reply(&cancel, 200, "b", "", ""));
+    only_request(bench.send(&reply(&invite, 487, "b", "", "")), Method::Ack);
+    assert!(bench.pass(SECOND * 40).is_empty());
+    assert_eq!((bench.endpoint.calls(), bench.endpoint.transactions()), (0, 0));
+}
+
+#[test]
+fn an_early_call_that_the_other_side_refuses_leaves_no_offer_of_theirs_unanswered() {
+    let mut bench = bench();
+    let (_, invite) = bench.dial(Some(OFFER));
+    let prack = only_request(bench.send(&reply(&invite, 183, "b", REL, SDP)), Method::Prack);
+    bench.send(&reply(&prack, 200, "b", "", ""));
+    assert!(bench.send(&callee_request(&invite, "UPDATE", 1, "b", "", SDP2)).is_empty());
+    let sent = bench.send(&reply(&invite, 486, "b", "", ""));
+    let [Message::Request(ack), Message::Response(refusal)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!((ack.method.as_str(), refusal.status), ("ACK", 487));
+    assert!(bench.pass(SECOND * 40).is_empty());
+    assert_eq!((bench.endpoint.calls(), bench.endpoint.transactions()), (0, 0));
 }
 
 #[test]

@@ -137,6 +137,27 @@ fn a_reoffer_without_response_ends_the_call() {
 }
 
 #[test]
+fn a_reoffer_with_100_only_ends_with_its_call_and_ends_its_call() {
+    for hung_up in [true, false] {
+        let mut pair = Pair::new(1, FAIR);
+        let (a, b) = pair.established(Protocol::Udp);
+        pair.b().manner = Manner::Silent;
+        pair.swallow.push((1, "SIP/2.0 4", usize::MAX));
+        reoffer(&mut pair, 0, a, Some(OFFER));
+        pair.run(SECOND);
+        assert_eq!(pair.b().sent("SIP/2.0 100"), 1);
+        let now = pair.now;
+        if hung_up {
+            pair.b().endpoint.hangup(now, b, None).unwrap();
+        }
+        pair.run(SECOND * 300);
+        let end = if hung_up { "ended remote-hang-up" } else { "ended no-response" };
+        assert_eq!(pair.a().story().last().unwrap(), end);
+        assert_eq!((pair.a().endpoint.calls(), pair.a().endpoint.transactions()), (0, 0));
+    }
+}
+
+#[test]
 fn a_side_that_restarted_is_noticed() {
     let mut pair = Pair::new(1, FAIR);
     let (a, _) = pair.established(Protocol::Udp);

@@ -18,7 +18,7 @@ use tokio::{
     sync::{OnceCell, mpsc},
 };
 
-use crate::{Clock, locate::Locator};
+use crate::{Clock, drops, locate::Locator};
 use udp::Udp;
 
 /// Messages read and not yet handled; when full, the kernel's buffers hold the rest and drop what exceeds them.
@@ -240,7 +240,10 @@ impl Links {
                 let conn = self.name();
                 self.writers.insert(conn, tcp::serve(conn, stream, self.inbox.clone()));
             }
-            Inbound::Accepted(_) => tracing::warn!("more than {CONNECTIONS} SIP connections: one refused"),
+            Inbound::Accepted(_) => {
+                drops::SIP_REFUSED.add();
+                tracing::debug!("more than {CONNECTIONS} SIP connections: one refused");
+            }
             Inbound::Connected { conn, local, remote } => core.handle_connected(now, conn, local, remote),
             Inbound::Failed { conn, remote } => {
                 self.writers.remove(&conn);
@@ -292,18 +295,24 @@ impl Links {
         };
         let socket = self.udp.iter().filter(fits).find(exact).or_else(|| self.udp.iter().find(fits));
         let Some(socket) = socket else {
+            drops::SIP_UNSENDABLE.add();
             tracing::debug!(remote = %transmit.remote, "no SIP socket of that address family");
             return;
         };
         let local: Option<IpAddr> = transmit.local.map(|l| l.ip());
         if let Err(e) = socket.send(local, transmit.remote, &transmit.bytes) {
+            drops::SIP_UNSENDABLE.add();
             tracing::debug!(remote = %transmit.remote, "SIP datagram not sent: {e}");
         }
     }
 
     fn write<C: Core>(&mut self, core: &mut C, conn: ConnId, bytes: Bytes) {
-        let Some(writer) = self.writers.get(&conn) else { return };
+        let Some(writer) = self.writers.get(&conn) else {
+            drops::SIP_GONE.add();
+            return;
+        };
         if writer.try_send(bytes).is_err() {
+            drops::SIP_SLOW.add();
             tracing::debug!("a SIP connection does not take what it asked for: closed");
             self.writers.remove(&conn);
             core.handle_closed(Clock::now(), conn);

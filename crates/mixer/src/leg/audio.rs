@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Media,
     command::AudioLeg,
+    dropped::Dropped,
     event::Event,
     out::Out,
     sound::{coding::Coding, room::Site},
@@ -104,6 +105,13 @@ impl Audio {
             self.line.session.receiver.set_clock_rate(codec.clock_rate());
         }
         self.playout.insert(now, packet);
+    }
+
+    /// What was dropped since the last call.
+    pub fn take_dropped(&mut self) -> Dropped {
+        let mut dropped = self.line.take_dropped();
+        dropped += self.playout.take_dropped();
+        dropped
     }
 
     /// RTCP came.

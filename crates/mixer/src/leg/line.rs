@@ -18,7 +18,12 @@ use cau_rtp::{
 use smallvec::SmallVec;
 
 use super::{latch::Latch, pace::Pace};
-use crate::{Media, Port, Transmit, command::Stream, out::Out};
+use crate::{
+    Media, Port, Transmit,
+    command::Stream,
+    dropped::{Dropped, Told},
+    out::Out,
+};
 
 /// Media for somebody who was named and not heard is sent for so long.
 const UNHEARD: Duration = Duration::from_secs(5);
@@ -59,6 +64,7 @@ pub struct Line {
     loss: Loss,
     /// What may be asked for again, where that was negotiated.
     history: Option<History>,
+    told: Told,
     /// How fast packets may leave, where it matters.
     pace: Option<Pace>,
 }
@@ -95,6 +101,7 @@ impl Line {
             tx: Window::new(now),
             loss: Loss::default(),
             history: None,
+            told: Told::default(),
             pace: None,
         }
     }
@@ -312,6 +319,20 @@ impl Line {
     /// kbit/s in and out since the last call, with RTP headers.
     pub fn take_rates(&mut self, now: Instant) -> (f32, f32) {
         (self.rx.take(now), self.tx.take(now))
+    }
+
+    /// What the session dropped since the last call.
+    pub fn take_dropped(&mut self) -> Dropped {
+        let (stream, reports) = (self.session.receiver.counters(), self.session.counters());
+        self.told.news(Dropped {
+            duplicate: stream.duplicate,
+            late: stream.stale,
+            unproved: stream.foreign,
+            rtcp: reports.malformed,
+            unknown_rtcp: reports.skipped,
+            repetition: self.history.as_ref().map(History::refused).unwrap_or_default(),
+            ..Dropped::default()
+        })
     }
 
     /// Packets expected and lost since the last call.

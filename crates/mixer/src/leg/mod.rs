@@ -228,6 +228,17 @@ impl Leg {
         lines.into_iter().flatten().map(|line| line.session.sender.ssrc())
     }
 
+    /// Counts what its sessions and buffers dropped since the last call.
+    pub fn count_dropped(&mut self, out: &mut Out) {
+        if let Some(audio) = &mut self.audio {
+            out.totals.dropped += audio.take_dropped();
+        }
+        if let Some(video) = &mut self.video {
+            out.totals.dropped += video.line.take_dropped();
+            out.totals.dropped += video.source.take_dropped();
+        }
+    }
+
     /// Says BYE.
     pub fn bye(&mut self, now: Instant, out: &mut Out) {
         if let Some(audio) = &mut self.audio {

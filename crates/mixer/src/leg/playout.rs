@@ -11,6 +11,7 @@ use cau_rtp::{
 
 use crate::{
     command::{AudioCodec, AudioLeg},
+    dropped::{Dropped, Told},
     sound::{FRAME, Frame},
 };
 
@@ -29,6 +30,7 @@ pub struct Playout {
     samples: Vec<i16>,
     noise: Noise,
     errors: u64,
+    told: Told,
 }
 
 impl Playout {
@@ -43,6 +45,7 @@ impl Playout {
             samples: Vec::new(),
             noise: Noise::default(),
             errors: 0,
+            told: Told::default(),
         }
     }
 
@@ -67,6 +70,19 @@ impl Playout {
     /// Whether what was played last was a pause.
     pub fn quiet(&mut self, quiet: bool) {
         self.buffer.quiet(quiet);
+    }
+
+    /// What the jitter buffer dropped since the last call.
+    pub fn take_dropped(&mut self) -> Dropped {
+        let it = self.buffer.counters();
+        self.told.news(Dropped {
+            duplicate: it.duplicate,
+            late: it.late,
+            overflow: it.overflow,
+            shortened: it.shortened,
+            payload: it.malformed + it.unknown_type,
+            ..Dropped::default()
+        })
     }
 
     /// Errors of the decoder since the last call.

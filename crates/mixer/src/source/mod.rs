@@ -21,6 +21,7 @@ pub use shown::Shown;
 pub use traits::{Traits, Wants};
 
 use crate::{
+    dropped::{Dropped, Told},
     job::{Spawner, Task},
     out::Out,
     ring::{Bounds, Cursor, Item, Read, Ring},
@@ -105,6 +106,7 @@ pub struct Source {
     /// Whole key frames of this stream.
     keys: u32,
     news: News,
+    told: Told,
 }
 
 impl Source {
@@ -130,6 +132,7 @@ impl Source {
             units: 0,
             keys: 0,
             news: News::default(),
+            told: Told::default(),
         }
     }
 
@@ -187,6 +190,19 @@ impl Source {
         let (min, max) = patience.map_or((wait.wait_min, wait.wait_max), |p| (p, p));
         self.depacketizer.set_wait(min, max);
         (self.depacketizer.missing(MAX_MISSING), self.depacketizer.counters().lost)
+    }
+
+    /// What the assembly of pictures dropped since the last call.
+    pub fn take_dropped(&mut self) -> Dropped {
+        let it = self.depacketizer.counters();
+        self.told.news(Dropped {
+            duplicate: it.duplicate,
+            late: it.late,
+            overflow: it.too_big + it.overflow,
+            payload: it.malformed + it.orphan_fragments,
+            scalable: it.scalable,
+            ..Dropped::default()
+        })
     }
 
     /// What has happened; told once.

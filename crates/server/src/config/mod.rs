@@ -76,6 +76,10 @@ pub struct Sip {
     pub max_body: usize,
     /// Calls at the same time.
     pub max_calls: usize,
+    /// How often a call shows that it is still there (RFC 4028); `None`: never.
+    pub session_timer: Option<Duration>,
+    /// Requests too large for a datagram go by TCP where somebody listens (RFC 3261 18.1.1).
+    pub large_by_tcp: bool,
     /// Ask for credentials before a call is taken.
     pub authenticate_calls: bool,
     /// Where we register ourselves.

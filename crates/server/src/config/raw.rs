@@ -21,6 +21,8 @@ const KEYS: &[&str] = &[
     "sip.advertise",
     "sip.max_body",
     "sip.max_calls",
+    "sip.session_timer_s",
+    "sip.large_requests",
     "sip.authenticate_calls",
     "registrar.enabled",
     "registrar.realm",

@@ -41,6 +41,12 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
             })?,
             max_body: v.number("sip.max_body", 65_536, 2_048..=1_048_576)?,
             max_calls: v.number("sip.max_calls", 2_000, 1..=100_000)?,
+            session_timer: session_timer(&v)?,
+            large_by_tcp: v.one("sip.large_requests", "tcp", |w| match w {
+                "tcp" => Ok(true),
+                "udp" => Ok(false),
+                _ => Err(format!("`{w}` is neither tcp nor udp")),
+            })?,
             authenticate_calls,
             register: sites::register(values)?,
             credentials: sites::credentials(values)?,
@@ -151,6 +157,15 @@ fn dial(v: &Reader<'_>) -> Result<Dial, Error> {
                 .map_err(|_| format!("`{w}` is not the address of a name server, such as 10.0.0.53"))
         })?,
     })
+}
+
+/// 0, or what RFC 4028 5 allows.
+fn session_timer(v: &Reader<'_>) -> Result<Option<Duration>, Error> {
+    match v.number("sip.session_timer_s", 1_800, 0..=86_400)? {
+        0 => Ok(None),
+        1..90 => Err(v.wrong("sip.session_timer_s", "must be 0 (never) or at least 90 seconds".into())),
+        seconds => Ok(Some(Duration::from_secs(seconds))),
+    }
 }
 
 /// Encoders and chroma planes need even sizes.

@@ -36,8 +36,7 @@ impl Endpoint {
                 let words = reason.map(|r| r.to_string());
                 let extra: Vec<Extra<'_>> = words.iter().map(|w| (Name::Reason, w.as_str())).collect();
                 self.respond_pending(now, tx, 480, &tag, &extra, None);
-                self.refuse_pending(now, id);
-                self.finish(id, None);
+                self.finish(now, id, None);
             }
             Phase::Calling { tx, cancelled, .. } => {
                 let tx = *tx;
@@ -45,7 +44,7 @@ impl Endpoint {
                 match self.tx.clients.get(&tx).map(|c| c.is_calling()) {
                     Some(true) => *cancelled = true,
                     Some(false) => self.send_cancel(now, tx, reason),
-                    None => self.finish(id, None),
+                    None => self.finish(now, id, None),
                 }
             }
             Phase::AnswerDue(due) => {
@@ -72,13 +71,17 @@ impl Endpoint {
     pub(super) fn end_call(&mut self, now: Instant, id: CallId, ending: Ending) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let reason = ending.cause.reason();
+        if let Phase::Calling { tx, .. } = call.phase
+            && let Some(invite) = self.tx.clients.get(&tx).filter(|client| client.is_pending())
+        {
+            // An early dialog ends with its INVITE, which would wait for its final response for ever.
+            if !invite.cancel_sent {
+                self.give_up(now, id, ending.cause, reason.as_ref());
+            }
+            return;
+        }
         report(&mut self.events, call, ending.cause);
-        if ending.bye { self.send_bye(now, id, reason.as_ref()) } else { self.forget(now, id) }
-    }
-
-    fn forget(&mut self, now: Instant, id: CallId) {
-        self.refuse_pending(now, id);
-        self.finish(id, None);
+        if ending.bye { self.send_bye(now, id, reason.as_ref()) } else { self.finish(now, id, None) }
     }
 
     /// Sends BYE and forgets the call; the BYE goes its own way.
@@ -92,7 +95,7 @@ impl Endpoint {
             bye.headers.push(Name::Reason, reason.to_string());
         }
         self.start_client(now, bye, flow, User::Nobody);
-        self.finish(id, None);
+        self.finish(now, id, None);
     }
 
     /// Answers a change of theirs that does not matter any more.
@@ -121,8 +124,9 @@ impl Endpoint {
         }
     }
 
-    /// Forgets a call, and reports its end if it is not reported yet.
-    pub(super) fn finish(&mut self, id: CallId, cause: Option<EndCause>) {
+    /// Forgets a call, and reports its end if it is not reported yet. What waits for the owner is answered.
+    pub(super) fn finish(&mut self, now: Instant, id: CallId, cause: Option<EndCause>) {
+        self.refuse_pending(now, id);
         let Some(mut call) = self.calls.remove(&id) else { return };
         if let Some(cause) = cause {
             report(&mut self.events, &mut call, cause);

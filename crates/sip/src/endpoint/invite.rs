@@ -250,8 +250,7 @@ impl Endpoint {
         let Phase::Incoming { tx, .. } = found.phase else { return Err(Refused::WrongState) };
         let tag = found.dialog.local_tag.clone();
         self.respond_pending(now, tx, status.clamp(300, 699), &tag, &extra(headers), None);
-        self.refuse_pending(now, call);
-        self.finish(call, None);
+        self.finish(now, call, None);
         Ok(())
     }
 

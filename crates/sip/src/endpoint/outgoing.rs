@@ -141,7 +141,7 @@ impl Endpoint {
             status => {
                 let Some(call) = self.calls.get(&id) else { return };
                 if call.ended {
-                    return self.finish(id, None);
+                    return self.finish(now, id, None);
                 }
                 if status == 422 && self.ask_for_longer(now, id, tx, &response) {
                     return;
@@ -150,7 +150,7 @@ impl Endpoint {
                 let reason = super::invite::text(&response.reason);
                 let told = told::read(&response.headers);
                 self.events.push_back(Event::Rejected { call: id, status, reason, contacts, told });
-                self.finish(id, None);
+                self.finish(now, id, None);
             }
         }
     }

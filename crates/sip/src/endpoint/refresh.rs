@@ -66,6 +66,10 @@ impl Endpoint {
     /// Starts the session timer anew; `None` ends it.
     pub(super) fn agree_timer(&mut self, now: Instant, id: CallId, agreed: Option<Agreed>) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        if matches!(call.phase, Phase::Incoming { .. } | Phase::Calling { .. }) {
+            // Nothing runs out before the answer; its 2xx says what holds then.
+            return;
+        }
         for alarm in [call.timer.refresh.take(), call.timer.expire.take()] {
             self.timers.cancel(alarm);
         }
@@ -81,8 +85,8 @@ impl Endpoint {
     pub(super) fn refresh(&mut self, now: Instant, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.timer.refresh = None;
-        if !matches!(call.phase, Phase::Up) || call.wanted.is_some() {
-            // Before the answer nothing runs out; and what the owner wants refreshes too.
+        if call.wanted.is_some() {
+            // What the owner wants refreshes too.
             return self.refresh_later(now, id);
         }
         let sdp = if call.peer.update { None } else { call.local_sdp.clone() };

@@ -109,8 +109,7 @@ impl Endpoint {
         let tag = call.dialog.local_tag.clone();
         self.counters.timeouts += 1;
         self.respond_pending(now, tx, 504, &tag, &[], None);
-        self.refuse_pending(now, id);
-        self.finish(id, Some(EndCause::NoPrack));
+        self.finish(now, id, Some(EndCause::NoPrack));
     }
 
     /// A PRACK of the other side; its CSeq is checked already.
@@ -152,7 +151,7 @@ impl Endpoint {
                 let tag = call.dialog.local_tag.clone();
                 self.respond_final(now, checked, 200, &[]);
                 self.respond_pending(now, tx, 400, &tag, &[], None);
-                return self.finish(id, Some(EndCause::NoDescription));
+                return self.finish(now, id, Some(EndCause::NoDescription));
             }
             // A new offer, once the first has its answer (5).
             (false, Some(sdp)) if call.agreed.is_some() && !call.their_offer_pending() => {

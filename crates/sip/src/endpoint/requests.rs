@@ -164,8 +164,7 @@ impl Endpoint {
         if matches!(call.phase, Phase::Incoming { .. }) {
             let reason = Reason::read(&checked.request.headers).map(|r| r.words());
             self.respond_pending(now, tx, 487, &tag, &[], None);
-            self.refuse_pending(now, id);
-            self.finish(id, Some(EndCause::Cancelled { reason }));
+            self.finish(now, id, Some(EndCause::Cancelled { reason }));
         } else if matches!(&call.change, Change::In(it) if it.tx == tx) {
             call.change = Change::Idle;
             self.respond_pending(now, tx, 487, &tag, &[], None);
@@ -181,7 +180,6 @@ impl Endpoint {
         }
         let reason = Reason::read(&checked.request.headers).map(|r| r.words());
         self.respond_final(now, checked, 200, &[]);
-        self.refuse_pending(now, id);
-        self.finish(id, Some(EndCause::RemoteHangUp { reason }));
+        self.finish(now, id, Some(EndCause::RemoteHangUp { reason }));
     }
 }

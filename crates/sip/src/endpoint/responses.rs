@@ -8,7 +8,7 @@ use crate::{
     end::EndCause,
     event::CallId,
     message::{Core, Response},
-    transaction::{Heard, Timer, TxId, User},
+    transaction::{Heard, Timer, TxId, User, whole},
     wire::Flow,
 };
 
@@ -17,6 +17,7 @@ impl Endpoint {
     pub(super) fn heard(&mut self, now: Instant, id: TxId, response: Response, core: &Core, source: Flow) {
         let timers = self.config.timers;
         let Some(client) = self.tx.clients.get_mut(&id) else { return };
+        let calling = client.is_calling();
         let heard = client.hear(response.status);
         let (user, invite, flow) = (client.user, client.is_invite(), client.flow);
         // What went by TCP for its size only does not move the dialog there (18.1.1).
@@ -35,11 +36,12 @@ impl Endpoint {
         if response.status >= 200 {
             self.settle(now, id, timers);
         } else if invite && let Some(client) = self.tx.clients.get_mut(&id) {
-            // Once it rings it may take as long as it takes (17.1.1.2).
             self.timers.cancel(client.resend.take());
-            let cancelled = client.cancel_sent;
-            if !cancelled {
+            if calling && !client.cancel_sent {
+                // Once it rings it may take its time (17.1.1.2). The call bounds that, but not every INVITE outlives its call.
                 self.timers.cancel(client.give_up.take());
+                let at = now + self.config.max_ringing + whole(&timers);
+                client.give_up = Some(self.timers.set(at, Due::Client(id, Timer::GiveUp)));
             }
         }
         if self.answer_challenge(now, id, &response) {

@@ -125,8 +125,7 @@ impl Endpoint {
             Phase::Incoming { tx, .. } => {
                 let tag = call.dialog.local_tag.clone();
                 self.respond_pending(now, tx, 480, &tag, &[], None);
-                self.refuse_pending(now, id);
-                self.finish(id, Some(EndCause::NoAnswer));
+                self.finish(now, id, Some(EndCause::NoAnswer));
             }
             Phase::Calling { .. } if !call.ended => {
                 let reason = EndCause::NoAnswer.reason();
