@@ -59,7 +59,10 @@ fn the_picture_is_ready_before_the_layout_changes_and_covered_when_the_viewer_re
     let covered = Progress::Covered { viewer: p(1) };
     assert!(world.run_until(ms(8_000), |w| told(w).contains(&covered)), "{:?}", told(&world));
     world.run(ms(8_000));
-    assert_eq!(told(&world), [Progress::KeyFrame, Progress::Heard, sent, covered], "each once");
+    let told = told(&world);
+    // Picture and sound are two ways: either may be ready first.
+    assert!(told[..2].contains(&Progress::KeyFrame) && told[..2].contains(&Progress::Heard), "{told:?}");
+    assert_eq!(told[2..], [sent, covered], "each once");
     world.command(Command::EndBringUp { operation: 9, conference: ROOM });
     assert_eq!(world.at(1).received.broken, 0);
 }
