@@ -32,7 +32,7 @@ impl Cast {
                     .collect();
                 let shape = Shape { frames: 150, ..Shape::hd(Mode::NonInterleaved) };
                 let video = Video::judged(id as u8, shape, &Pattern::Natural(&pictures)).expect("encoded");
-                Reel { single: None, fragmented: Some(Arc::new(video)) }
+                Reel { fragmented: Some(Arc::new(video)), ..Reel::default() }
             })
             .collect();
         Self { reels, library: Library::default() }

@@ -136,7 +136,7 @@ pub fn library() -> &'static Library {
 /// A shared clip as the only one of a plan.
 pub fn only(video: Arc<cau_load::clip::Video>, mode: Mode) -> cau_load::Reel {
     match mode {
-        Mode::SingleNal => cau_load::Reel { single: Some(video), fragmented: None },
-        Mode::NonInterleaved => cau_load::Reel { single: None, fragmented: Some(video) },
+        Mode::SingleNal => cau_load::Reel { single: Some(video), ..Default::default() },
+        Mode::NonInterleaved => cau_load::Reel { fragmented: Some(video), ..Default::default() },
     }
 }

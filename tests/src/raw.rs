@@ -137,6 +137,30 @@ impl Raw {
         None
     }
 
+    /// The next request of this method the server sends, as text; answers and other requests are passed over.
+    pub fn asked(&self, method: &str) -> String {
+        let end = Instant::now() + Duration::from_secs(8);
+        let mut buffer = vec![0; 65_536];
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|l| !l.is_zero()) {
+            self.socket.set_read_timeout(Some(left)).expect("a timeout");
+            let Ok((count, _)) = self.socket.recv_from(&mut buffer) else { continue };
+            let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            if text.starts_with(&format!("{method} ")) {
+                return text;
+            }
+        }
+        panic!("the server sent no {method}")
+    }
+
+    /// Answers a request of the server with 200.
+    pub fn agree(&self, request: &str) {
+        let wanted = ["via:", "from:", "to:", "call-id:", "cseq:"];
+        let head = request.split("\r\n\r\n").next().unwrap_or_default();
+        let copied = head.lines().filter(|l| wanted.iter().any(|w| l.to_ascii_lowercase().starts_with(w)));
+        let copied: String = copied.map(|l| format!("{l}\r\n")).collect();
+        self.send(&format!("SIP/2.0 200 OK\r\n{copied}Content-Length: 0\r\n\r\n"));
+    }
+
     /// The tag of To in an answer.
     pub fn tag(answer: &Answer) -> String {
         let to = answer.header("To").unwrap_or_default();

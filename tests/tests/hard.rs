@@ -20,7 +20,8 @@ impl SmallDisk {
     /// `None` where this account may not mount.
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).output();
+        let done =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).output();
         done.is_ok_and(|o| o.status.success()).then(|| Self(dir))
     }
 

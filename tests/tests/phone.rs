@@ -120,26 +120,74 @@ fn odd_devices_are_understood() {
         ("obeys only INFO", Persona { key_frames: KeyFrames::InfoOnly, ..Persona::default() }),
         ("sends key frames late", Persona { key_frames: KeyFrames::Late, ..Persona::default() }),
         ("changes its SSRC", Persona { ssrc_change_after: Some(secs(2.0)), ..Persona::default() }),
+        ("changes its size", Persona { size_change_after: Some(secs(2.0)), ..Persona::default() }),
+        ("sends one key frame and no more", Persona { key_frames: KeyFrames::Never, ..Persona::default() }),
+        ("knows mode 0 only", Persona { modes: Modes::Zero, ..Persona::default() }),
+        ("knows mode 1 only", Persona { modes: Modes::One, ..Persona::default() }),
     ];
-    for (round, (what, persona)) in odd.into_iter().enumerate() {
-        let room = format!("82{round}0");
-        server.conference(&room, json!({ "layout": "grid" }));
-        let mut fleet = fleet();
-        let device = fleet.call(plan(&server, &room, 2, Codec::Opus, persona));
-        // The other one comes later: the MCU must ask the device for a key frame, or have one.
-        pause(secs(1.0));
-        let other = fleet.call(plan(&server, &room, 3, Codec::Opus, Persona::default()));
-        eprintln!("a device that {what}");
-        let seen = wait_until_all_see(&fleet, &[device, other], &[2, 3], secs(10.0));
-        pause(secs(4.0));
-        let settled = seen + secs(1.0);
-        assert_clean(&fleet.record(device).unwrap(), &[2, 3], settled);
-        assert_clean(&fleet.record(other).unwrap(), &[2, 3], settled);
-        assert_hears(&fleet.record(other).unwrap(), &[2], settled, 0);
-        assert_hears(&fleet.record(device).unwrap(), &[3], settled, 0);
-        fleet.stop();
+    for (group, odd) in odd.chunks(3).enumerate() {
+        std::thread::scope(|scope| {
+            for (round, (what, persona)) in odd.iter().enumerate() {
+                let server = &server;
+                scope.spawn(move || {
+                    eprintln!("a device that {what}");
+                    meets_another(server, &format!("82{group}{round}"), persona);
+                });
+            }
+        });
     }
     server.assert_well();
+}
+
+/// A device of these habits and a usual one see and hear each other, and go on doing so when the speaker changes.
+fn meets_another(server: &Server, room: &str, persona: &Persona) {
+    let conference = server.conference(room, json!({ "layout": "grid" }));
+    let mut fleet = fleet();
+    let device = fleet.call(plan(server, room, 2, Codec::Opus, persona.clone()));
+    // The other one comes later: the MCU must ask the device for a key frame, or have one.
+    pause(secs(1.0));
+    let other = fleet.call(plan(server, room, 3, Codec::Opus, Persona::default()));
+    let seen = wait_until_all_see(&fleet, &[device, other], &[2, 3], secs(10.0));
+    pause(secs(4.0));
+    let settled = seen + secs(1.0);
+    assert_clean(&fleet.record(device).unwrap(), &[2, 3], settled);
+    assert_clean(&fleet.record(other).unwrap(), &[2, 3], settled);
+    assert_hears(&fleet.record(other).unwrap(), &[2], settled, 0);
+    assert_hears(&fleet.record(device).unwrap(), &[3], settled, 0);
+    survives_speaker_changes(server, &conference, &fleet, [(2, device), (3, other)]);
+    fleet.stop();
+}
+
+/// Two phones full screen, hidden and brought back in turn: each is seen by the other every time, whole. A device's own habits cost it the
+/// time of a key frame at most.
+fn survives_speaker_changes(server: &Server, conference: &str, fleet: &Fleet, phones: [(u8, PhoneId); 2]) {
+    let by_id = ids_by_uri(server, conference, 2);
+    let path = format!("/api/v1/conferences/{conference}");
+    let done = |(status, answer): (u16, serde_json::Value)| assert_eq!(status, 200, "{answer}");
+    done(server.api.put(&format!("{path}/layout"), &json!({ "layout": "full" })));
+    for (speaker, viewer) in [(2, 3), (3, 2)] {
+        let participant = &by_id.iter().find(|(id, _)| *id == speaker).unwrap().1;
+        let hide = |hidden: bool| {
+            let change = json!({ "video_hidden": hidden });
+            done(server.api.patch(&format!("{path}/participants/{participant}"), &change));
+        };
+        hide(true);
+        pause(secs(2.2));
+        hide(false);
+        done(server.api.put(&format!("{path}/speaker"), &json!({ "participant": participant })));
+        let asked = Instant::now();
+        let viewer = phones.iter().find(|(id, _)| *id == viewer).unwrap().1;
+        let shown = fleet.wait(secs(5.0), |r| r[&viewer].sight.first_with(speaker, asked));
+        assert!(shown.is_some(), "{speaker} was not shown again");
+        pause(secs(1.0));
+        let record = fleet.record(viewer).unwrap();
+        let broken: Vec<_> = record
+            .sight
+            .since(asked)
+            .filter(|l| l.damaged || l.tiles.iter().any(|t| t.bar.is_none()))
+            .collect();
+        assert!(broken.is_empty(), "changes must be clean: {broken:#?}");
+    }
 }
 
 /// A call on hold stays; resumed, picture and sound are back within two seconds.

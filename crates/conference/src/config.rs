@@ -21,8 +21,34 @@ pub struct Config {
     pub agent: String,
     /// What `Retry-After` says when something is used up, seconds.
     pub retry_after_s: u32,
+    /// Who may watch who is in a conference.
+    pub roster: Roster,
+    /// Who may call and hang up others by REFER.
+    pub refer: Referrers,
     /// How long calls may go on after [`crate::Focus::begin_drain`].
     pub drain_grace: Duration,
+}
+
+/// Who may watch who is in a conference (RFC 4575).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roster {
+    /// Nobody.
+    Off,
+    /// Who is in it, and who has an account.
+    Participants,
+    /// Whoever asks.
+    Anyone,
+}
+
+/// Who may call and hang up others by REFER (RFC 4579). Everybody may hang up himself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Referrers {
+    /// Nobody.
+    Off,
+    /// The chair of the conference.
+    Chair,
+    /// Who is in it.
+    Participants,
 }
 
 impl Config {
@@ -36,6 +62,8 @@ impl Config {
             max_per_conference: 4_000,
             agent: "cau".to_owned(),
             retry_after_s: 5,
+            roster: Roster::Participants,
+            refer: Referrers::Chair,
             drain_grace: Duration::from_secs(5),
         }
     }

@@ -1,20 +1,24 @@
 //! The core of the signalling thread.
 
 mod calls;
+mod devices;
 mod mixing;
 mod notices;
+mod referring;
 mod registry;
 mod requests;
 mod rooms;
 #[cfg(test)]
 mod tests;
+mod watching;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use cau_mixer::Event as Mixed;
 use cau_model::{ConferenceId, ParticipantId, Words};
+use cau_sip::register::RegistrationId;
 use cau_sip::sdp::{Negotiated, Origin, Ports, Session};
 use cau_sip::{CallId, ConnId, Endpoint, Input, Transmit};
 use rand::rngs::StdRng;
@@ -51,6 +55,12 @@ pub struct Focus {
     /// When the last of them has been told; `None` when nobody has to be.
     last_words: Option<Instant>,
     mixers: BTreeMap<usize, cau_mixer::event::Totals>,
+    /// Who left lately, for those who watch.
+    left: watching::Left,
+    /// REFERs whose sites are on their way in.
+    reported: referring::Reported,
+    /// Registrations of ours that were told to have failed.
+    unregistered: BTreeSet<RegistrationId>,
 }
 
 /// One call that was let in.
@@ -99,6 +109,9 @@ impl Focus {
             drain: None,
             last_words: None,
             mixers: BTreeMap::new(),
+            left: watching::Left::default(),
+            reported: referring::Reported::default(),
+            unregistered: BTreeSet::new(),
         }
     }
 
@@ -131,6 +144,7 @@ impl Focus {
         self.sip.handle_timeout(now);
         self.pump(now);
         self.time_rooms(now);
+        self.time_left(now);
         self.notices.handle_timeout(now, &self.rooms);
         if self.drain.is_some_and(|at| at <= now) && !self.calls.is_empty() {
             self.hang_up_all(now);
@@ -156,10 +170,17 @@ impl Focus {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let rooms = self.rooms.values().filter_map(|room| room.conference.poll_timeout()).min();
         let drain = self.drain.filter(|_| !self.calls.is_empty());
-        [self.sip.poll_timeout(), rooms, self.notices.poll_timeout(), drain, self.last_words]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.sip.poll_timeout(),
+            rooms,
+            self.left.poll_timeout(),
+            self.notices.poll_timeout(),
+            drain,
+            self.last_words,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The next message to send.
@@ -176,6 +197,12 @@ impl Focus {
     pub fn begin_drain(&mut self, now: Instant) {
         if self.drain.is_none() {
             self.drain = Some(now + self.config.drain_grace);
+            if self.sip.registrations().next().is_some() {
+                // The registrar asks who signs off there.
+                self.sip.unregister_all(now);
+                self.last_words = Some(now + LAST_WORDS);
+            }
+            self.pump(now);
         }
     }
 
@@ -191,6 +218,9 @@ impl Focus {
             calls: self.calls.len(),
             participants: self.rooms.values().map(|room| room.conference.present().len()).sum(),
             lost_notices: self.notices.lost(),
+            devices: self.sip.bindings(),
+            subscriptions: self.sip.subscriptions(),
+            registrations: self.registrations(),
             draining: self.drain.is_some(),
             sip: *self.sip.counters(),
             mixer: self.mixers.values().copied().collect(),

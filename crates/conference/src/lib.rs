@@ -28,9 +28,9 @@ mod request;
 mod translate;
 
 pub use check::check;
-pub use config::Config;
+pub use config::{Config, Referrers, Roster};
 pub use focus::Focus;
 pub use handle::Handle;
 pub use media::{Media, NoPorts};
 pub use notice::{Body, Change, Notice};
-pub use request::{Answer, Error, Request, Totals};
+pub use request::{Answer, Error, Registration, Request, Totals};

@@ -36,6 +36,19 @@ pub enum Body {
         /// Why.
         words: Words,
     },
+    /// A device of an account of ours registered, or is gone.
+    Device {
+        /// Which account.
+        account: String,
+        /// `registered`, `left` (it signed off), `lost` (it did not come back).
+        change: &'static str,
+        /// The address it named.
+        contact: String,
+        /// Where it came from.
+        remote: std::net::SocketAddr,
+        /// Its User-Agent.
+        user_agent: Option<String>,
+    },
     /// A key was pressed in a call (RFC 4733 or INFO).
     Dtmf {
         /// By whom.
@@ -47,7 +60,8 @@ pub enum Body {
     Alarm {
         /// Whom it concerns, if one participant.
         participant: Option<ParticipantId>,
-        /// A short name that holds still: `picture-lost`, `picture-back`, `media-lost`, `media-back`, `no-ports`.
+        /// A short name that holds still: `picture-lost`, `picture-back`, `media-lost`, `media-back`, `no-ports`,
+        /// `registration-failed`, `registration-back`.
         code: &'static str,
         /// In words.
         words: Words,

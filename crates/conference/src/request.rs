@@ -117,8 +117,19 @@ pub enum Request {
         /// The report.
         event: cau_mixer::Event,
     },
+    /// Registers the MCU at somebody else's registrar, from now on.
+    Register(Box<cau_sip::register::Registration>),
     /// No new calls; BYE to all after the grace time.
     Drain,
+}
+
+/// How a registration of ours stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The address we are called by there.
+    pub address: String,
+    /// `trying`, `registered`, `failed`, `ended`.
+    pub state: &'static str,
 }
 
 /// Counters (since the start) and gauges (now).
@@ -142,6 +153,12 @@ pub struct Totals {
     pub refused_draining: u64,
     /// Notices lost because nobody took them, or because there were too many of refused calls.
     pub lost_notices: u64,
+    /// Devices at our registrar now.
+    pub devices: usize,
+    /// Subscriptions to conferences now, REFERs under way included.
+    pub subscriptions: usize,
+    /// Our registrations elsewhere.
+    pub registrations: Vec<Registration>,
     /// Whether the program is ending.
     pub draining: bool,
     /// Counters of SIP.

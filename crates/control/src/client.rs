@@ -120,7 +120,10 @@ mod tests {
     fn only_a_trusted_proxy_is_believed() {
         assert_eq!(ip_of("192.0.2.9", &[("x-forwarded-for", "198.51.100.1")]), "192.0.2.9");
         assert_eq!(ip_of("127.0.0.1", &[("x-forwarded-for", "198.51.100.1")]), "198.51.100.1");
-        assert_eq!(ip_of("127.0.0.1", &[("forwarded", "For=\"[2001:db8::7]:4711\";proto=https")]), "2001:db8::7");
+        assert_eq!(
+            ip_of("127.0.0.1", &[("forwarded", "For=\"[2001:db8::7]:4711\";proto=https")]),
+            "2001:db8::7"
+        );
         assert_eq!(ip_of("127.0.0.1", &[("forwarded", "proto=https;for=192.0.2.60")]), "192.0.2.60");
         assert_eq!(ip_of("127.0.0.1", &[]), "127.0.0.1");
     }

@@ -52,13 +52,25 @@ pub async fn watch_store(state: State) {
         match &failing {
             Some(detail) if !told => {
                 tracing::error!(detail, "the store cannot be written");
-                alarm(&state, "store-not-writable", &format!(
-                    "Không ghi được vào ổ đĩa của máy chủ ({detail}): thay đổi bị từ chối cho đến khi có chỗ trống."),
-                    &format!("The server's disk cannot be written ({detail}): changes are refused until there is space."));
+                alarm(
+                    &state,
+                    "store-not-writable",
+                    &format!(
+                        "Không ghi được vào ổ đĩa của máy chủ ({detail}): thay đổi bị từ chối cho đến khi có chỗ trống."
+                    ),
+                    &format!(
+                        "The server's disk cannot be written ({detail}): changes are refused until there is space."
+                    ),
+                );
             }
             None if told => {
                 tracing::info!("the store can be written again");
-                alarm(&state, "store-writable", "Ổ đĩa của máy chủ ghi được trở lại.", "The server's disk can be written again.");
+                alarm(
+                    &state,
+                    "store-writable",
+                    "Ổ đĩa của máy chủ ghi được trở lại.",
+                    "The server's disk can be written again.",
+                );
             }
             _ => {}
         }
@@ -67,7 +79,8 @@ pub async fn watch_store(state: State) {
 }
 
 fn alarm(state: &State, code: &str, vi: &str, en: &str) {
-    let detail = json!({ "conference": null, "participant": null, "code": code, "detail": Words::new(vi, en) });
+    let detail =
+        json!({ "conference": null, "participant": null, "code": code, "detail": Words::new(vi, en) });
     state.events.publish("alarm", None, &detail);
     state.note("system", "alarm", None, detail);
 }

@@ -111,6 +111,40 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
             .label("reason", reason),
         );
     }
+    for (kind, n) in [
+        ("challenged", s.challenged),
+        ("wrong", s.wrong_credentials),
+        ("barred", s.barred),
+        ("answered", s.answered_challenges),
+    ] {
+        out.push(
+            Sample::new(
+                "cau_sip_credentials_total",
+                "Requests with or without credentials, by what became of them.",
+                n as f64,
+            )
+            .label("kind", kind),
+        );
+    }
+    out.push(Sample::new("cau_sip_notifies_total", "NOTIFYs sent.", s.notifies as f64));
+    out.push(Sample::new("cau_sip_devices", "Devices at our registrar now.", t.devices as f64));
+    out.push(Sample::new(
+        "cau_sip_subscriptions",
+        "Subscriptions to conferences now.",
+        t.subscriptions as f64,
+    ));
+    for registration in &t.registrations {
+        let up = f64::from(u8::from(registration.state == "registered"));
+        out.push(
+            Sample::new(
+                "cau_sip_registration",
+                "1 while the MCU is registered elsewhere under this address.",
+                up,
+            )
+            .label("address", registration.address.clone())
+            .label("state", registration.state),
+        );
+    }
     let sum = |f: fn(&MixerTotals) -> u64| t.mixer.iter().map(f).sum::<u64>() as f64;
     for (kind, n) in [
         ("video-decoder", sum(|m| m.decoders.into())),

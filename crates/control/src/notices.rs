@@ -18,6 +18,7 @@ impl Events {
     /// | participant joined, changed, left | `participant` | the participant with `conference` and `change` |
     /// | level | `level`, not in the ring | sound levels and figures of the line |
     /// | call refused | `call-refused` | `{"from","to","status","detail":{"vi","en"}}` |
+    /// | device registered, signed off, lost | `device` | `{"account","change","contact","remote","user_agent"}` |
     /// | DTMF | `dtmf` | `{"conference","participant","digit"}` |
     /// | alarm | `alarm` | `{"conference","participant","code","detail":{"vi","en"}}` |
     pub fn notice(&self, now: SystemTime, notice: &Notice) -> Option<Entry> {
@@ -75,6 +76,13 @@ impl Events {
                 let detail = json!({ "from": from, "to": to, "status": status, "detail": words });
                 self.publish("call-refused", conference, &detail);
                 entry(from, "call.refused", detail)
+            }
+            Body::Device { account, change, contact, remote, user_agent } => {
+                let detail = json!({
+                    "account": account, "change": change, "contact": contact, "remote": remote, "user_agent": user_agent,
+                });
+                self.publish("device", conference, &detail);
+                entry(account, &format!("device.{change}"), detail)
             }
             Body::Dtmf { participant, digit } => {
                 self.publish(

@@ -248,10 +248,11 @@ fn plans(args: &Args, target: &Uri) -> Result<Vec<Plan>, Error> {
     for id in 0..identities {
         let reel = match shape {
             None => None,
+            Some(shape) if args.persona.is_some() => Some(library.reel(id, &persona, shape)?),
             Some(shape) if shape.mode == Mode::SingleNal => {
-                Some(Reel { single: Some(library.video(id, shape)?), fragmented: None })
+                Some(Reel { single: Some(library.video(id, shape)?), ..Reel::default() })
             }
-            Some(shape) => Some(Reel { single: None, fragmented: Some(library.video(id, shape)?) }),
+            Some(shape) => Some(Reel { fragmented: Some(library.video(id, shape)?), ..Reel::default() }),
         };
         let mut persona = persona.clone();
         match args.mode {

@@ -99,6 +99,7 @@ fn plans(target: &Uri) -> Result<Vec<Plan>, Error> {
                 reel: Some(Reel {
                     single: Some(video(Mode::SingleNal)?),
                     fragmented: Some(video(Mode::NonInterleaved)?),
+                    then: None,
                 }),
                 receive: Receive::HD720,
                 max_kbps: 2_000,

@@ -244,7 +244,19 @@ impl<L: Lines> Desk<L> {
                     self.over(now, phone, State::Dropped(cause.to_string()));
                 }
             }
-            Event::Info { .. } | Event::ReofferCancelled { .. } | Event::ReofferRejected { .. } => {}
+            // A phone is watched by nobody and calls nobody on behalf of others.
+            Event::Subscribe(subscribe) => {
+                let _ = self.endpoint.refuse_subscription(now, subscribe.id, 489);
+            }
+            Event::Refer(refer) => {
+                let _ = self.endpoint.refuse_refer(now, refer.id, 603, &[]);
+            }
+            Event::Info { .. }
+            | Event::ReofferCancelled { .. }
+            | Event::ReofferRejected { .. }
+            | Event::StateWanted { .. }
+            | Event::Registrar(_)
+            | Event::Registration { .. } => {}
         }
     }
 

@@ -48,7 +48,7 @@ pub struct Persona {
     pub sender_reports: bool,
     /// Changes the video SSRC this long after the call stands.
     pub ssrc_change_after: Option<Duration>,
-    /// Changes the picture size (its clip's second half) this long after the call stands.
+    /// Changes the picture's size to three quarters this long after the call stands.
     pub size_change_after: Option<Duration>,
     /// Sends a re-INVITE this long after the call stands; zero: at once after the ACK.
     pub reinvite_after: Option<Duration>,

@@ -79,12 +79,14 @@ impl Codec {
 }
 
 /// The pictures a phone sends, by packetization mode.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Reel {
     /// For mode 0: no NAL unit is larger than a packet.
     pub single: Option<Arc<Video>>,
     /// For mode 1.
     pub fragmented: Option<Arc<Video>>,
+    /// What follows after [`Persona::size_change_after`], in another size.
+    pub then: Option<Box<Reel>>,
 }
 
 impl Reel {

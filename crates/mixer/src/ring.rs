@@ -96,9 +96,15 @@ impl<T: Item> Ring<T> {
         Cursor(inner.first + inner.items.len() as u64)
     }
 
-    /// A cursor at the last key item when it is not older than `age` and everything since is still here and not more
+    /// A cursor at the last key item when it `suits`, is not older than `age` and everything since is still here and not more
     /// than `bytes`.
-    pub fn last_key(&self, now: Instant, age: Duration, bytes: usize) -> Option<Cursor> {
+    pub fn last_key(
+        &self,
+        now: Instant,
+        age: Duration,
+        bytes: usize,
+        suits: impl Fn(&T) -> bool,
+    ) -> Option<Cursor> {
         let inner = self.lock();
         let mut size = 0;
         for (i, item) in inner.items.iter().enumerate().rev() {
@@ -107,7 +113,7 @@ impl<T: Item> Ring<T> {
                 return None;
             }
             if item.is_key() {
-                return Some(Cursor(inner.first + i as u64));
+                return suits(item).then_some(Cursor(inner.first + i as u64));
             }
         }
         None
@@ -211,13 +217,17 @@ mod tests {
     #[test]
     fn replay_starts_at_a_key_only_when_recent_and_small() {
         let (r, t) = (ring(), start());
-        assert!(r.last_key(t, ms(1000), 100).is_none(), "empty");
+        assert!(r.last_key(t, ms(1000), 100, |_| true).is_none(), "empty");
         r.push(Arc::new(Thing(30, t, true)));
         r.push(Arc::new(Thing(10, t + ms(33), false)));
-        let mut c = r.last_key(t + ms(100), ms(1000), 100).expect("recent");
+        let mut c = r.last_key(t + ms(100), ms(1000), 100, |_| true).expect("recent");
         assert!(matches!(r.read(&mut c), Read::Item(i) if i.is_key()));
-        assert!(r.last_key(t + ms(100), ms(1000), 39).is_none(), "more than the rate allows");
-        assert!(r.last_key(t + ms(1001), ms(1000), 100).is_none(), "too old");
+        assert!(r.last_key(t + ms(100), ms(1000), 39, |_| true).is_none(), "more than the rate allows");
+        assert!(r.last_key(t + ms(1001), ms(1000), 100, |_| true).is_none(), "too old");
+        assert!(
+            r.last_key(t + ms(100), ms(1000), 100, |k| k.0 < 30).is_none(),
+            "not what this reader can take"
+        );
         r.clear();
         assert!(matches!(r.read(&mut c), Read::Lagged));
     }

@@ -186,6 +186,13 @@ impl Worker {
 
     /// The time of [`Self::poll_timeout`] has come, or is near.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.out.next_due().is_some_and(|at| at <= now) {
+            self.out.release(now);
+            // The rest of a picture is all there is to do, mostly.
+            if self.next_work().is_some_and(|at| at > now) {
+                return;
+            }
+        }
         self.tick(now);
         for conference in self.conferences.values_mut() {
             conference.handle_timeout(now, &self.shared, &mut self.out);
@@ -209,6 +216,11 @@ impl Worker {
 
     /// When [`Self::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.next_work(), self.out.next_due()].into_iter().flatten().min()
+    }
+
+    /// When conferences, sound or reports are due.
+    fn next_work(&self) -> Option<Instant> {
         let view = self.conferences.values().filter_map(Conference::poll_timeout).min();
         let tick = (!self.index.is_empty()).then_some(self.next_tick);
         [view, tick, Some(self.next_report)].into_iter().flatten().min()

@@ -267,3 +267,22 @@ fn who_names_an_address_that_is_not_his_and_never_speaks_floods_nobody() {
     world.run(ms(2000));
     assert!(world.at(3).received.audio_packets > audio + 80, "as soon as he is heard he hears");
 }
+
+#[test]
+fn who_asks_only_to_get_started_is_healed_when_his_reports_tell_of_loss() {
+    let mut world = World::new();
+    world.join(Endpoint::new(1));
+    world.join(Endpoint::new(2));
+    world.show(Kind::Grid, &[1, 2]);
+    world.at_mut(2).pli();
+    world.run(ms(8000));
+    let keys = world.at(2).received.keys.len();
+    world.at_mut(2).miss_every = Some(5);
+    world.run(ms(200));
+    world.at_mut(2).miss_every = None;
+    let lost = world.now;
+    world.run(ms(8000));
+    let healed = world.at(2).received.keys.get(keys).map(|at| *at - lost);
+    assert!(healed.is_some_and(|time| time < ms(6000)), "healed after {healed:?}");
+    assert!(world.at(2).received.keys.len() <= keys + 2, "once, and once more to join the others again");
+}

@@ -191,6 +191,28 @@ fn mode_0_and_mode_1_share_an_encoder_with_small_nal_units() {
 }
 
 #[test]
+fn who_needs_small_nal_units_and_comes_right_after_one_who_does_not_has_a_picture_at_once() {
+    let mut world = World::new();
+    world.join(Endpoint::new(1));
+    world.show(TWO, &[1, 2]);
+    world.run(ms(2500));
+    for (n, mode) in
+        [(2, Mode::NonInterleaved), (3, Mode::Single), (4, Mode::Single), (5, Mode::NonInterleaved)]
+    {
+        world.join(Endpoint::new(n).mode(mode));
+        world.show(TWO, &[1, 2]);
+        assert!(world.run_until(ms(200), |w| !w.at(n).received.pictures.is_empty()), "{n} has no picture");
+        world.run(ms(100));
+    }
+    world.run(ms(3000));
+    for n in [3, 4] {
+        assert_eq!(world.at(n).received.fragments, 0, "mode 0 knows no fragments");
+    }
+    assert_eq!(world.totals.stranded, 0);
+    unbroken(&world);
+}
+
+#[test]
 fn a_site_that_comes_late_is_a_card_first_and_a_picture_then() {
     let mut world = World::new();
     world.join(Endpoint::new(1));
@@ -356,6 +378,25 @@ fn a_hidden_site_is_not_decoded_and_its_card_stands_there() {
         hidden: false,
     });
     assert!(world.run_until(ms(200), |w| shows(w, 1, Kind::Grid, &[1, 2])));
+    unbroken(&world);
+}
+
+#[test]
+fn a_device_that_never_sends_another_key_frame_is_seen_again_after_it_was_hidden() {
+    let mut world = grid(3);
+    for n in 1..=2 {
+        world.at_mut(n).obeys = n == 1;
+    }
+    let asked = world.at(2).asked;
+    world.show(Kind::Full, &[1]);
+    world.run(ms(15_000));
+    assert!(world.statistics[&p(2)].video.as_ref().is_some_and(|v| !v.visible));
+    assert_eq!(world.totals.decoders, 2, "of the one seen, and of the one that does not answer");
+    assert!((1..=12).contains(&(world.at(2).asked - asked)), "asked {} times", world.at(2).asked - asked);
+    world.show(Kind::Full, &[2]);
+    world.run(ms(300));
+    assert!(shows(&world, 1, Kind::Full, &[2]), "at once");
+    assert!(world.run_until(ms(4000), |w| w.totals.decoders == 2), "it stays decoded");
     unbroken(&world);
 }
 

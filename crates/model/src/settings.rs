@@ -241,7 +241,10 @@ mod tests {
             assert_eq!(Settings::new(good).unwrap().room, good.to_ascii_lowercase());
         }
         for bad in ["", ".", "..", "-", "_", "-8000", "8000.", ".8000", "phòng", "a b", "a/b"] {
-            assert!(matches!(Settings::new(bad), Err(Refusal::Invalid { field, .. }) if field == "room"), "{bad}");
+            assert!(
+                matches!(Settings::new(bad), Err(Refusal::Invalid { field, .. }) if field == "room"),
+                "{bad}"
+            );
         }
         assert!(Settings::new(&"8".repeat(65)).is_err());
     }

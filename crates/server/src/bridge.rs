@@ -12,6 +12,7 @@ use cau_conference::{Focus, Handle, Notice, Request};
 use cau_control::{About, Events, State};
 use cau_drive::{Clock, pool::Pool, signal};
 use cau_sip::{
+    digest,
     message::Host,
     sdp::{Capabilities, h264::Receive},
 };
@@ -24,7 +25,7 @@ use crate::{
     failure::Failure,
     media::Threads,
     places::Places,
-    ports_file,
+    ports_file, registrations,
     signalling::Signalling,
     web::{self, Counts, Limits},
 };
@@ -90,6 +91,10 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         if let Err(e) = focus.create(record.id, record.settings).await {
             tracing::error!(conference = %record.id, "a stored conference cannot be opened: {}", e.words().en);
         }
+    }
+
+    for register in config.sip.register.iter().cloned() {
+        tokio::spawn(registrations::begin(register, sip.clone(), focus.sender().clone()));
     }
 
     let dial = dial_addresses(&sip, config.sip.advertise);
@@ -222,6 +227,19 @@ fn focus_config(config: &Config, addrs: &[SocketAddr]) -> cau_conference::Config
         ..cau_sip::Config::default()
     };
     sip.limits.body = config.sip.max_body;
+    let registrar = &config.registrar;
+    if !registrar.accounts.is_empty() {
+        sip.digest = Some(digest::Config::new(registrar.realm.clone(), registrar.accounts.clone()));
+    }
+    sip.registrar = registrar.enabled.then(|| cau_sip::registrar::Config {
+        domains: registrar.domains.clone(),
+        min_expires: *registrar.expires.start(),
+        max_expires: *registrar.expires.end(),
+        max_per_account: registrar.max_devices,
+        ..cau_sip::registrar::Config::default()
+    });
+    sip.authenticate_calls = config.sip.authenticate_calls;
+    sip.credentials.clone_from(&config.sip.credentials);
     sip.advertise = config
         .sip
         .advertise
@@ -235,6 +253,8 @@ fn focus_config(config: &Config, addrs: &[SocketAddr]) -> cau_conference::Config
     let mut focus = cau_conference::Config::new(sip, capabilities);
     focus.max_participants = config.sip.max_calls;
     focus.max_per_conference = config.max_participants;
+    focus.roster = config.roster;
+    focus.refer = config.refer;
     focus.drain_grace = config.drain_grace;
     focus
 }

@@ -10,6 +10,7 @@ mod log;
 mod media;
 mod places;
 mod ports_file;
+mod registrations;
 mod serve;
 mod signalling;
 mod web;

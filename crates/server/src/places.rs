@@ -116,7 +116,11 @@ mod tests {
         let places = Places::new(5, 2, Vec::new());
         let greedy: Vec<Place> = (0..2).map(|_| places.take(ip("192.0.2.1")).unwrap()).collect();
         assert_eq!(places.take(ip("192.0.2.1")).unwrap_err(), Full::Address);
-        assert_eq!(places.take(ip("::ffff:192.0.2.1")).unwrap_err(), Full::Address, "the same, written otherwise");
+        assert_eq!(
+            places.take(ip("::ffff:192.0.2.1")).unwrap_err(),
+            Full::Address,
+            "the same, written otherwise"
+        );
         let _other = places.take(ip("2001:db8:1:1::1")).unwrap();
         let _another = places.take(ip("2001:db8:1:1::2")).unwrap();
         assert_eq!(places.take(ip("2001:db8:1:1::3")).unwrap_err(), Full::Address, "same /64");
@@ -125,7 +129,10 @@ mod tests {
         drop(greedy);
         assert_eq!(places.taken(), 3);
         assert!(places.take(ip("192.0.2.1")).is_ok());
-        assert!(!places.open().by_address.contains_key(&ip("192.0.2.1")), "nothing is kept of those who are gone");
+        assert!(
+            !places.open().by_address.contains_key(&ip("192.0.2.1")),
+            "nothing is kept of those who are gone"
+        );
     }
 
     #[test]

@@ -240,7 +240,8 @@ mod tests {
 
     /// Real sockets, and short times in place of the real ones.
     fn start(limits: Limits, places: (usize, usize)) -> (SocketAddr, Counts, tokio::runtime::Runtime) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let addr = listener.local_addr().unwrap();
         let slow = || async {

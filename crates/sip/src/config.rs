@@ -75,6 +75,16 @@ pub struct Config {
     pub max_partial: usize,
     /// How long a connection may take for its first message, and for the rest of one that has begun; 32 s.
     pub max_idle: Duration,
+    /// Whom we know, for the registrar and for calls; `None`: nobody.
+    pub digest: Option<crate::digest::Config>,
+    /// The registrar; needs `digest`.
+    pub registrar: Option<crate::registrar::Config>,
+    /// Ask for credentials before a call, a subscription or a REFER from outside of a call is taken.
+    pub authenticate_calls: bool,
+    /// Who we are for others, when they ask.
+    pub credentials: Vec<crate::digest::Credentials>,
+    /// Subscriptions of others.
+    pub subscriptions: crate::subscribe::Config,
 }
 
 impl Default for Config {
@@ -97,6 +107,11 @@ impl Default for Config {
             max_queued: 32 * 1024 * 1024,
             max_partial: 32 * 1024 * 1024,
             max_idle: Duration::from_secs(32),
+            digest: None,
+            registrar: None,
+            authenticate_calls: false,
+            credentials: Vec::new(),
+            subscriptions: crate::subscribe::Config::default(),
         }
     }
 }

@@ -43,6 +43,16 @@ counters! {
     expired_sessions,
     /// Requests too large for a datagram that went by UDP after all, since nobody listens on TCP.
     fallbacks,
+    /// Requests of others that were asked for credentials (401).
+    challenged,
+    /// Wrong credentials given to us.
+    wrong_credentials,
+    /// Requests refused because of too many wrong credentials before.
+    barred,
+    /// Requests of ours sent again with credentials.
+    answered_challenges,
+    /// NOTIFYs sent, retransmissions not included.
+    notifies,
     }
     dropped {
     /// Messages that could not be read and got no response.

@@ -1,12 +1,16 @@
 //! What the endpoint reports, and the commands' arguments and refusals.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 
 use crate::{
     end::EndCause,
     message::{NameAddr, Uri},
+    refer::Refer,
+    register::{RegistrationId, RegistrationState},
+    registrar::Changed,
+    subscribe::Subscribe,
     transport::Transport,
 };
 
@@ -45,6 +49,8 @@ pub struct IncomingInvite {
     pub local: SocketAddr,
     /// The SDP offer; `None` asks us to offer (late offer).
     pub offer: Option<Bytes>,
+    /// The account whose credentials it had, when they were asked for.
+    pub account: Option<Arc<str>>,
 }
 
 /// The content of an INFO (RFC 6086).
@@ -149,6 +155,24 @@ pub enum Event {
         /// What it says.
         body: InfoBody,
     },
+    /// Somebody wants to watch a conference: `accept_subscription` or `refuse_subscription`.
+    Subscribe(Box<Subscribe>),
+    /// A watched conference has changed, and it is time to tell: `publish` its state.
+    StateWanted {
+        /// As the owner called it in `accept_subscription`.
+        room: Arc<str>,
+    },
+    /// Somebody asks us to call or hang up somebody: `accept_refer` or `refuse_refer`.
+    Refer(Box<Refer>),
+    /// A device of an account of ours came or went.
+    Registrar(Changed),
+    /// How a registration of ours stands now.
+    Registration {
+        /// Which.
+        id: RegistrationId,
+        /// How.
+        state: RegistrationState,
+    },
 }
 
 /// Whom to call and how.
@@ -170,6 +194,8 @@ pub struct Target {
     pub headers: Vec<(String, String)>,
     /// Our UUID in Session-ID (RFC 7989); all legs of a conference share one (9). `None`: one of its own.
     pub session_id: Option<u128>,
+    /// Route of the INVITE, nearest first: the Path of a registered device. `remote` has to be the first of it.
+    pub routes: Vec<Bytes>,
 }
 
 impl Target {
@@ -184,6 +210,7 @@ impl Target {
             local: None,
             headers: Vec::new(),
             session_id: None,
+            routes: Vec::new(),
         }
     }
 }

@@ -18,10 +18,14 @@
 //! | connections, where bytes go (RFC 3261 18, 3581) | `wire` |
 //! | the four transactions (RFC 3261 17, 6026) | `transaction` |
 //! | dialogs, route sets (RFC 3261 12, 16.12.1.2) | `dialog` |
-//! | INVITE sessions both ways, CANCEL, BYE, re-INVITE, glare, INFO (RFC 3261 9, 13–15, 6337, 6086, 5168) | `endpoint` |
+//! | INVITE sessions both ways, CANCEL, BYE, re-INVITE, UPDATE, PRACK, session timers, glare, INFO (RFC 3261 9, 13–15, 3262, 3311, 4028, 6337, 6086, 5168) | `endpoint` |
 //! | session descriptions (RFC 8866, 3264) | [`sdp`] |
+//! | digest authentication, both sides (RFC 7616, 8760) | [`digest`] |
+//! | the registrar for our devices (RFC 3261 10, 3327), and we as a device of others | [`registrar`], [`register`] |
+//! | subscriptions of others, the conference event package (RFC 6665, 4575) | [`subscribe`], [`conference_info`] |
+//! | REFER to the focus (RFC 3515, 4488, 4579) | [`refer`] |
 //!
-//! Deliberately not here yet, and not advertised: UPDATE, PRACK, session timers, REFER, SUBSCRIBE, registrar, digest, TLS, DNS.
+//! Deliberately not here yet, and not advertised: TLS, DNS.
 //! Names are looked up by the owner (`Target::remote`); within a dialog a name is answered where it speaks from.
 #![cfg_attr(
     not(test),
@@ -29,16 +33,22 @@
 )]
 
 mod call;
+pub mod conference_info;
 mod config;
 mod counters;
 mod dialog;
+pub mod digest;
 mod end;
 mod endpoint;
 mod event;
 pub mod message;
+pub mod refer;
+pub mod register;
+pub mod registrar;
 pub mod sdp;
 mod session_id;
 mod session_timer;
+pub mod subscribe;
 mod timer;
 mod transaction;
 mod transport;

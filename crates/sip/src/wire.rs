@@ -249,6 +249,11 @@ impl Wire {
         self.conns.get(&id).map(|conn| conn.remote)
     }
 
+    /// Whether a connection to there stands.
+    pub(crate) fn reaches(&self, remote: SocketAddr) -> bool {
+        self.by_remote.contains_key(&remote)
+    }
+
     pub(crate) fn framer(&mut self, id: ConnId) -> Option<&mut Framer> {
         self.conns.get_mut(&id).map(|conn| &mut conn.framer)
     }

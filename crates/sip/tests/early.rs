@@ -230,7 +230,7 @@ fn a_cancel_ends_what_is_reliable_too() {
 fn a_reliable_response_is_acknowledged_once_and_in_order() {
     let mut bench = bench();
     let (_, invite) = bench.dial(Some(OFFER));
-    assert_eq!(invite.headers.text(&Name::Supported).unwrap(), "100rel, timer");
+    assert_eq!(invite.headers.text(&Name::Supported).unwrap(), "100rel, timer, norefersub");
     let early = reply(&invite, 183, "b", REL, SDP);
     let prack = only_request(bench.send(&early), Method::Prack);
     let number = invite.headers.text(&Name::CSeq).unwrap().replace(" INVITE", "");

@@ -195,7 +195,10 @@ mod tests {
         for i in 0..199 {
             g.wrong(T0, &format!("user{i}"), ip("2001:db8:1:1::5"));
         }
-        assert!(g.locked(T0, "somebody-new", ip("2001:db8:1:1::77")).is_none(), "many behind one proxy mistype");
+        assert!(
+            g.locked(T0, "somebody-new", ip("2001:db8:1:1::77")).is_none(),
+            "many behind one proxy mistype"
+        );
         g.wrong(T0, "user199", ip("2001:db8:1:1::5"));
         assert!(g.locked(T0, "somebody-new", ip("2001:db8:1:1::77")).is_some(), "same /64");
         assert!(g.locked(T0, "somebody-new", ip("2001:db8:1:2::77")).is_none(), "another /64");

@@ -245,14 +245,16 @@ mod tests {
         let idle = store.new_session(user.clone(), at(1)).await.unwrap().token;
         let mut tx = store.write().await.unwrap();
         for n in 2..SESSIONS_PER_USER as u64 {
-            sqlx::query("INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)")
-                .bind(digest(&n.to_string()))
-                .bind(user.id)
-                .bind(millis(at(n)))
-                .bind(millis(at(40_000)))
-                .execute(&mut *tx)
-                .await
-                .unwrap();
+            sqlx::query(
+                "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+            )
+            .bind(digest(&n.to_string()))
+            .bind(user.id)
+            .bind(millis(at(n)))
+            .bind(millis(at(40_000)))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
         }
         store.commit(tx).await.unwrap();
         // The oldest session, and the one in use.

@@ -6,10 +6,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use cau_mixer::Command as Mix;
 use cau_model::{Command, ConferenceId, ParticipantId, Words, name};
+use cau_sip::conference_info::Disconnection;
 use cau_sip::sdp::{self, Origin, Refused, Session};
 use cau_sip::{CallId, EndCause, Event, IncomingInvite, InfoBody};
 use rand::RngExt as _;
 
+use super::watching::disconnection;
 use super::{Call, Focus};
 use crate::notice::Body;
 
@@ -56,6 +58,15 @@ struct Opening {
 impl Focus {
     /// Something happened in SIP.
     pub(super) fn signalled(&mut self, now: Instant, event: Event) {
+        match &event {
+            Event::Ended { call, cause } => self.note_left(now, *call, disconnection(cause)),
+            Event::Rejected { call, status, .. } => {
+                let busy = matches!(status, 486 | 600);
+                self.note_left(now, *call, if busy { Disconnection::Busy } else { Disconnection::Failed });
+                self.note_refused(*call, *status);
+            }
+            _ => {}
+        }
         match event {
             Event::Incoming { call, request } => self.incoming(now, call, &request),
             Event::Reoffer { call, offer: Some(offer) } => self.reoffered(now, call, &offer),
@@ -76,6 +87,11 @@ impl Focus {
                 // Who refuses is there.
                 self.alive(now, call);
             }
+            Event::Subscribe(wanted) => self.watch(now, &wanted),
+            Event::StateWanted { room } => self.tell_watchers(now, &room),
+            Event::Refer(refer) => self.referred(now, &refer),
+            Event::Registrar(changed) => self.device(&changed),
+            Event::Registration { id, state } => self.registration(id, &state),
             // We offer whenever we call, and answer a re-INVITE at once; the dialog itself needs nothing from us here.
             Event::Offer { .. }
             | Event::ReofferCancelled { .. }

@@ -64,6 +64,10 @@ impl Focus {
                 let _ = answer.send(Ok(self.totals()));
             }
             Request::Media { worker, event } => self.handle_media(now, worker, event),
+            Request::Register(plan) => {
+                self.register(now, *plan);
+                self.pump(now);
+            }
             Request::Drain => self.begin_drain(now),
         }
     }

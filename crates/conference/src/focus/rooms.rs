@@ -88,6 +88,7 @@ impl Focus {
         }
         // Those who hung up are told as having left before the conference is told to have ended.
         self.pump(now);
+        self.sip.unpublish(now, &id.to_string());
         self.registry.remove(id, &settings);
         self.rooms.remove(&id);
         self.media.command(id, Mix::CloseConference { id });
@@ -186,6 +187,10 @@ impl Focus {
         special: Option<(ParticipantId, Change)>,
     ) {
         let Some(room) = self.rooms.get(&id) else { return };
+        let seen = |event: &Event| matches!(event, Event::Conference | Event::Participant(_));
+        if self.sip.subscriptions() > 0 && events.iter().any(seen) {
+            self.sip.room_changed(now, &id.to_string());
+        }
         for event in events {
             match *event {
                 Event::Conference => {
@@ -216,6 +221,11 @@ impl Focus {
                 Event::Speaker(participant) => {
                     self.media.command(id, Mix::Floor { conference: id, participant });
                 }
+            }
+        }
+        for event in events {
+            if let Event::Participant(who) = *event {
+                self.report_referred(now, id, who);
             }
         }
     }

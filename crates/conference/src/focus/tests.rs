@@ -4,5 +4,6 @@ mod bench;
 mod calls;
 mod operators;
 mod reports;
+mod watching;
 
 use super::*;

@@ -288,7 +288,7 @@ impl Inner {
                 };
                 let _ = answer.send(Ok(totals));
             }
-            Request::Media { .. } | Request::Drain => {}
+            Request::Media { .. } | Request::Register(_) | Request::Drain => {}
         }
     }
 

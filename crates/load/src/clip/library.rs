@@ -33,14 +33,20 @@ impl Library {
             _ => None,
         };
         let frames = if key_interval.is_none() { 900 } else { shape.frames };
-        let video = |mode| self.video(id, Shape { mode, key_interval, frames, ..shape });
-        Ok(match persona.modes {
-            Modes::Zero => Reel { single: Some(video(Mode::SingleNal)?), fragmented: None },
-            Modes::One => Reel { single: None, fragmented: Some(video(Mode::NonInterleaved)?) },
-            Modes::Both => {
-                Reel { single: Some(video(Mode::SingleNal)?), fragmented: Some(video(Mode::NonInterleaved)?) }
-            }
-        })
+        let in_size = |width, height| -> Result<Reel, Error> {
+            let video =
+                |mode| self.video(id, Shape { mode, key_interval, frames, width, height, ..shape }).map(Some);
+            let single = if persona.modes == Modes::One { None } else { video(Mode::SingleNal)? };
+            let fragmented = if persona.modes == Modes::Zero { None } else { video(Mode::NonInterleaved)? };
+            Ok(Reel { single, fragmented, then: None })
+        };
+        let mut reel = in_size(shape.width, shape.height)?;
+        if persona.size_change_after.is_some() {
+            // Three quarters, in whole macroblocks: devices step down like this when the line gets narrow.
+            let smaller = in_size(shape.width * 3 / 4 / 16 * 16, shape.height * 3 / 4 / 2 * 2)?;
+            reel.then = Some(Box::new(smaller));
+        }
+        Ok(reel)
     }
 
     /// The judged pictures of an identity in one mode.

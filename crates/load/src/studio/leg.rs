@@ -58,6 +58,7 @@ pub(super) struct Leg {
     /// The clip's own time runs from here; jumps to a key frame move it back, for sound and pictures alike, so that lips stay with voice.
     began: Option<Instant>,
     ssrc_changes: Option<Instant>,
+    size_changes: Option<Instant>,
     /// What came before the answer was read: who offers must be ready to receive (RFC 3264 5.1), and an MCU's first key frame comes with
     /// its answer.
     early: Vec<(Instant, Port, Bytes)>,
@@ -116,6 +117,7 @@ impl Leg {
             next_report: now + Duration::from_secs(1),
             began: None,
             ssrc_changes: None,
+            size_changes: None,
             early: Vec::new(),
             stats: Stats::default(),
         }
@@ -126,6 +128,9 @@ impl Leg {
         let began = *self.began.get_or_insert(now);
         if self.ssrc_changes.is_none() {
             self.ssrc_changes = self.plan.persona.ssrc_change_after.map(|after| began + after);
+        }
+        if self.size_changes.is_none() {
+            self.size_changes = self.plan.persona.size_change_after.map(|after| began + after);
         }
         let config = |clock_rate, kbps, seed| Config {
             clock_rate,
@@ -343,6 +348,7 @@ impl Leg {
     ) {
         self.take_pictures(now);
         self.change_ssrc(now);
+        self.change_size(now);
         self.send_video(now, out);
         self.send_audio(now, out);
         self.ask(now, events);
@@ -352,6 +358,19 @@ impl Leg {
             if self.began.is_some() {
                 events.push_back(Event::Stats(self.phone, Box::new(self.stats(now))));
             }
+        }
+    }
+
+    /// Goes over to the other clip, which begins with a key frame, as every encoder does whose size changes.
+    fn change_size(&mut self, now: Instant) {
+        let then = self.plan.reel.as_ref().and_then(|reel| reel.then.as_deref());
+        if self.size_changes.is_some_and(|at| at <= now)
+            && let (Some(video), Some(then)) = (&mut self.video, then.cloned())
+        {
+            let mode = Mode::from_number(video.line.mode.number()).unwrap_or(Mode::SingleNal);
+            video.clip = then.of(mode).cloned();
+            video.place = 0;
+            self.plan.reel = Some(then);
         }
     }
 

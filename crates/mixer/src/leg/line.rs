@@ -17,8 +17,8 @@ use cau_rtp::{
 };
 use smallvec::SmallVec;
 
-use super::latch::Latch;
-use crate::{Media, Port, command::Stream, out::Out};
+use super::{latch::Latch, pace::Pace};
+use crate::{Media, Port, Transmit, command::Stream, out::Out};
 
 /// Media for somebody who was named and not heard is sent for so long.
 const UNHEARD: Duration = Duration::from_secs(5);
@@ -59,6 +59,8 @@ pub struct Line {
     loss: Loss,
     /// What may be asked for again, where that was negotiated.
     history: Option<History>,
+    /// How fast packets may leave, where it matters.
+    pace: Option<Pace>,
 }
 
 impl Line {
@@ -93,7 +95,13 @@ impl Line {
             tx: Window::new(now),
             loss: Loss::default(),
             history: None,
+            pace: None,
         }
+    }
+
+    /// Spreads what is sent at once, for a stream of that many kbit/s.
+    pub fn set_pace(&mut self, kbps: u32) {
+        self.pace.get_or_insert_with(|| Pace::new(kbps)).set_kbps(kbps);
     }
 
     /// Keeps what is sent, so that it can be sent again; or does not any more.
@@ -237,7 +245,8 @@ impl Line {
     ) {
         let port = Port { participant, media: self.media, rtcp: false };
         let to = self.rtp.target();
-        let mut batch = Batch::default();
+        let most = if self.pace.is_some() { PACED_SEGMENTS } else { SEGMENTS };
+        let mut batch = Batch::new(most);
         for outgoing in packets {
             let packet = self.session.send(now, outgoing);
             let size = packet.wire_len();
@@ -247,12 +256,20 @@ impl Line {
                 history.push(now, packet.clone());
             }
             if !batch.takes(size) {
-                batch.flush(port, to, out);
+                self.give(now, port, to, batch.take(), out);
             }
             packet.write(&mut batch.data);
             batch.added(size);
         }
-        batch.flush(port, to, out);
+        self.give(now, port, to, batch.take(), out);
+    }
+
+    fn give(&mut self, now: Instant, port: Port, to: SocketAddr, batch: Batch, out: &mut Out) {
+        if batch.count == 0 {
+            return;
+        }
+        let at = self.pace.as_mut().map_or(now, |pace| pace.leave(now, batch.data.len()));
+        out.send_at(now, at, batch.into_transmit(port, to));
     }
 
     /// Sends the RTCP that is due.
@@ -305,23 +322,29 @@ impl Line {
 }
 
 /// Datagrams of equal size in one buffer; the last may be shorter.
-#[derive(Default)]
 struct Batch {
     data: Vec<u8>,
     segment: usize,
     count: usize,
     closed: bool,
+    most: usize,
 }
 
 /// Segments of one transmission at most (the kernel's limit for GSO).
 const SEGMENTS: usize = 64;
+/// Segments of one transmission where what leaves together is bounded.
+const PACED_SEGMENTS: usize = 8;
 
 impl Batch {
+    fn new(most: usize) -> Self {
+        Self { data: Vec::new(), segment: 0, count: 0, closed: false, most }
+    }
+
     fn takes(&self, size: usize) -> bool {
         self.count == 0
             || (!self.closed
                 && size <= self.segment
-                && self.count < SEGMENTS
+                && self.count < self.most
                 && self.data.len() + size <= 60_000)
     }
 
@@ -334,13 +357,14 @@ impl Batch {
         self.count += 1;
     }
 
-    fn flush(&mut self, port: Port, to: SocketAddr, out: &mut Out) {
-        if self.count > 0 {
-            let segment = (self.count > 1).then_some(self.segment);
-            let data = Bytes::from(std::mem::take(&mut self.data));
-            out.transmits.push_back(crate::Transmit { port, to, data, segment });
-        }
-        *self = Self::default();
+    /// What was gathered; goes on empty.
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::new(self.most))
+    }
+
+    fn into_transmit(self, port: Port, to: SocketAddr) -> Transmit {
+        let segment = (self.count > 1).then_some(self.segment);
+        Transmit { port, to, data: Bytes::from(self.data), segment }
     }
 }
 

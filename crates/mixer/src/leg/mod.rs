@@ -3,6 +3,7 @@
 pub mod audio;
 pub mod latch;
 pub mod line;
+mod pace;
 pub mod playout;
 mod progress;
 pub mod video;

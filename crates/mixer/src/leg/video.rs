@@ -39,8 +39,10 @@ const LEAST_STEP: u64 = CLOCK / 1000;
 const FIRST: Duration = Duration::from_millis(150);
 /// A source of which nothing has come is asked in spite of it after this long.
 const NOTHING: Duration = Duration::from_millis(1000);
-/// A receiver that never asks, but reports loss, gets a key frame this often at most.
+/// A receiver that does not ask when it is hurt, but reports loss, gets a key frame this often at most.
 const MUTE_LOSS: Duration = Duration::from_secs(5);
+/// Who asks later than this after the (re-)INVITE asks because it is hurt; before, many ask to get started and never again.
+const STARTED: Duration = Duration::from_secs(3);
 
 /// Picture of one leg.
 pub struct Video {
@@ -69,8 +71,8 @@ pub struct Video {
     last_timestamp: Option<u64>,
     sent: u32,
     progress: Progress,
-    /// It has asked for a key frame at least once in the call.
-    has_asked: bool,
+    /// It has shown that it asks for a key frame when it is hurt.
+    asks: bool,
     loss_answered: Option<Instant>,
     /// When sequence numbers were last left out.
     gap: Option<Instant>,
@@ -91,6 +93,8 @@ impl Video {
     ) -> Self {
         let mut line = Line::new(now, Media::Video, &config.stream, CLOCK as u32, KBPS, origin);
         line.keep_history(config.feedback.nack);
+        let profile = Profile::choose(&config, worker);
+        line.set_pace(profile.kbps);
         let mut watch = Watch::default();
         watch.set_single(config.mode == Mode::Single);
         let mut requester = Requester::new(feedback(&config), true);
@@ -101,7 +105,7 @@ impl Video {
             watch,
             place: None,
             rejoin: false,
-            profile: Profile::choose(&config, worker),
+            profile,
             repairs: Repairs::default(),
             requester,
             asker: nack::Asker::default(),
@@ -112,7 +116,7 @@ impl Video {
             last_timestamp: None,
             sent: 0,
             progress: Progress::new(now),
-            has_asked: false,
+            asks: false,
             loss_answered: None,
             gap: None,
             asked_for_key: false,
@@ -128,6 +132,7 @@ impl Video {
         self.line.keep_history(config.feedback.nack);
         self.watch.set_single(config.mode == Mode::Single);
         self.profile = Profile::choose(&config, worker);
+        self.line.set_pace(self.profile.kbps);
         self.requester.negotiated(feedback(&config));
         if config.stream.recv {
             self.requester.request(now);
@@ -194,7 +199,7 @@ impl Video {
                     self.loss_answered.is_none_or(|at| now.saturating_duration_since(at) >= MUTE_LOSS);
                 // What was missing already when it came to us is no fault of this line.
                 let upstream = self.gap.is_some_and(|at| now.saturating_duration_since(at) < MUTE_LOSS);
-                if lost && !upstream && !self.has_asked && rested {
+                if lost && !upstream && !self.asks && rested {
                     self.loss_answered = Some(now);
                     self.asked_for_key = true;
                 }
@@ -205,7 +210,7 @@ impl Video {
 
     /// The far end's decoder asks for a key frame.
     pub fn hear(&mut self, now: Instant, heard: Heard) {
-        self.has_asked = true;
+        self.asks |= now.saturating_duration_since(self.negotiated) >= STARTED;
         self.asked_for_key |= self.responder.handle(now, heard);
     }
 

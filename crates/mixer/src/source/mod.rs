@@ -102,6 +102,8 @@ pub struct Source {
     after_loss: bool,
     ssrc: Option<u32>,
     units: u32,
+    /// Whole key frames of this stream.
+    keys: u32,
     news: News,
 }
 
@@ -126,6 +128,7 @@ impl Source {
             after_loss: false,
             ssrc: None,
             units: 0,
+            keys: 0,
             news: News::default(),
         }
     }
@@ -158,7 +161,11 @@ impl Source {
             self.wanted_until = None;
             self.lingers_until.get_or_insert(now);
         }
-        if !self.visible && self.wanted_until.is_none() && self.lingers_until.is_some_and(|at| now >= at) {
+        let unwanted = !self.visible && self.wanted_until.is_none();
+        if unwanted
+            && self.lingers_until.is_some_and(|at| now >= at)
+            && (self.decoding.is_none() || self.sends_keys())
+        {
             self.lingers_until = None;
             self.decoding = None;
             self.shown.clear();
@@ -203,7 +210,14 @@ impl Source {
         } else {
             let linger = if self.relaying.is_some() { LINGER_RELAYED } else { LINGER };
             self.lingers_until = Some(now + linger);
+            // There are devices that send one key frame and never another: who has not shown yet that it sends more, is asked now, and goes on being
+            // decoded until it does.
+            self.news.wants_key |= self.decoding.is_some() && !self.sends_keys();
         }
+    }
+
+    fn sends_keys(&self) -> bool {
+        self.state != State::Live || self.keys > 1
     }
 
     /// Some view shows it, or it is passed on.
@@ -216,7 +230,7 @@ impl Source {
         let Self { relaying, ring, .. } = self;
         let relaying = relaying.get_or_insert_with(|| {
             let mut relaying = Relaying::new(max_payload);
-            if let Some(mut cursor) = ring.last_key(now, REPLAY, KEEP.bytes) {
+            if let Some(mut cursor) = ring.last_key(now, REPLAY, KEEP.bytes, |_| true) {
                 while let Read::Item(unit) = ring.read(&mut cursor) {
                     relaying.push(&unit, false);
                 }
@@ -252,6 +266,7 @@ impl Source {
         self.traits = Traits::default();
         self.state = State::None;
         self.last_unit = None;
+        self.keys = 0;
         self.ring.clear();
         self.shown.expect(false);
         self.shown.lose(false);
@@ -298,7 +313,7 @@ impl Source {
             return;
         }
         let decoding = Task::new(&self.spawner, Decoding::new(self.shown.clone()));
-        match self.ring.last_key(now, REPLAY, KEEP.bytes) {
+        match self.ring.last_key(now, REPLAY, KEEP.bytes, |_| true) {
             Some(cursor) => {
                 self.replay(&decoding, cursor);
                 decoding.schedule();
@@ -331,7 +346,9 @@ impl Source {
     fn take(&mut self, now: Instant, unit: Unit) {
         self.units += 1;
         self.last_unit = Some(now);
-        self.ssrc = Some(unit.ssrc);
+        if self.ssrc.replace(unit.ssrc) != Some(unit.ssrc) {
+            self.keys = 0;
+        }
         if self.state != State::Live {
             self.state = State::Live;
             self.news.back = true;
@@ -340,6 +357,7 @@ impl Source {
         let after_loss = std::mem::take(&mut self.after_loss);
         if unit.key && !unit.damaged {
             self.news.got_key = true;
+            self.keys = self.keys.saturating_add(1);
         }
         self.traits.insert(&unit);
         let unit = Arc::new(unit);

@@ -131,14 +131,13 @@ impl Channel {
 
     /// A receiver comes from elsewhere; `users` does not count it.
     pub fn join(&mut self, now: Instant, watch: &mut Watch, users: Users, canvas: &Composing) {
-        let fits = self.main_single || !watch.single();
         if watch.single() {
             self.need_single();
         }
         let bytes =
             usize::try_from(u64::from(self.settings.encoder.kbps) * REPLAY_LINE.as_millis() as u64 / 8);
-        let stored = self.main.ring().last_key(now, REPLAY_AGE, bytes.unwrap_or(usize::MAX));
-        if let Some(cursor) = stored.filter(|_| fits) {
+        let bytes = bytes.unwrap_or(usize::MAX);
+        if let Some(cursor) = self.main.ring().last_key(now, REPLAY_AGE, bytes, |key| watch.takes(key)) {
             watch.change_to(Feed { supply: self.main.clone(), cursor, then: None });
             self.encore = Some(now + ENCORE);
         } else if users.main == 0 {
@@ -190,14 +189,13 @@ impl Channel {
                 output
             }
         };
-        let fits = output.makes_single() || !watch.single();
-        if !fits {
+        if watch.single() {
             output.request_single();
         }
         let (then, supply) = (Some(self.main.clone()), Supply::Encoder(output.clone()));
-        let feed = match output.ring.last_key(now, REPLAY_AGE, usize::MAX) {
-            Some(cursor) if fits => Feed { supply, cursor, then },
-            _ => {
+        let feed = match output.ring.last_key(now, REPLAY_AGE, usize::MAX, |key| watch.takes(key)) {
+            Some(cursor) => Feed { supply, cursor, then },
+            None => {
                 output.request_key();
                 Feed::at_end(&supply, then)
             }

@@ -166,11 +166,6 @@ impl Output {
         self.wants_single.store(true, Ordering::Release);
     }
 
-    /// NAL units of one packet each are made, or will be from the next key frame on.
-    pub fn makes_single(&self) -> bool {
-        self.wants_single.load(Ordering::Acquire)
-    }
-
     /// Units made so far: tells whether the ring has something new.
     pub fn made(&self) -> u64 {
         self.made.load(Ordering::Acquire)
@@ -197,10 +192,11 @@ impl Output {
         if state.last_time.is_some_and(|last| frame.time <= last) {
             return Ok(());
         }
-        let due =
-            state.last_key.is_none_or(|last| frame.time.saturating_duration_since(last) >= KEY_INTERVAL);
-        let force = due && self.wants_key.swap(false, Ordering::AcqRel);
         let single = self.wants_single.load(Ordering::Acquire);
+        // Who waits for smaller NAL units cannot do with the last key frame, however new it is.
+        let due = single != state.single
+            || state.last_key.is_none_or(|last| frame.time.saturating_duration_since(last) >= KEY_INTERVAL);
+        let force = due && self.wants_key.swap(false, Ordering::AcqRel);
         if force && single != state.single {
             // Slices of another size need another encoder, and that begins with a key frame anyhow.
             state.encoder = None;

@@ -56,6 +56,11 @@ impl Watch {
         self.single
     }
 
+    /// Its packets may be sent to this receiver.
+    pub fn takes(&self, unit: &Encoded) -> bool {
+        unit.single || !self.single
+    }
+
     /// Goes to `feed` at its next key frame.
     pub fn change_to(&mut self, feed: Feed) {
         self.next = Some(feed);

@@ -3,9 +3,16 @@
 mod error;
 mod raw;
 mod resolve;
+mod sites;
 
 use std::{net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use cau_conference::{Referrers, Roster};
+use cau_sip::{
+    Host,
+    digest::{Accounts, Credentials},
+    register::Registration,
+};
 use ipnet::IpNet;
 
 pub use error::Error;
@@ -18,6 +25,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// SIP.
     pub sip: Sip,
+    /// Accounts of sites.
+    pub registrar: Registrar,
     /// Range of RTP ports.
     pub rtp_ports: RangeInclusive<u16>,
     /// HTTP API and console.
@@ -36,6 +45,10 @@ pub struct Config {
     pub picture_threads: usize,
     /// Participants of one conference.
     pub max_participants: usize,
+    /// Who may watch who is in a conference.
+    pub roster: Roster,
+    /// Who may call and hang up others by REFER.
+    pub refer: Referrers,
     /// Time without new calls before BYE to all on SIGTERM.
     pub drain_grace: Duration,
     /// Log filter and format.
@@ -53,6 +66,38 @@ pub struct Sip {
     pub max_body: usize,
     /// Calls at the same time.
     pub max_calls: usize,
+    /// Ask for credentials before a call is taken.
+    pub authenticate_calls: bool,
+    /// Where we register ourselves.
+    pub register: Vec<Register>,
+    /// Who we are for others, when they ask.
+    pub credentials: Vec<Credentials>,
+}
+
+/// A registration of ours, before its registrar is looked up.
+#[derive(Clone, Debug)]
+pub struct Register {
+    /// Everything but the registrar's address.
+    pub plan: Registration,
+    /// Its `host:port`.
+    pub host: String,
+}
+
+/// Our accounts and our registrar.
+#[derive(Clone, Debug)]
+pub struct Registrar {
+    /// Devices may register.
+    pub enabled: bool,
+    /// Shown when asking for credentials.
+    pub realm: String,
+    /// Our domains; none: whatever devices call us.
+    pub domains: Vec<Host>,
+    /// Who has an account.
+    pub accounts: Accounts,
+    /// Bounds of the time of a registration.
+    pub expires: RangeInclusive<Duration>,
+    /// Devices of one account.
+    pub max_devices: usize,
 }
 
 /// Picture part of [`Config`].

@@ -10,12 +10,14 @@ use std::{
     time::Duration,
 };
 
+use cau_conference::{Referrers, Roster};
 use ipnet::IpNet;
 
 use super::{
     Config, Encoder, Error, Log, LogFormat, Sip, Video,
     error::Place,
     raw::{Value, Values},
+    sites,
 };
 
 pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
@@ -23,6 +25,12 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = |n: usize| if n == 0 { cores } else { n };
     let bind = v.list("sip.bind", &["0.0.0.0:5060", "[::]:5060"], address)?;
+    let registrar = sites::registrar(&v)?;
+    let authenticate_calls = yes_or_no(&v, "sip.authenticate_calls", false)?;
+    if authenticate_calls && registrar.accounts.is_empty() {
+        let message = "there are no accounts to ask for: give [[registrar.account]] or registrar.accounts";
+        return Err(v.wrong("sip.authenticate_calls", message.into()));
+    }
     Ok(Config {
         data_dir: v.one("data_dir", "data", |w| Ok(PathBuf::from(w)))?,
         sip: Sip {
@@ -32,7 +40,11 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
             })?,
             max_body: v.number("sip.max_body", 65_536, 2_048..=1_048_576)?,
             max_calls: v.number("sip.max_calls", 2_000, 1..=100_000)?,
+            authenticate_calls,
+            register: sites::register(values)?,
+            credentials: sites::credentials(values)?,
         },
+        registrar,
         rtp_ports: v.one("rtp.ports", "20000-29999", port_range)?,
         control_bind: v.one("control.bind", "127.0.0.1:8080", |w| {
             let addr = address(w)?;
@@ -64,6 +76,18 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
         packet_threads: threads(v.number("media.packet_threads", 0, 0..=256)?),
         picture_threads: threads(v.number("media.picture_threads", 0, 0..=256)?),
         max_participants: v.number("conference.max_participants", 500, 1..=20_000)?,
+        roster: v.one("conference.roster", "participants", |w| match w {
+            "off" => Ok(Roster::Off),
+            "participants" => Ok(Roster::Participants),
+            "anyone" => Ok(Roster::Anyone),
+            _ => Err(format!("`{w}` is none of off, participants, anyone")),
+        })?,
+        refer: v.one("conference.refer", "chair", |w| match w {
+            "off" => Ok(Referrers::Off),
+            "chair" => Ok(Referrers::Chair),
+            "participants" => Ok(Referrers::Participants),
+            _ => Err(format!("`{w}` is none of off, chair, participants")),
+        })?,
         drain_grace: Duration::from_secs(v.number("drain.grace_s", 2, 0..=3_600)?),
         log: Log {
             level: v.one("log.level", "info", |w| {
@@ -116,28 +140,34 @@ fn port_range(word: &str) -> Result<RangeInclusive<u16>, String> {
     Ok(first..=last)
 }
 
-struct Reader<'a> {
-    values: &'a Values,
+pub(super) fn yes_or_no(v: &Reader<'_>, key: &'static str, default: bool) -> Result<bool, Error> {
+    v.one(key, if default { "true" } else { "false" }, |w| {
+        w.parse().map_err(|_| format!("`{w}` is neither true nor false"))
+    })
+}
+
+pub(super) struct Reader<'a> {
+    pub(super) values: &'a Values,
 }
 
 impl Reader<'_> {
-    fn wrong(&self, key: &'static str, message: String) -> Error {
-        let place = self.values.get(key).map_or(Place::Default, |v: &Value| v.place.clone());
+    pub(super) fn wrong(&self, key: &'static str, message: String) -> Error {
+        let place = self.values.keys.get(key).map_or(Place::Default, |v: &Value| v.place.clone());
         Error::Value { place, key: key.to_owned(), message }
     }
 
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &self,
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Error> {
-        let Some(value) = self.values.get(key) else { return Ok(None) };
+        let Some(value) = self.values.keys.get(key) else { return Ok(None) };
         // Words that hold commas in the environment (log filters) come in pieces.
         let word = value.words.join(",");
         parse(&word).map(Some).map_err(|m| self.wrong(key, m))
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         key: &'static str,
         default: &str,
@@ -149,13 +179,13 @@ impl Reader<'_> {
         }
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &self,
         key: &'static str,
         default: &[&str],
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, Error> {
-        let words = match self.values.get(key) {
+        let words = match self.values.keys.get(key) {
             Some(value) => value.words.clone(),
             None => default.iter().map(|w| (*w).to_owned()).collect(),
         };
@@ -171,7 +201,12 @@ impl Reader<'_> {
         words.iter().map(|w| parse(w).map_err(|m| self.wrong(key, m))).collect()
     }
 
-    fn number<T>(&self, key: &'static str, default: T, range: RangeInclusive<T>) -> Result<T, Error>
+    pub(super) fn number<T>(
+        &self,
+        key: &'static str,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> Result<T, Error>
     where
         T: FromStr + PartialOrd + Display + Copy,
     {

@@ -83,3 +83,56 @@ fn what_comes_later_is_refused_not_ignored() {
     assert!(complaint("[[network]]\nbind = '10.0.0.1:5060'", &[]).contains("not available yet"));
     assert!(complaint("", &[("CAU_CONTROL__TLS_BIND", "0.0.0.0:8443")]).contains("not available yet"));
 }
+
+#[test]
+fn accounts_come_from_the_file_itself_and_from_one_of_their_own() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let accounts = dir.path().join("accounts.toml");
+    fs::write(&accounts, "[[account]]\nuser = 'b'\nha1_sha256 = '".to_owned() + &"0".repeat(64) + "'\n")
+        .expect("written");
+    let text = format!(
+        "[registrar]\nenabled = true\nrealm = 'mcu.example'\ndomains = ['mcu.example']\naccounts = '{}'\n\
+         [[registrar.account]]\nuser = 'a'\npassword = 'hidden'\n\
+         [[sip.register]]\nregistrar = 'sip:10.0.0.1;transport=tcp'\nuser = 'mcu'\npassword = 'hidden'\nroom = '8000'\n\
+         [[sip.credentials]]\nrealm = 'r'\nuser = 'u'\npassword = 'hidden'\n",
+        accounts.display()
+    );
+    let config = with(&text, &[("CAU_SIP__AUTHENTICATE_CALLS", "true")]).expect("valid");
+    assert_eq!((config.registrar.accounts.len(), config.registrar.domains.len()), (2, 1));
+    assert!(config.sip.authenticate_calls);
+    let register = &config.sip.register[0];
+    assert_eq!((register.host.as_str(), register.plan.contact.as_str()), ("10.0.0.1:5060", "8000"));
+    assert_eq!(config.sip.credentials[0].realm, "r");
+    assert!(!format!("{config:?}").contains("hidden"), "passwords are not shown");
+
+    fs::write(&accounts, "[[account]]\nuser = 'b'\npasswort = 'x'\n").expect("written");
+    let said = with(&text, &[]).expect_err("refused").to_string();
+    assert!(said.contains("accounts.toml, line 3") && said.contains("did you mean `password`"), "{said}");
+}
+
+#[test]
+fn accounts_that_make_no_sense_are_named_with_their_line() {
+    let account = |more: &str| format!("[registrar]\nenabled = true\n\n[[registrar.account]]\n{more}\n");
+    for (more, word) in [
+        ("password = 'x'", "registrar.account.user"),
+        ("user = 'a'", "no password"),
+        ("user = 'a'\npassword = 'x'\nha1_md5 = '00'", "one is enough"),
+        ("user = 'a'\nha1_md5 = '00'", "32 hexadecimal digits"),
+        ("user = 'a'\npassword = 'x'\n[[registrar.account]]\nuser = 'a'\npassword = 'y'", "twice"),
+    ] {
+        let said = complaint(&account(more), &[]);
+        assert!(said.contains("line ") && said.contains(word), "{said}");
+    }
+    assert!(complaint("[registrar]\nenabled = true", &[]).contains("line 2"));
+    assert!(complaint("[sip]\nauthenticate_calls = true", &[]).contains("no accounts"));
+    assert!(complaint("[registrar]\naccount = 'x'", &[]).contains("[[registrar.account]]"));
+    assert!(complaint("", &[("CAU_REGISTRAR__ACCOUNT", "x")]).contains("only a file"));
+    assert!(
+        complaint("[[sip.register]]\nregistrar = 'sip:u@h'\nuser = 'u'\npassword = 'p'", &[])
+            .contains("no registrar")
+    );
+    assert!(
+        complaint("[[sip.register]]\nregistrar = 'h'\nuser = 'u'\npassword = 'p'\nexpires_s = 5", &[])
+            .contains("from 60")
+    );
+}

@@ -128,6 +128,7 @@ impl Endpoint {
             report(&mut self.events, &mut call, cause);
         }
         self.by_tag.remove(&call.dialog.local_tag);
+        self.keep_subscriptions(&call);
         let unpracked = call.reliable.unacked.as_mut();
         let (again, no_prack) = unpracked.map_or((None, None), |u| (u.again.take(), u.give_up.take()));
         for alarm in [call.expire, call.glare, call.timer.refresh, call.timer.expire, again, no_prack] {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 
-use super::{Due, Endpoint, respond::ALLOW};
+use super::{Due, Endpoint};
 use crate::{
     call::Checked,
     message::{
@@ -170,7 +170,7 @@ impl Endpoint {
             None => source,
         };
         let reason = if status == 400 { capitalized(&problem.to_string()) } else { String::new() };
-        let allow = [(Name::Allow, ALLOW)];
+        let allow = [(Name::Allow, self.allow())];
         let extra = if status == 501 { &allow[..] } else { &[] };
         self.respond_stateless(&request, &reply, status, &reason, extra);
     }

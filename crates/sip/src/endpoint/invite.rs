@@ -8,7 +8,7 @@ use super::{
     Due, Endpoint,
     body::{self, Foreign},
     change::timer_lines,
-    respond::{ACCEPT, ALLOW, Extra, with_tag},
+    respond::{ACCEPT, Extra, with_tag},
 };
 use crate::{
     call::{Call, Checked, Ending, Phase, Unacked},
@@ -30,6 +30,7 @@ const RING_AGAIN: Duration = Duration::from_secs(60);
 impl Endpoint {
     /// An INVITE outside of a dialog.
     pub(super) fn invite(&mut self, now: Instant, checked: Checked) {
+        let Ok(account) = self.admitted(now, &checked) else { return };
         if self.calls.len() >= self.config.max_calls {
             self.counters.overload += 1;
             return self.respond_final(now, checked, 503, &[(Name::RetryAfter, "10")]);
@@ -58,7 +59,7 @@ impl Endpoint {
         let dialog = self.dialog_of(&checked, contact.as_ref());
         let id = self.new_call_id();
         let tx = self.begin_pending(now, &checked, id);
-        let incoming = incoming(&checked, contact, offer.clone());
+        let incoming = IncomingInvite { account, ..incoming(&checked, contact, offer.clone()) };
         let phase = Phase::Incoming { tx, cseq: checked.core.cseq, offered: offer.is_some(), ringing: None };
         let expires = request.headers.value(&Name::Expires).and_then(|e| scan::number::<u32>(e));
         let limit = expires
@@ -108,7 +109,7 @@ impl Endpoint {
         tx
     }
 
-    fn dialog_of(&mut self, checked: &Checked, contact: Option<&NameAddr>) -> Dialog {
+    pub(super) fn dialog_of(&mut self, checked: &Checked, contact: Option<&NameAddr>) -> Dialog {
         let headers = &checked.request.headers;
         let value = |name: &Name| headers.value(name).cloned().unwrap_or_default();
         let tag = Bytes::from(self.token());
@@ -222,7 +223,7 @@ impl Endpoint {
         let Some(flow) = self.tx.servers.get(&tx).map(|s| s.flow) else { return };
         let (lines, supported) = (timer_lines(&timer), self.supported());
         let mut extra: Vec<Extra<'_>> =
-            vec![(Name::Contact, &contact), (Name::Allow, ALLOW), (Name::Supported, &supported)];
+            vec![(Name::Contact, &contact), (Name::Allow, self.allow()), (Name::Supported, &supported)];
         extra.extend(lines.iter().map(|(name, value)| (name.clone(), value.as_str())));
         let Some(bytes) = self.respond_pending(now, tx, 200, &tag, &extra, sdp) else { return };
         let t1 = self.config.timers.t1;
@@ -299,7 +300,7 @@ impl Endpoint {
 }
 
 /// Whether the caller names an address that is not its own as we see it.
-fn behind_nat(core: &Core, source: &Flow) -> bool {
+pub(super) fn behind_nat(core: &Core, source: &Flow) -> bool {
     source.protocol == Protocol::Udp && !core.via.is_from(source.remote.ip())
 }
 
@@ -337,6 +338,7 @@ fn incoming(checked: &Checked, contact: Option<NameAddr>, offer: Option<Bytes>) 
         remote: source.remote,
         local: source.local,
         offer,
+        account: None,
     }
 }
 

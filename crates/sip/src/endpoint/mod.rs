@@ -1,5 +1,6 @@
 //! The user agent core: what comes in goes through here, top down: wire, message, transaction, dialog, call.
 
+mod auth;
 mod body;
 mod change;
 mod early;
@@ -8,13 +9,18 @@ mod events;
 mod info;
 mod input;
 mod invite;
+mod notify;
 mod outgoing;
+mod refer;
 mod refresh;
+mod register;
+mod registrar;
 mod reinvite;
 mod reliable;
 mod requests;
 mod respond;
 mod responses;
+mod subscribe;
 mod timers;
 mod transact;
 mod update;
@@ -35,8 +41,12 @@ use crate::{
     call::Call,
     config::Config,
     counters::Counters,
+    digest::Guard,
     event::{CallId, Event},
-    timer::Queue,
+    register::{RegistrationId, Registrations},
+    registrar::Registrar,
+    subscribe::{SubscriptionId, Subscriptions},
+    timer::{Alarm, Queue},
     transaction::{Tables, Timer, TxId},
     transport::{ConnId, Transmit},
     wire::{Bounds, Wire},
@@ -59,6 +69,12 @@ pub struct Endpoint {
     events: Events,
     /// Where nobody listens on TCP, and until when that is believed (RFC 3261 18.1.1).
     no_tcp: HashMap<SocketAddr, Instant>,
+    /// Checks credentials, when there are accounts.
+    guard: Option<Guard>,
+    registrar: Option<Registrar>,
+    bindings_due: Option<Alarm>,
+    registrations: Registrations,
+    subscriptions: Subscriptions,
 }
 
 /// What a timer is for.
@@ -86,12 +102,22 @@ enum Due {
     SessionOver(CallId),
     /// A connection owes a message, or the rest of one.
     Idle(ConnId),
+    /// A binding at our registrar ends.
+    Bindings,
+    /// A registration of ours is to be refreshed or tried again.
+    Register(RegistrationId),
+    /// A subscription ends.
+    Subscription(SubscriptionId),
+    /// The subscribers of a conference are to be told what changed.
+    Watched(std::sync::Arc<str>),
 }
 
 impl Endpoint {
     /// `seed` makes tags, branches and back-off times; take a random one, tests a fixed one.
     pub fn new(config: Config, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let guard = config.digest.clone().map(|digest| Guard::new(digest, rng.random()));
+        let registrar = config.registrar.clone().map(Registrar::new);
         Self {
             wire: Wire::new(Bounds {
                 connections: config.max_connections,
@@ -109,6 +135,11 @@ impl Endpoint {
             last_call: 0,
             events: Events::default(),
             no_tcp: HashMap::new(),
+            guard,
+            registrar,
+            bindings_due: None,
+            registrations: Registrations::default(),
+            subscriptions: Subscriptions::default(),
         }
     }
 
@@ -169,6 +200,7 @@ impl Endpoint {
         for tx in clients {
             self.client_failed(now, tx, true);
         }
+        self.connection_lost(now, conn);
     }
 
     fn new_call_id(&mut self) -> CallId {

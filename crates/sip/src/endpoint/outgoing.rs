@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::RngExt;
 
-use super::{Due, Endpoint, early::MOST_FORKS, respond::ALLOW};
+use super::{Due, Endpoint, early::MOST_FORKS};
 use crate::{
     call::{AnswerDue, Call, Change, Ending, Phase, SessionTimer},
     dialog::Dialog,
@@ -52,7 +52,7 @@ impl Endpoint {
         Ok(id)
     }
 
-    fn flow_to(&self, target: &Target) -> Result<Flow, Refused> {
+    pub(super) fn flow_to(&self, target: &Target) -> Result<Flow, Refused> {
         let remote = target.remote.or_else(|| target.uri.socket_addr()).ok_or(Refused::NoAddress)?;
         let protocol = target.protocol.unwrap_or(match target.uri.param("transport") {
             Some(t) if t.eq_ignore_ascii_case(b"tcp") => Protocol::Tcp,
@@ -100,7 +100,7 @@ impl Endpoint {
             local_cseq: self.first_cseq(),
             remote_cseq: None,
             target: target.uri.clone(),
-            routes: Vec::new(),
+            routes: target.routes.clone(),
             flow,
             behind_nat: false,
             contact: self.contact(&user, &flow),
@@ -116,7 +116,7 @@ impl Endpoint {
     /// What an INVITE or UPDATE of ours says besides its dialog.
     pub(super) fn describe(&self, request: &mut Request, sdp: Option<Bytes>) {
         request.headers.push(Name::UserAgent, self.config.user_agent.clone());
-        request.headers.push(Name::Allow, ALLOW);
+        request.headers.push(Name::Allow, self.allow());
         request.headers.push(Name::Supported, self.supported());
         request.headers.push(Name::Accept, "application/sdp");
         if let Some(sdp) = sdp {

@@ -5,11 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::RngExt;
 
-use super::{
-    Due, Endpoint, body,
-    invite::text,
-    respond::{ALLOW, Extra},
-};
+use super::{Due, Endpoint, body, invite::text, respond::Extra};
 use crate::{
     call::{Checked, Phase, Unpracked},
     end::EndCause,
@@ -83,7 +79,7 @@ impl Endpoint {
         let supported = self.supported();
         let extra: [Extra<'_>; 5] = [
             (Name::Contact, &contact),
-            (Name::Allow, ALLOW),
+            (Name::Allow, self.allow()),
             (Name::Supported, &supported),
             (Name::Require, "100rel"),
             (Name::RSeq, &rseq),

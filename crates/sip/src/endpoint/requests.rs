@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     Endpoint,
-    respond::{ACCEPT, ALLOW, merge_key},
+    respond::{ACCEPT, merge_key},
 };
 use crate::{
     call::{Change, Checked, Phase},
@@ -24,6 +24,7 @@ impl Endpoint {
             return self.respond_stateless(&checked.request, &checked.reply, 503, "", &extra);
         }
         let request = &checked.request;
+        let allow = self.allow();
         match request.method {
             Method::Invite
             | Method::Bye
@@ -31,8 +32,10 @@ impl Endpoint {
             | Method::Info
             | Method::Update
             | Method::Prack => {}
-            Method::Other(_) => return self.respond_final(now, checked, 501, &[(Name::Allow, ALLOW)]),
-            _ => return self.respond_final(now, checked, 405, &[(Name::Allow, ALLOW)]),
+            Method::Register if self.registrar.is_some() => {}
+            Method::Subscribe | Method::Refer if self.config.focus => {}
+            Method::Other(_) => return self.respond_final(now, checked, 501, &[(Name::Allow, allow)]),
+            _ => return self.respond_final(now, checked, 405, &[(Name::Allow, allow)]),
         }
         let tagged = checked.core.to.tag().is_some();
         if !tagged {
@@ -67,12 +70,20 @@ impl Endpoint {
         if tagged {
             return match self.call_of(&checked.core) {
                 Some(call) => self.in_dialog(now, call, checked),
-                None => self.respond_final(now, checked, 481, &[]),
+                None => match self.subscriptions.of(&checked.core) {
+                    Some(id) if request.method == Method::Subscribe => self.resubscribe(now, id, checked),
+                    // There are no dialogs of REGISTER; some refresh with the tag of our last answer.
+                    None if request.method == Method::Register => self.registering(now, checked),
+                    _ => self.respond_final(now, checked, 481, &[]),
+                },
             };
         }
         match request.method {
             Method::Invite => self.invite(now, checked),
             Method::Options => self.options(now, checked),
+            Method::Register => self.registering(now, checked),
+            Method::Subscribe => self.subscribe(now, None, checked),
+            Method::Refer => self.referred(now, None, checked),
             // The others live in dialogs only.
             _ => self.respond_final(now, checked, 481, &[]),
         }
@@ -100,6 +111,12 @@ impl Endpoint {
             Method::Info => self.info_received(now, id, checked),
             Method::Update => self.update_received(now, id, checked),
             Method::Prack => self.prack_received(now, id, checked),
+            Method::Subscribe => self.subscribe_in_call(now, id, checked),
+            Method::Refer => self.referred(now, Some(id), checked),
+            Method::Register => {
+                let allow = self.allow();
+                self.respond_final(now, checked, 405, &[(Name::Allow, allow)]);
+            }
             _ => self.options(now, checked),
         }
     }
@@ -110,7 +127,7 @@ impl Endpoint {
         let contact = String::from_utf8_lossy(&contact).into_owned();
         let supported = self.supported();
         let extra = [
-            (Name::Allow, ALLOW),
+            (Name::Allow, self.allow()),
             (Name::Accept, ACCEPT),
             (Name::AcceptEncoding, "identity"),
             (Name::AcceptLanguage, "vi, en"),

@@ -14,7 +14,9 @@ use crate::{
 };
 
 /// Methods that are understood.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
+/// Methods that are understood by the focus of a conference.
+const ALLOW_FOCUS: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, SUBSCRIBE, REFER";
 /// Extensions that are understood (option tags, RFC 3261 19.2); `timer` (RFC 4028) when it is switched on.
 const EXTENSIONS: &[&str] = &["100rel"];
 /// Bodies that are understood.
@@ -25,6 +27,11 @@ pub(super) const ACCEPT: &str =
 pub(super) type Extra<'a> = (Name, &'a str);
 
 impl Endpoint {
+    /// Methods that are understood.
+    pub(super) fn allow(&self) -> &'static str {
+        if self.config.focus { ALLOW_FOCUS } else { ALLOW }
+    }
+
     /// A response to `request`. `tag` goes into To unless there is one.
     pub(super) fn response_to(&self, request: &Request, status: u16, reason: &str, tag: &[u8]) -> Response {
         let mut headers = Headers::new();
@@ -44,7 +51,10 @@ impl Endpoint {
                     headers.push(Name::To, value);
                 }
                 Name::Timestamp if status == 100 => headers.push(Name::Timestamp, header.value.clone()),
-                Name::RecordRoute if (101..300).contains(&status) && request.method == Method::Invite => {
+                Name::RecordRoute
+                    if (101..300).contains(&status)
+                        && matches!(request.method, Method::Invite | Method::Subscribe | Method::Refer) =>
+                {
                     headers.push(Name::RecordRoute, header.value.clone());
                 }
                 _ => {}
@@ -79,14 +89,20 @@ impl Endpoint {
 
     /// Extensions that are understood, as in Supported.
     pub(super) fn supported(&self) -> String {
-        let timer = self.config.session_timers.map(|_| "timer");
-        EXTENSIONS.iter().copied().chain(timer).collect::<Vec<_>>().join(", ")
+        self.extensions().collect::<Vec<_>>().join(", ")
     }
 
     /// Whether an option tag of Require is understood.
     pub(super) fn understands(&self, option: &[u8]) -> bool {
-        let timer = self.config.session_timers.is_some() && option.eq_ignore_ascii_case(b"timer");
-        timer || EXTENSIONS.iter().any(|known| option.eq_ignore_ascii_case(known.as_bytes()))
+        // A Path concerns REGISTER only, and is said there.
+        let path = self.registrar.as_ref().map(|_| "path");
+        self.extensions().chain(path).any(|known| option.eq_ignore_ascii_case(known.as_bytes()))
+    }
+
+    fn extensions(&self) -> impl Iterator<Item = &'static str> {
+        let timer = self.config.session_timers.map(|_| "timer");
+        let no_report = self.config.focus.then_some("norefersub");
+        EXTENSIONS.iter().copied().chain(timer).chain(no_report)
     }
 
     /// Answers without keeping anything (8.2.7).

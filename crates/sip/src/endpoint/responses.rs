@@ -42,6 +42,9 @@ impl Endpoint {
                 self.timers.cancel(client.give_up.take());
             }
         }
+        if self.answer_challenge(now, id, &response) {
+            return;
+        }
         match user {
             User::Invite(call) => self.invite_heard(now, call, id, response, core, source),
             User::Change(call) if invite => self.reinvite_heard(now, call, id, response, core, source),
@@ -49,7 +52,13 @@ impl Endpoint {
                 self.update_heard(now, call, id, response, source)
             }
             User::Info(call) if response.status >= 200 => self.info_heard(now, call, response.status),
-            User::Change(_) | User::Info(_) | User::Nobody => {}
+            User::Register(registration) if response.status >= 200 => {
+                self.register_heard(now, registration, &response);
+            }
+            User::Notify(subscription) if response.status >= 200 => {
+                self.notify_heard(now, subscription, response.status);
+            }
+            User::Change(_) | User::Info(_) | User::Register(_) | User::Notify(_) | User::Nobody => {}
         }
     }
 
@@ -83,6 +92,8 @@ impl Endpoint {
             User::Change(call) => self.end_call(now, call, Ending { cause, bye: true }),
             // A device that does not answer INFO is no reason to end its call.
             User::Info(call) => self.info_done(call),
+            User::Register(id) => self.register_failed(now, id, None, None),
+            User::Notify(id) => self.end_subscription(id),
             User::Nobody => {}
         }
     }

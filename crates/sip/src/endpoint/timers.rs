@@ -34,6 +34,10 @@ impl Endpoint {
                 Due::Refresh(call) => self.refresh(now, call),
                 Due::SessionOver(call) => self.session_over(now, call),
                 Due::Idle(conn) => self.idle(now, conn),
+                Due::Bindings => self.bindings_due(now),
+                Due::Register(id) => self.send_register(now, id),
+                Due::Subscription(id) => self.subscription_due(now, id),
+                Due::Watched(room) => self.watched_due(now, room),
             }
         }
     }

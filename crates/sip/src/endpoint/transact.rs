@@ -159,6 +159,7 @@ impl Endpoint {
     pub(super) fn send_ack(&mut self, mut request: Request, flow: Flow, invite: TxId) {
         let branch = format!("z9hG4bK{}", self.token());
         self.put_via(&mut request, &flow, &branch);
+        self.credit_ack(&mut request, invite);
         let tag = request.headers.value(&Name::To).map(|to| crate::dialog::tag_of(to)).unwrap_or_default();
         let bytes = request.to_bytes();
         self.wire.send(&flow, bytes.clone(), None, &mut self.counters);

@@ -85,6 +85,10 @@ names! {
     ProxyAuthorization = "Proxy-Authorization";
     ProxyAuthenticate = "Proxy-Authenticate";
     PAssertedIdentity = "P-Asserted-Identity";
+    MinExpires = "Min-Expires";
+    Path = "Path";
+    ReferSub = "Refer-Sub";
+    SubscriptionState = "Subscription-State";
 }
 
 impl fmt::Display for Name {
@@ -152,6 +156,11 @@ impl Headers {
         if let Some(at) = self.0.iter().position(|h| h.name == *name) {
             self.0.remove(at);
         }
+    }
+
+    /// Takes away those that `keep` does not want.
+    pub fn retain(&mut self, keep: impl FnMut(&Header) -> bool) {
+        self.0.retain(keep);
     }
 
     /// Replaces the first element of the first of that name (the topmost Via, say).

@@ -60,6 +60,11 @@ impl Params {
         }
     }
 
+    /// Takes one away.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name.as_bytes()));
+    }
+
     /// Appends `;a=b;c`.
     pub fn write(&self, out: &mut Vec<u8>) {
         for (name, value) in &self.0 {

@@ -12,9 +12,12 @@ use bytes::Bytes;
 use super::ClientKey;
 use crate::{
     config::Timers,
+    digest::Tried,
     event::CallId,
     message::{Headers, Method, Name, Reason, Request, Response},
+    register::RegistrationId,
     session_id::SessionId,
+    subscribe::SubscriptionId,
     timer::Alarm,
     wire::Flow,
 };
@@ -28,8 +31,22 @@ pub(crate) enum User {
     Change(CallId),
     /// A request in this call whose failure matters only if the call is forgotten there.
     Info(CallId),
+    /// A REGISTER of ours.
+    Register(RegistrationId),
+    /// A NOTIFY of this subscription.
+    Notify(SubscriptionId),
     /// BYE, CANCEL, PRACK: nobody waits for the response.
     Nobody,
+}
+
+impl User {
+    /// The call it is part of, if it has one.
+    pub(crate) fn call(self) -> Option<CallId> {
+        match self {
+            Self::Invite(call) | Self::Change(call) | Self::Info(call) => Some(call),
+            Self::Register(_) | Self::Notify(_) | Self::Nobody => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +89,8 @@ pub(crate) struct Client {
     pub natural: Option<Flow>,
     /// The ACKs sent, by To tag: to be sent again when their 2xx comes again. One per fork.
     pub acks: Vec<(Bytes, Flow, Bytes)>,
+    /// The challenges it was sent again for.
+    pub tried: Tried,
 }
 
 impl Client {
@@ -92,6 +111,7 @@ impl Client {
             fallback: None,
             natural: None,
             acks: Vec::new(),
+            tried: Tried::default(),
         }
     }
 

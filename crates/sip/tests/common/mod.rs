@@ -11,6 +11,7 @@ use bytes::Bytes;
 use cau_sip::{
     CallId, Config, ConnId, Endpoint, Event, Input, Protocol, Target, Transmit, Transport, Uri,
     message::{Message, Method, Request, Response, parse},
+    register::RegistrationState,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -135,6 +136,16 @@ pub fn name(event: &Event) -> String {
         Event::ReofferRejected { status, .. } => format!("reoffer rejected {status}"),
         Event::Ended { cause, .. } => format!("ended {}", cause.code()),
         Event::Info { body, .. } => format!("info {body:?}"),
+        Event::Subscribe(_) => "subscribe".into(),
+        Event::StateWanted { room } => format!("state wanted {room}"),
+        Event::Refer(refer) => format!("refer {:?}", refer.wanted),
+        Event::Registrar(changed) => format!("{} {:?}", changed.account, changed.change),
+        Event::Registration { state, .. } => match state {
+            RegistrationState::Trying => "trying".into(),
+            RegistrationState::Registered { .. } => "registered".into(),
+            RegistrationState::Failed { status, .. } => format!("failed {status:?}"),
+            RegistrationState::Ended => "signed off".into(),
+        },
     }
 }
 
