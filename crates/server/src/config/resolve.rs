@@ -197,7 +197,7 @@ impl Reader<'_> {
 
     /// A list that may be empty, and is by default.
     fn some<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Error> {
-        let words = self.values.get(key).map_or(&[][..], |v| &v.words);
+        let words = self.values.keys.get(key).map_or(&[][..], |v| &v.words);
         words.iter().map(|w| parse(w).map_err(|m| self.wrong(key, m))).collect()
     }
 
