@@ -76,7 +76,7 @@ impl Line {
             1 => self.rtp(record),
             2 => self.rtcp(record),
             3 => {
-                it.ask(if record.len() % 2 == 0 { Ask::Pli } else { Ask::Fir });
+                it.ask(if record.len().is_multiple_of(2) { Ask::Pli } else { Ask::Fir });
                 it.nack(
                     &record.as_chunks::<2>().0.iter().map(|c| u16::from_be_bytes(*c)).collect::<Vec<_>>(),
                 );

@@ -318,8 +318,7 @@ const PORTS: Ports = Ports { addr: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), audi
 
 /// The input as the offer of an INVITE, answered as the conference answers it.
 pub fn sdp_offer(data: &[u8]) {
-    let mut stage = Stage::default();
-    stage.obliging = false;
+    let mut stage = Stage { obliging: false, ..Stage::default() };
     let head = format!(
         "INVITE sip:8000@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
          From: <sip:site@192.0.2.1>;tag=a\r\nTo: <sip:8000@192.0.2.2>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\

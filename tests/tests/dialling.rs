@@ -138,7 +138,8 @@ fn a_site_that_vanished_is_called_again_and_keeps_its_seat() {
     reaches(&server, &conference, &id, "connected", 5.0);
     drop(device);
     let begin = Instant::now();
-    let device = Baresip::new(1, 12.0).answer_at(&out, at.port());
+    // The silence has to be noticed first.
+    let device = Baresip::new(1, 12.0).with("--wait", "60").answer_at(&out, at.port());
     reaches(&server, &conference, &id, "reconnecting", 40.0);
     let lost = begin.elapsed();
     let back = reaches(&server, &conference, &id, "connected", 10.0);

@@ -117,7 +117,7 @@ export const number = (n, digits = 0) => formatter(Intl.NumberFormat, { maximumF
 export const percent = (n) => formatter(Intl.NumberFormat, { style: "percent", maximumFractionDigits: n < 0.1 ? 1 : 0 }).format(n);
 const clock = (d) => formatter(Intl.DateTimeFormat, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }).format(d);
 /** The time of day, with the day before it when that is not today. */
-export const moment = (d) => (d.toDateString() === new Date().toDateString() ? clock(d) : `${formatter(Intl.DateTimeFormat, { day: "2-digit", month: "2-digit" }).format(d)} ${clock(d)}`);
+export const moment = (d) => (d.toDateString() === new Date().toDateString() ? clock(d) : `${formatter(Intl.DateTimeFormat, { day: "numeric", month: "short" }).format(d)} ${clock(d)}`);
 
 /** Fills every element that names its words: data-t text, data-label, data-title, data-placeholder. */
 export function translate(root = document) {

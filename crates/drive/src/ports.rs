@@ -68,7 +68,7 @@ impl Allocator {
     /// Binds one pair of the range again, as after a restart; `None` when it is in use or not of the range.
     pub fn bind_again(&mut self, ip: IpAddr, port: u16) -> Option<Pair> {
         let last = u32::from(self.first) + 2 * u32::from(self.pairs);
-        if port % 2 != 0 || port < self.first || u32::from(port) >= last {
+        if !port.is_multiple_of(2) || port < self.first || u32::from(port) >= last {
             return None;
         }
         let (rtp, rtcp) = (bind(ip, port).ok()?, bind(ip, port + 1).ok()?);

@@ -1,4 +1,5 @@
 //! Discipline of sound with real speech on a virtual clock: levels evened, echoes and noises found.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

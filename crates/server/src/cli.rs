@@ -66,17 +66,17 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let config = file.load()?;
             crate::equipment::read(&config)?;
             crate::equipment::emblem(&config)?;
-            say(&format!("The configuration is right.\n{config:#?}"));
+            let _ = say(&format!("The configuration is right.\n{config:#?}"));
         }
-        Command::Version => say(concat!("cau ", env!("CARGO_PKG_VERSION"))),
+        Command::Version => drop(say(concat!("cau ", env!("CARGO_PKG_VERSION")))),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// To whoever sits at the terminal.
-#[expect(clippy::disallowed_macros, reason = "the command line talks to its user")]
-pub fn say(words: &str) {
-    println!("{words}");
+/// To whoever sits at the terminal; whether somebody still does (`cau ctl watch | head`).
+pub fn say(words: &str) -> bool {
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{words}").is_ok()
 }
 
 /// To whoever sits at the terminal, what went wrong.

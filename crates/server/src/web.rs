@@ -321,13 +321,19 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_client_that_does_not_read_its_answer_is_closed_and_counted() {
-        let (addr, counts, _runtime) = start(SHORT, (10, 10));
+        let (addr, counts, runtime) = start(SHORT, (10, 10));
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         // Only the system's clock can tell; it looks at times that double.
-        let closed = (0..400).any(|_| {
-            std::thread::sleep(Duration::from_millis(25));
-            count(&counts, "stalled") == 1.0
+        let closed = runtime.block_on(async {
+            let mut look = tokio::time::interval(Duration::from_millis(25));
+            for _ in 0..400 {
+                look.tick().await;
+                if count(&counts, "stalled") == 1.0 {
+                    return true;
+                }
+            }
+            false
         });
         assert!(closed);
     }

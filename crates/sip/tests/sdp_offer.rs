@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use cau_sip::sdp::h264::{Level, Mode, Profile, Receive};
 use cau_sip::sdp::{
-    AudioCodec, Capabilities, Codec, Decline, Direction, Feedback, Origin, Ports, Refused, Session,
+    AudioCodec, Capabilities, Codec, Decline, Declined, Direction, Feedback, Origin, Ports, Refused, Session,
     accept_answer, answer, formats, offer, settle,
 };
 
@@ -128,9 +128,16 @@ fn an_answer_may_use_its_own_numbers() {
 }
 
 #[test]
+fn a_device_of_sound_alone_may_leave_the_picture_out_of_its_answer() {
+    let agreed = accept_answer(&first(), &said(AUDIO), &ours()).unwrap();
+    assert!(agreed.audio.is_some() && agreed.video.is_none());
+    assert!(matches!(agreed.declined.as_slice(), [Declined { index: 1, why: Decline::Off, .. }]));
+}
+
+#[test]
 fn lines_missing_or_changed_are_refused_clearly() {
     let refused = |lines: &str| accept_answer(&first(), &said(lines), &ours()).unwrap_err();
-    assert_eq!(refused(AUDIO), Refused::LineCount { offered: 2, answered: 1 });
+    assert_eq!(refused(""), Refused::LineCount { offered: 2, answered: 0 });
     assert_eq!(
         refused(&format!("{AUDIO}\n{VIDEO}\n{VIDEO}")),
         Refused::LineCount { offered: 2, answered: 3 }
@@ -142,7 +149,7 @@ fn lines_missing_or_changed_are_refused_clearly() {
     assert!(matches!(secure, Refused::LineTransport { index: 1, .. }));
     assert_eq!(refused("m=audio 0 RTP/AVP 8\nm=video 0 RTP/AVP 126"), Refused::AllDeclined);
     assert_eq!(refused("m=audio 4000 RTP/AVP 18\nm=video 0 RTP/AVP 126"), Refused::NoCommonFormat);
-    for refused in [refused(AUDIO), swapped, secure] {
+    for refused in [refused(""), swapped, secure] {
         assert!(!refused.words_vi().is_empty() && refused.warning_code() >= 300);
     }
 }

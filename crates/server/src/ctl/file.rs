@@ -19,8 +19,11 @@ pub struct Site {
     pub uri: String,
 }
 
+/// A line that names no site: its number from 1, and why.
+pub type Wrong = (usize, String);
+
 /// Reads a file, `-` is standard input. The sites, and what is wrong in which line.
-pub fn read(file: &Path) -> Result<(Vec<Site>, Vec<(usize, String)>), Failure> {
+pub fn read(file: &Path) -> Result<(Vec<Site>, Vec<Wrong>), Failure> {
     let bytes = if file.as_os_str() == "-" {
         let mut bytes = Vec::new();
         io::stdin().read_to_end(&mut bytes).map(|_| bytes)

@@ -274,10 +274,12 @@ impl Ctl<'_> {
         };
         let mut lines: Lines = self.api.events(&query)?;
         while let Some((kind, data)) = lines.next_event()? {
-            if self.json {
-                cli::say(&json!({ "event": kind, "data": data }).to_string());
-            } else if let Some(words) = table::event(&kind, &data, self.vi) {
-                cli::say(&words);
+            let words = match self.json {
+                true => Some(json!({ "event": kind, "data": data }).to_string()),
+                false => table::event(&kind, &data, self.vi),
+            };
+            if words.is_some_and(|words| !cli::say(&words)) {
+                break;
             }
         }
         Ok(())

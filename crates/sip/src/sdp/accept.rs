@@ -14,11 +14,13 @@ use super::{
 /// Payload types are matched by number and codec, then by codec alone. A packetization mode that is not the offered one is taken as
 /// mode 0, which every H.264 receiver understands; with [`Capabilities::strict`] such a payload type is not taken.
 ///
+/// Every line needs its answer (RFC 3264 6), but devices without a camera leave those they do not know away at the end: such lines are declined.
+///
 /// # Errors
-/// [`Refused`]: lines missing or changed, everything declined, or nothing in common.
+/// [`Refused`]: lines too many or changed, everything declined, or nothing in common.
 pub fn accept_answer(offer: &Session, answer: &Session, ours: &Capabilities) -> Result<Negotiated, Refused> {
     let (offered, answered) = (offer.media.len(), answer.media.len());
-    if offered != answered {
+    if answered > offered || answered == 0 && offered > 0 {
         return Err(Refused::LineCount { offered, answered });
     }
     let mut agreed = Negotiated::default();
@@ -36,6 +38,9 @@ pub fn accept_answer(offer: &Session, answer: &Session, ours: &Capabilities) -> 
         if let Err(why) = taken {
             agreed.declined.push(Declined::new(index, theirs, why));
         }
+    }
+    for (index, mine) in offer.media.iter().enumerate().skip(answered) {
+        agreed.declined.push(Declined::new(index, mine, Decline::Off));
     }
     if let Some(video) = &mut agreed.video {
         agree::bound_video(video, agreed.audio.as_ref(), answer);
