@@ -98,8 +98,8 @@ fn a_late_answer_that_is_of_no_use_ends_the_call_with_its_reason() {
     for (answer, words) in [
         ("no description at all", "the session description cannot be read"),
         (
-            "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n",
-            "1",
+            "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=video 4000 RTP/AVP 96\r\n",
+            "line 0 of the answer is video",
         ),
     ] {
         let mut bench = Bench::new();
