@@ -257,7 +257,7 @@ impl Focus {
             }
             return;
         }
-        self.await_proof(now, id, call);
+        self.await_proof(id, call);
     }
 
     /// What all calls of a conference are called in Session-ID headers (RFC 7989 9).

@@ -2,7 +2,7 @@
 //! the ACK of our 200 comes, or media, a caller takes no seat, is sent no media, and takes nobody's place.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cau_mixer::Command as Mix;
 use cau_mixer::command::{LegConfig, Stream};
@@ -16,8 +16,6 @@ use crate::translate;
 
 /// Callers of one address that are believed without proof.
 const MOST: usize = 32;
-/// The ACK may be lost while media comes: from then on we listen for it.
-const LISTEN_AFTER: Duration = Duration::from_millis(500);
 
 impl Focus {
     /// Whether one more caller of this address may be let in without proof.
@@ -26,19 +24,22 @@ impl Focus {
     }
 
     /// A call was let in; it counts when its ACK comes.
-    pub(super) fn await_proof(&mut self, now: Instant, id: CallId, call: Call) {
+    pub(super) fn await_proof(&mut self, id: CallId, call: Call) {
         let participant = call.participant;
         *self.unproven.entry(call.peer).or_default() += 1;
         // Of another call of the same site nothing is touched yet.
-        if !self.by_participant.contains_key(&participant) {
+        let first = !self.by_participant.contains_key(&participant);
+        if first {
             if let Some(request) = &call.unproven {
                 self.note_caller(participant, &call, request);
             }
             self.sites.set_line(participant, Line::Up(id));
             self.by_participant.insert(participant, id);
-            self.sites.alarm(now + LISTEN_AFTER, participant);
         }
         self.calls.insert(id, call);
+        if first {
+            self.listen(id);
+        }
     }
 
     /// Takes a call out of the list.
@@ -88,8 +89,9 @@ impl Focus {
         }
     }
 
-    /// No ACK yet: media shows as well that the caller is there. A leg that sends nothing waits for it.
-    pub(super) fn listen(&mut self, id: CallId) {
+    /// A leg that sends nothing takes what comes before the ACK: media may overtake it, with the only key frame some devices send, and where the
+    /// ACK is lost media shows as well that the caller is there.
+    fn listen(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id).filter(|call| call.unproven.is_some()) else { return };
         let (conference, participant) = (call.conference, call.participant);
         if call.negotiated.is_none() || !self.legs.insert(participant) {

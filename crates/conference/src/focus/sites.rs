@@ -223,7 +223,6 @@ impl Focus {
             match site.line {
                 Line::Waiting(at) if at <= now => self.sites.set_line(id, Line::Queued),
                 Line::Calling(call) | Line::Up(call) => {
-                    self.listen(call);
                     self.waited_long(now, call);
                 }
                 _ => {}

@@ -1,7 +1,7 @@
 //! Calls in, and what becomes of them.
 
 use cau_mixer::Command as Mix;
-use cau_mixer::command::AudioCodec;
+use cau_mixer::command::{AudioCodec, LegConfig};
 use cau_model::participant::State;
 use cau_sip::Event;
 use cau_sip::sdp::Direction;
@@ -30,10 +30,12 @@ fn an_offer_is_answered_and_the_site_sits_in_the_conference() {
     assert!(matches!(audio.codec, AudioCodec::Opus { .. }));
     assert_eq!(audio.stream.remote, "10.0.0.2:4000".parse().unwrap());
     assert_eq!(video.stream.remote, "10.0.0.2:4002".parse().unwrap());
-    assert!(video.stream.send && video.stream.recv && video.feedback.pli);
+    assert!(!video.stream.send && video.stream.recv && video.feedback.pli, "before the ACK");
     let at = |wanted: &dyn Fn(&Mix) -> bool| commands.iter().position(|(_, c)| wanted(c)).unwrap();
+    let sends = |leg: &LegConfig| leg.video.as_ref().is_some_and(|video| video.stream.send);
     assert!(
-        at(&|c| matches!(c, Mix::AddLeg { .. })) < at(&|c| matches!(c, Mix::Scenes { .. })),
+        at(&|c| matches!(c, Mix::UpdateLeg { leg, .. } if sends(leg)))
+            < at(&|c| matches!(c, Mix::Scenes { .. })),
         "the leg stands before it is shown"
     );
     assert_eq!(scenes(&commands, 1).unwrap()[0].1, [id]);
