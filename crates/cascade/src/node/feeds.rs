@@ -212,14 +212,17 @@ impl Node {
     fn drop_feed(&mut self, now: Instant, site: &Path, end: End) {
         let Some(feed) = self.feeds.remove(site) else { return };
         let Some((link, slot)) = feed.slot else { return };
-        match end {
-            End::Close => self.say_below(now, &link, Body::Close { slot }),
-            End::Abort => self.say_below(now, &link, Body::Abort { order: feed.order }),
-            // What was put back may be the site itself, when it was there already.
-            End::Failed if feed.took.is_none() => self.say_below(now, &link, Body::Close { slot }),
-            End::Failed => {}
+        let took = feed.took.is_some();
+        // Somebody else may have had it brought by another slot meanwhile, or nobody wants it any more.
+        let back = feed
+            .took
+            .filter(|(old, _)| end != End::Close && self.wanted_by(old) > 0 && !self.feeds.contains_key(old));
+        if end == End::Abort && took {
+            self.say_below(now, &link, Body::Abort { order: feed.order });
         }
-        let back = feed.took.filter(|(old, _)| end != End::Close && self.wanted_by(old) > 0);
+        if back.is_none() {
+            self.say_below(now, &link, Body::Close { slot });
+        }
         self.hold(&link, usize::from(slot), back.as_ref().map(|(old, _)| old.clone()));
         if let Some((back, order)) = back {
             let again = Feed {

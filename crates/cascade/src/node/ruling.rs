@@ -150,15 +150,17 @@ impl Node {
         let forbidden =
             slot >= self.policy.slots || sites.any(|site| self.policy.forbids(site, up.sound).is_some());
         if masters && forbidden {
-            let order = up.next.as_ref().and_then(|next| next.order).or(up.order.map(|(order, _)| order));
+            let coming = up.next.as_ref().and_then(|next| next.order);
+            // What was coming first: above, that brings back what is there, which fails then.
+            let orders: Vec<u64> = coming.into_iter().chain(up.order.map(|(order, _)| order)).collect();
             let obstacle = self.obstacle(
                 StepName::Route,
                 "người điều khiển tại đó đã rút lại quyền",
                 "its own operator has withdrawn the right",
             );
             self.closed(now, slot);
-            if let Some(order) = order {
-                let Obstacle { step, mcu, words } = obstacle;
+            for order in orders {
+                let Obstacle { step, mcu, words } = obstacle.clone();
                 self.say_above(now, Body::Failed { order, step, mcu, words });
             }
         }
