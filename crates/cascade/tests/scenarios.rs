@@ -759,7 +759,10 @@ fn trouble(it: &mut Country, off: &mut Option<usize>, away: ParticipantId) {
         18 => {
             let state =
                 [State::Left, State::Reconnecting, State::Connected][it.world.random.random_range(0..3)];
-            return if *off == Some(it.town) { () } else { it.world.set_state(it.town, away, state) };
+            if *off != Some(it.town) {
+                it.world.set_state(it.town, away, state);
+            }
+            return;
         }
         _ => return,
     };
