@@ -109,7 +109,7 @@ fn what_refuses_is_told_in_plain_words() {
     let id = call(&server, &conference, &format!("sip:site@{at}"), "moved");
     reaches(&server, &conference, &id, "connected", 5.0);
     // Nobody takes it: after the time to ring it is cancelled.
-    let (_ringing, at) = sipp::callee(&out, "ringing", Some(sipp::RINGING));
+    let (_ringing, at) = sipp::callee(&out, "ringing", Some(&sipp::ringing()));
     pause(secs(0.5));
     let id = call(&server, &conference, &format!("sip:site@{at}"), "ringing");
     reaches(&server, &conference, &id, "ringing", 3.0);
