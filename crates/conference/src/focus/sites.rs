@@ -263,7 +263,7 @@ impl Focus {
             let redirected = site.route.uri.is_some();
             if let Some(remote) = site.remote.filter(|_| !redirected) {
                 let hop = Hop { protocol: Protocol::Udp, remote, local: None };
-                site.route.ways = [hop.into()].into();
+                site.route.ways = [Way::from(hop)].into();
                 self.try_ways(now, id, None);
             } else if let Some(devices) = self.sip.locate(&uri) {
                 self.call_devices(now, id, devices);

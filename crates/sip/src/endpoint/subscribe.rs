@@ -26,6 +26,7 @@ impl Endpoint {
     /// A SUBSCRIBE that opens a subscription, outside of a dialog or within a call.
     pub(super) fn subscribe(&mut self, now: Instant, call: Option<CallId>, checked: Checked) {
         if let Err((status, extra)) = self.may_subscribe(&checked) {
+            self.counters.overload += u64::from(status == 503);
             let extra: Vec<_> = extra.iter().map(|(n, v)| (n.clone(), v.as_str())).collect();
             return self.respond_final(now, checked, status, &extra);
         }

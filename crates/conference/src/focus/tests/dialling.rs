@@ -87,7 +87,7 @@ fn with_devices() -> Bench {
         let accounts = cau_sip::digest::Accounts::new([("hoa-phu".to_owned(), secret())]).unwrap();
         config.sip.digest = Some(cau_sip::digest::Config::new("mcu.example".to_owned(), accounts));
         config.sip.registrar = Some(cau_sip::registrar::Config::default());
-        config.dial.allow = "mcu.example".parse().unwrap();
+        config.dial.allow = crate::dial::Allow(vec!["mcu.example".parse().unwrap()]);
     });
     for n in [2, 3] {
         let now = bench.now;
