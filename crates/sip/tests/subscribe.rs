@@ -414,7 +414,6 @@ fn a_large_notify_comes_back_to_udp_when_nobody_listens_on_tcp() {
     let sent = bench.transmits();
     let (answered, notify) = (&sent[0], &sent[1]);
     assert_eq!((answered.transport, notify.transport), (Transport::Udp, Transport::TcpConnect));
-    assert!(notify.bytes.len() > 1300, "{}", notify.bytes.len());
     bench.endpoint.handle_connect_failed(bench.now, notify.remote);
     let again = bench.transmits().remove(0);
     assert_eq!((again.transport, again.remote), (Transport::Udp, notify.remote));
