@@ -19,7 +19,7 @@ export function line(what, detail, name) {
     case "call.refused":
       return { key: `!${detail.from} ${detail.detail?.vi}`, kind: "alarm", words: () => t("refused", { from: detail.from, why: detail.detail?.[lang()] }) };
     case "alarm":
-      return { key: `!${detail.participant} ${detail.code}`, kind: "alarm", words: () => (name ? `${name}: ${detail.detail?.[lang()]}` : detail.detail?.[lang()]) };
+      return { key: `!${detail.participant} ${detail.code}`, kind: /-(back|over)$/.test(detail.code) ? "good" : "alarm", words: () => detail.detail?.[lang()] };
     case "operation":
       return {
         key: `${detail.state} ${detail.id}`,
