@@ -24,7 +24,7 @@ export function line(what, detail, name) {
       return {
         key: `${detail.state} ${detail.id}`,
         kind: detail.state === "failed" ? "alarm" : "good",
-        words: () => t(`broughtUp_${detail.state}`, { name: name ?? detail.site, why: (lang() === "en" ? detail.error_en : detail.error) ?? "", ms: number(detail.elapsed_ms) }),
+        words: () => t(`broughtUp_${detail.state}`, { name: name ?? detail.site, why: (lang() === "en" ? detail.error_en : detail.error) ?? "", seconds: number(detail.elapsed_ms / 1000, 1) }),
       };
     default:
       return null;
