@@ -59,7 +59,8 @@ fn call_out(server: &Server, conference: &str, n: usize, seconds: u32) -> Tally 
     let begin = Instant::now();
     for second in 0..seconds {
         let uri = |k: u32| format!("sip:xa{n}-{second}-{k}@{at}");
-        let sites: Vec<Value> = (0..RATE).map(|k| json!({ "uri": uri(k), "name": format!("Xã {k}") })).collect();
+        let sites: Vec<Value> =
+            (0..RATE).map(|k| json!({ "uri": uri(k), "name": format!("Xã {k}") })).collect();
         let path = format!("/api/v1/conferences/{conference}/participants");
         let (status, words) = server.api.post(&path, &Value::Array(sites));
         assert_eq!(status, 202, "{words}");
@@ -110,7 +111,9 @@ fn run_one(way: &str, calls: impl Fn(&Server, &str, usize, u32) -> Tally) -> Vec
     ];
     if filled > FILLED_MB || grown > GROWN_MB {
         crate::rows::publish("calls", &rows);
-        panic!("{way}: {filled:.1} MB more than after the first seconds, {grown:.1} MB more after one more minute");
+        panic!(
+            "{way}: {filled:.1} MB more than after the first seconds, {grown:.1} MB more after one more minute"
+        );
     }
     rows
 }
@@ -121,8 +124,10 @@ fn settled(server: &Server, gauges: &BTreeMap<String, String>, open: usize) -> M
     let limit = SETTLE + Duration::from_secs(10);
     let end = Instant::now() + limit;
     wait_for("the calls to be gone", limit, || {
-        let left: BTreeMap<_, _> =
-            self::gauges(server).into_iter().filter(|(name, value)| gauges.get(name) != Some(value)).collect();
+        let left: BTreeMap<_, _> = self::gauges(server)
+            .into_iter()
+            .filter(|(name, value)| gauges.get(name) != Some(value))
+            .collect();
         let sockets = files(server).saturating_sub(open);
         let clean = left.is_empty() && sockets == 0;
         last = left;

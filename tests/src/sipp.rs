@@ -173,7 +173,9 @@ pub fn callee(dir: &Path, name: &str, scenario: Option<&str>) -> (Callee, Socket
 /// A scenario of these steps.
 fn scenario(name: &str, steps: &[&str]) -> String {
     let steps = steps.concat();
-    format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"{name}\">\n{steps}</scenario>\n")
+    format!(
+        "<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"{name}\">\n{steps}</scenario>\n"
+    )
 }
 
 /// The step that sends this message; `body` is a description. Requests and 2xx to INVITE are repeated until they are answered.

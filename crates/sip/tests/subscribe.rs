@@ -419,9 +419,7 @@ fn a_large_notify_comes_back_to_udp_when_nobody_listens_on_tcp() {
     assert_eq!((again.transport, again.remote), (Transport::Udp, notify.remote));
     let text = String::from_utf8_lossy(&again.bytes).into_owned();
     assert!(text.contains("Via: SIP/2.0/UDP ") && text.contains("<user-count>12</user-count>"), "{text}");
-    let Message::Request(again) = read(&again.bytes) else {
-        panic!("{text}")
-    };
+    let Message::Request(again) = read(&again.bytes) else { panic!("{text}") };
     answer(&mut bench, &again, 200);
     assert_eq!((bench.endpoint.subscriptions(), bench.endpoint.counters().fallbacks), (1, 1));
     // The next one does not try TCP again.
