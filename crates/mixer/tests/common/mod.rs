@@ -326,7 +326,8 @@ pub fn video_leg(n: u64, mode: Mode) -> VideoLeg {
         tools: Tools::Baseline,
         limits: Limits { max_fs: 3600, max_mbps: 108_000, max_kbps: 14_000 },
         pt_recv: vec![(96, mode)],
-        feedback: Feedback { pli: true, fir: true, nack: false },
+        feedback: Feedback { pli: true, fir: true, ..Feedback::default() },
+        rtx: None,
         max_kbps: None,
     }
 }
