@@ -17,8 +17,8 @@ const LADDER: [(u32, u32, u32); 7] = [
 ];
 
 /// Bitrates an encoder is run at, kbit/s.
-const STEPS: [u32; 16] =
-    [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 4096];
+const STEPS: [u32; 17] =
+    [48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 4096];
 
 /// What those take on a line, headers included, kbit/s: below the lowest there is no picture.
 pub const LINES: [u32; STEPS.len()] = {
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(choose(&leg(396, 11_880, 768, None)), (320, 180, 30, 768), "level 1.3, CIF");
         assert_eq!(choose(&leg(99, 1_485, 64, None)), (160, 90, 15, 64), "level 1.0");
         assert_eq!(choose(&leg(3600, 54_000, 14_000, None)).0, 848, "not 720p15");
-        assert_eq!(choose(&leg(1, 1, 1, None)), (160, 90, 15, 64), "nonsense");
+        assert_eq!(choose(&leg(1, 1, 1, None)), (160, 90, 15, 48), "nonsense");
     }
 
     #[test]

@@ -34,6 +34,8 @@ const ANEW: i32 = 1000;
 const STRONG: f32 = 0.10;
 const WEAK: f32 = 0.05;
 const CALM: f32 = 0.02;
+/// More than this is never the line's own.
+const MOST_OWN: f32 = 0.35;
 /// A queue of this length that still grows lowers the rate; shorter than the second, nothing queues.
 const QUEUE: Duration = Duration::from_millis(250);
 const NO_QUEUE: Duration = Duration::from_millis(100);
@@ -44,6 +46,8 @@ const HOLD: Duration = Duration::from_secs(10);
 const MAX_HOLD: Duration = Duration::from_secs(80);
 /// A try has succeeded when it has gone well for so long.
 const PROBE: Duration = Duration::from_secs(5);
+/// A request for a key frame sooner than this after a change is about the change.
+const SOON: Duration = Duration::from_millis(500);
 /// What the receiver says is followed upward this long after the last change.
 const UP: Duration = Duration::from_secs(5);
 /// An estimate (REMB) that is not renewed is forgotten.
@@ -83,7 +87,30 @@ pub struct Controller {
 #[derive(Debug, Clone, Copy)]
 struct Lowered {
     loss: f32,
+    sent: u32,
     back: Option<u32>,
+}
+
+/// What a report shows.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Share of packets lost, 0–1.
+    loss: f32,
+    /// What went out, kbit/s.
+    sent: u32,
+    nominal: u32,
+    /// The delay grows.
+    grows: bool,
+}
+
+impl Lowered {
+    /// Whether the loss before and after is the line's own: a line that is full carries as much as before, one that loses carries its share.
+    fn is_own(&self, after: &Seen) -> bool {
+        let carried = |sent: u32, loss: f32| sent as f32 * (1.0 - loss);
+        let (before, now) = (carried(self.sent, self.loss), carried(after.sent, after.loss));
+        let fell = after.sent as f32 / self.sent.max(1) as f32;
+        self.loss <= MOST_OWN && after.loss >= self.loss / 2.0 && now <= before * (1.0 + fell) / 2.0
+    }
 }
 
 /// More is tried.
@@ -157,18 +184,23 @@ impl Controller {
         self.remb = Some((kbps(bits), now));
     }
 
+    /// The receiver asks for a key frame: while more is being tried, that is an answer that comes before the next report.
+    pub fn complaint(&mut self, now: Instant) {
+        if let Some(probe) = self.probe.take_if(|p| now.saturating_duration_since(p.since) >= SOON) {
+            self.fail(now, probe);
+        }
+    }
+
     /// A report came.
     pub fn report(&mut self, now: Instant, report: Report) {
         let grows = self.note_delay(now, report.rtt.unwrap_or(report.jitter));
+        if self.settled.is_some_and(|at| now < at) {
+            return;
+        }
         let Some((since, base)) = self.base else {
             self.base = Some((now, report));
             return;
         };
-        if self.settled.is_some_and(|at| now < at) {
-            self.base = Some((now, report));
-            return;
-        }
-        self.settled = None;
         let time = now.saturating_duration_since(since);
         let expected = report.block.highest.wrapping_sub(base.block.highest);
         // Some devices count anew in the middle of a call.
@@ -189,9 +221,7 @@ impl Controller {
         let bits = report.octets.saturating_sub(base.octets) * 8;
         let sent = u32::try_from(bits / (time.as_millis() as u64).max(1)).unwrap_or(u32::MAX);
         self.base = Some((now, report));
-        // A picture that stands still needs little: what was sent then is not what the line takes.
-        let sent = sent.max(report.nominal / 10 * 6);
-        self.judge(now, loss, sent, grows);
+        self.judge(now, Seen { loss, sent, nominal: report.nominal, grows });
     }
 
     /// Whether the delay is above its least, by how much, and growing.
@@ -212,16 +242,16 @@ impl Controller {
         self.delay.saturating_sub(least)
     }
 
-    /// What is done about a share of packets lost, 0–1, while `sent` kbit/s went out and the delay `grows` or does not.
-    fn judge(&mut self, now: Instant, loss: f32, sent: u32, grows: bool) {
+    fn judge(&mut self, now: Instant, seen: Seen) {
+        let Seen { loss, grows, .. } = seen;
         let queues = self.queue() >= QUEUE && grows;
-        if let Some(lowered) = self.lowered.take()
-            && loss >= lowered.loss / 2.0
+        if let Some(before) = self.lowered.take()
+            && before.is_own(&seen)
             && self.queue() < NO_QUEUE
         {
-            // Less was sent, and as much was lost: it was not for the rate.
-            self.own = self.own.max((loss + lowered.loss) / 2.0);
-            self.change(now, lowered.back);
+            // Less was sent, and as large a share of it was lost: it was not for the rate.
+            self.own = self.own.max((loss + before.loss) / 2.0);
+            self.change(now, before.back);
             return;
         }
         if loss < self.own {
@@ -230,8 +260,8 @@ impl Controller {
         let weak = loss >= self.own + WEAK.max(self.own * 0.4);
         let strong = loss >= self.own + STRONG.max(self.own * 0.6);
         let twice = std::mem::replace(&mut self.weak, weak) && weak;
-        if strong || twice || queues {
-            self.lower(now, loss, sent, queues);
+        if strong || twice || queues || weak && self.probe.is_some() {
+            self.lower(now, &seen, queues);
             return;
         }
         let calm = loss <= self.own + CALM.max(self.own * 0.25) && self.queue() < QUEUE;
@@ -246,18 +276,25 @@ impl Controller {
         }
     }
 
-    fn lower(&mut self, now: Instant, loss: f32, sent: u32, queues: bool) {
+    fn lower(&mut self, now: Instant, seen: &Seen, queues: bool) {
         if let Some(probe) = self.probe.take() {
-            self.hold = (self.hold * 2).min(MAX_HOLD);
-            self.change(now, Some(probe.back));
+            self.fail(now, probe);
             return;
         }
-        let base = sent.min(self.allowed);
+        let Seen { loss, sent, .. } = *seen;
+        // A picture that stands still needs little: what was sent then is not what the line takes.
+        let base = sent.max(seen.nominal / 10 * 6).min(self.allowed);
         let share = if queues { 0.85 } else { (1.0 - (loss - self.own)) * 0.9 };
         let cap = (base as f32 * share.clamp(0.5, 0.9)) as u32;
         let back = self.cap;
         self.change(now, Some(cap));
-        self.lowered = (!queues).then_some(Lowered { loss, back });
+        self.lowered = (!queues).then_some(Lowered { loss, sent, back });
+    }
+
+    /// More was too much.
+    fn fail(&mut self, now: Instant, probe: Probe) {
+        self.hold = (self.hold * 2).min(MAX_HOLD);
+        self.change(now, Some(probe.back));
     }
 
     /// Another bound from now on.
@@ -266,6 +303,7 @@ impl Controller {
         self.at_once = true;
         self.weak = false;
         self.calm_since = None;
+        self.base = None;
         self.settled = Some(now + SETTLE + self.delay * 2);
         self.lowered = None;
     }

@@ -275,6 +275,7 @@ impl Video {
     /// The far end's decoder asks for a key frame.
     pub fn hear(&mut self, now: Instant, heard: Heard) {
         self.asks |= now.saturating_duration_since(self.negotiated) >= STARTED;
+        self.rate.complaint(now);
         self.asked_for_key |= self.responder.handle(now, heard);
     }
 

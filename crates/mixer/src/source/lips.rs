@@ -202,6 +202,21 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_of_200_ppm_is_followed() {
+        for fast in [true, false] {
+            let (t, mut lips) = (start(), Lips::default());
+            let step = if fast { 3_600.0 * (1.0 + 200e-6) } else { 3_600.0 * (1.0 - 200e-6) };
+            for i in 0..90_000u64 {
+                let now = t + ms(40 * i);
+                lips.push(now, unit(now, (i as f64 * step) as u64 as u32));
+                let due = lips.pop(now).expect("nothing waits");
+                let off = due.time.saturating_duration_since(now) + now.saturating_duration_since(due.time);
+                assert!(off < Duration::from_micros(700), "picture {i}: {off:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_new_timeline_starts_anew_and_what_waits_is_bounded() {
         let (t, mut lips) = (start(), Lips::default());
         lips.push(t, unit(t, 0));

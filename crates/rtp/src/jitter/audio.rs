@@ -133,8 +133,12 @@ pub struct Audio {
     /// Sound given out beyond the pulls so far, µs.
     ahead: i64,
     quiet: bool,
-    /// The packet played last was Opus DTX.
+    /// The packet played last was Opus, and DTX.
+    opus: bool,
     dtx: bool,
+    /// Share of packets lost of late, and whether that makes it worth to wait for the next packet's FEC.
+    loss: f32,
+    lossy: bool,
     noise: Option<u8>,
     excess_since: Option<Instant>,
     /// The delay has been wrong by so much or more since then: too long (true) or too short.
@@ -153,6 +157,8 @@ const STRETCH: i64 = 125;
 /// … and 2.5 % when the delay is wrong by more than this, µs.
 const STRETCH_FAR: i64 = 500;
 const FAR: i64 = 80_000;
+/// Share of packets lost that makes in-band FEC worth its delay.
+const LOSSY: f32 = 0.02;
 /// Concealed at most before it becomes silence, µs.
 const CONCEAL: i64 = 60_000;
 /// Play around the target within which nothing is changed, µs.
@@ -190,7 +196,10 @@ impl Audio {
             late_run: 0,
             ahead: 0,
             quiet: false,
+            opus: false,
             dtx: false,
+            loss: 0.0,
+            lossy: false,
             noise: None,
             excess_since: None,
             off_since: None,
@@ -350,7 +359,10 @@ impl Audio {
     }
 
     fn target(&self) -> i64 {
-        self.estimator.wanted().max(us(self.config.min)).min(us(self.config.max))
+        let wanted = self.estimator.wanted().max(us(self.config.min));
+        // The copy of a lost packet comes with the one after it.
+        let fec = if self.opus && self.lossy { self.us(self.last_ticks) } else { 0 };
+        (wanted + fec).min(us(self.config.max))
     }
 
     /// The delay aimed at for a packet of so many µs. One that is not a whole number of pulls is needed up to so much before it is played.
@@ -522,19 +534,28 @@ impl Audio {
         (Pull::Lost { duration: Duration::from_micros(u64::try_from(length).unwrap_or(0)), next }, length)
     }
 
+    fn note_loss(&mut self, lost: f32) {
+        self.loss += (lost - self.loss) / 200.0;
+        self.lossy = self.loss > if self.lossy { LOSSY / 4.0 } else { LOSSY };
+    }
+
     fn play(&mut self, at: Instant) -> (Pull, i64) {
         let Some((ts, Entry { arrived, number, ticks, content: Content::Sound(packet) })) =
             self.held.pop_first()
         else {
             return (self.silence(TICK_US), TICK_US);
         };
+        let missing = self.last_number.map_or(0, |last| number.saturating_sub(last + 1)).min(10);
+        (0..missing).for_each(|_| self.note_loss(1.0));
+        self.note_loss(0.0);
         self.cursor = Some(ts + ticks);
         self.bridged = 0;
         self.last_number = Some(number);
         self.last_ticks = ticks;
         self.noise = None;
         self.counters.played += 1;
-        self.dtx = self.config.formats.contains(&(packet.pt, Format::Opus)) && opus_is_dtx(&packet.payload);
+        self.opus = self.config.formats.contains(&(packet.pt, Format::Opus));
+        self.dtx = self.opus && opus_is_dtx(&packet.payload);
         let waited = us(at.saturating_duration_since(arrived)) as f32;
         self.delay =
             if self.counters.played == 1 { waited } else { self.delay + (waited - self.delay) / 50.0 };
