@@ -12,13 +12,14 @@ use cau_model::{layout::Kind, scene::Scene};
 use cau_netem::Config as Line;
 use common::{Endpoint, World, ms, p};
 
-/// `n` sites that see each other, on a canvas of 640×360 at 768 kbit/s; their pictures move.
+/// `n` sites that see each other, on a canvas of 320×180 at 768 kbit/s; their pictures move.
 fn room(n: u64) -> World {
-    let mut world = World::new();
+    let mut world = World::configured(|config| config.max_canvas = (320, 180));
     for i in 1..=n {
         let mut e = Endpoint::new(i);
         e.moves = true;
         e.heals = true;
+        e.size = (160, 90);
         world.join(e);
     }
     world.show(Kind::Grid, &(1..=n).collect::<Vec<_>>());
@@ -136,7 +137,7 @@ fn a_line_with_loss_of_its_own_keeps_its_picture() {
     let mut world = room(3);
     let lossy = Line { loss: cau_netem::Loss::Random(0.1), delay: ms(20), ..Line::default() };
     world.line(3, Line::default(), lossy, 5);
-    world.run(ms(60_000));
+    world.run(ms(45_000));
     assert!(kbps(&world, 3) >= 512, "{}", kbps(&world, 3));
     untouched(&world, &[1, 2]);
 }

@@ -21,8 +21,8 @@ struct Row {
 /// Three sites, one on a bad line, for `seconds`; that the others are untouched is asserted.
 fn weather(line: &Line, nack: bool, pesters: bool, seconds: u64, seed: u64) -> Row {
     let mut world = World::configured(|config| {
-        config.max_canvas = (320, 180);
-        config.max_kbps = 256;
+        config.max_canvas = (160, 90);
+        config.max_kbps = 192;
     });
     for n in 1..=3 {
         let mut e = Endpoint::new(n).codec(AudioCodec::Opus { fec: true }, 111).tone(500.0).buffered();
@@ -68,7 +68,7 @@ fn lossy(loss: Loss) -> Line {
 #[test]
 fn random_loss_with_retransmission_is_hardly_seen() {
     for (share, most) in [(0.01, 0.01), (0.05, 0.05), (0.10, 0.15)] {
-        let row = weather(&lossy(Loss::Random(share)), true, false, 15, 11);
+        let row = weather(&lossy(Loss::Random(share)), true, false, 10, 11);
         assert!(row.stood <= most, "{share}: {row:?}");
         assert!(row.concealed < share * 1.6 + 0.01, "{share}: {row:?}");
     }
@@ -77,7 +77,7 @@ fn random_loss_with_retransmission_is_hardly_seen() {
 #[test]
 fn random_loss_without_retransmission_is_healed_by_key_frames() {
     for (share, most) in [(0.01, 0.45), (0.05, 0.9), (0.10, 0.99)] {
-        let row = weather(&lossy(Loss::Random(share)), false, false, 15, 12);
+        let row = weather(&lossy(Loss::Random(share)), false, false, 10, 12);
         assert!(row.stood <= most, "{share}: {row:?}");
         assert!(row.concealed < share * 1.6 + 0.01, "{share}: {row:?}");
     }
@@ -86,7 +86,7 @@ fn random_loss_without_retransmission_is_healed_by_key_frames() {
 #[test]
 fn bursts_of_loss_are_borne() {
     for (share, nack, most) in [(0.01, true, 0.02), (0.05, true, 0.1), (0.05, false, 0.8)] {
-        let row = weather(&lossy(Loss::bursts(share, 4.0)), nack, false, 15, 13);
+        let row = weather(&lossy(Loss::bursts(share, 4.0)), nack, false, 10, 13);
         assert!(row.stood <= most, "{share}, {nack}: {row:?}");
         assert!(row.concealed < share * 2.0 + 0.01, "{share}: {row:?}");
     }
@@ -96,7 +96,7 @@ fn bursts_of_loss_are_borne() {
 fn jitter_stops_nothing() {
     for (jitter, nack) in [(30, true), (30, false), (100, true), (100, false)] {
         let line = Line { jitter: ms(jitter), delay: ms(20), ..Line::default() };
-        let row = weather(&line, nack, false, 15, 14);
+        let row = weather(&line, nack, false, 10, 14);
         assert!(row.stood <= 0.02, "{jitter}: {row:?}");
         assert!(row.concealed < 0.03, "{jitter}: {row:?}");
     }
@@ -104,7 +104,7 @@ fn jitter_stops_nothing() {
 
 #[test]
 fn one_site_at_20_per_cent_loss_with_a_storm_of_requests_changes_nothing_for_the_rest() {
-    let row = weather(&lossy(Loss::Random(0.2)), false, true, 30, 15);
+    let row = weather(&lossy(Loss::Random(0.2)), false, true, 20, 15);
     assert!(row.kbps > 0, "{row:?}");
 }
 

@@ -255,7 +255,7 @@ mod tests {
     fn a_tone_played_faster_and_slower_stays_a_tone_without_a_joint() {
         for (hz, worst) in [(200.0, 0.002), (1000.0, 0.01), (3000.0, 0.08)] {
             let tone = |n: f32| 0.5 * (std::f32::consts::TAU * hz * n / 48_000.0).sin();
-            let samples: Vec<i16> = (0..6000).map(|n| (tone(n as f32) * 32_767.0) as i16).collect();
+            let samples: Vec<i16> = (0..8000).map(|n| (tone(n as f32) * 32_767.0) as i16).collect();
             let (mut at, mut position) = (1usize, 1.0f32);
             for count in [960usize, 966, 966, 954, 984, 936, 960] {
                 let mut frame = [0.0; FRAME];

@@ -43,10 +43,8 @@ const STALLED: Duration = Duration::from_millis(2500);
 const LINGER: Duration = Duration::from_millis(1000);
 /// The same for a site that is passed on: who joins within that time does not cost the others a key frame.
 const LINGER_RELAYED: Duration = Duration::from_secs(10);
-/// Pictures that are passed on may be this much earlier than their sound without anybody's noticing …
+/// Pictures may be this much earlier than their sound without anybody's noticing; composing and encoding takes them a while besides.
 const LEAD: Duration = Duration::from_millis(25);
-/// … and those that are decoded this much more: composing and encoding takes them a while.
-const LEAD_COMPOSED: Duration = Duration::from_millis(45);
 /// A site that becomes visible is waited for this long.
 const EXPECT: Duration = Duration::from_millis(700);
 
@@ -193,8 +191,7 @@ impl Source {
 
     /// Its sound is played so long after it comes: pictures are to go with it.
     pub fn go_with_sound(&mut self, wait: Duration) {
-        let lead = if self.relaying.is_some() { LEAD } else { LEAD_COMPOSED };
-        self.lips.hold(wait.saturating_sub(lead));
+        self.lips.hold(wait.saturating_sub(LEAD));
     }
 
     /// When a picture that waits for its sound goes on.

@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use bytes::Bytes;
 use cau_mixer::{
     Command, Config, Event, Job, LegConfig, Media, Port, Spawner, Worker,
     command::{AudioCodec, AudioLeg, Emblem, Feedback, Limits, Mode, Stream, Tools, VideoLeg},

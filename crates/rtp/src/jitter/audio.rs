@@ -438,7 +438,7 @@ impl Audio {
     /// changed.
     fn follow(&mut self, at: Instant, off: i64) {
         let long = off >= TICK_US + SLACK;
-        if self.shift != 0 || self.pausing() || !(long || off <= -SLACK) {
+        if self.shift != 0 || self.pausing() || !(long || off < 0) {
             self.off_since = None;
             return;
         }
