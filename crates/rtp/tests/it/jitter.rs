@@ -233,7 +233,7 @@ fn clocks_that_differ_on_a_jittery_line_do_no_harm_either() {
         let h = listen(&speech(600_000, 20, ppm), line, seed, 7 * MS, |_| false);
         let c = h.counters;
         assert!(c.concealed < 60 && c.late < 60, "{ppm}: {c:?}");
-        assert_eq!((c.shortened, c.overflow), (0, 0), "{ppm}: {c:?}");
+        assert!(c.shortened <= 1 && c.overflow == 0, "{ppm}: at most once, at the start: {c:?}");
         assert!(h.worst_after(500) < 130 * MS, "{ppm}: {:?}", h.worst_after(500));
     }
 }
