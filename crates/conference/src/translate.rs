@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use cau_mixer::command::{AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Rtx, Stream, Tools, VideoLeg};
+use cau_mixer::command::{
+    AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Rtx, Stream, Tools, VideoLeg,
+};
 use cau_sip::sdp::{self, h264::Profile};
 
 /// A leg as negotiated. `peer` is where signalling comes from: media goes there where the description names no address,

@@ -68,7 +68,11 @@ fn a_limit_is_answered_and_obeyed_down_to_sound_only() {
         world.run(ms(6000));
         assert_eq!(kbps(&world, 3), wanted);
         // The mantissa has 17 bits.
-        assert!(world.at(3).limited.last().is_some_and(|l| bits - l < bits / 1000), "{:?}", world.at(3).limited);
+        assert!(
+            world.at(3).limited.last().is_some_and(|l| bits - l < bits / 1000),
+            "{:?}",
+            world.at(3).limited
+        );
         assert_eq!(world.at(3).received.stood(world.now - ms(6000), world.now), 0.0, "seamless");
     }
     world.at_mut(3).limit(50_000);

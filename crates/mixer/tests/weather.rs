@@ -120,7 +120,8 @@ fn the_same_seed_is_the_same_weather() {
 #[ignore = "prints the table"]
 #[expect(clippy::disallowed_macros, reason = "prints figures; only run by hand")]
 fn table() {
-    let kinds = [("random", Loss::Random as fn(f64) -> Loss), ("bursts of 4", |share| Loss::bursts(share, 4.0))];
+    let kinds =
+        [("random", Loss::Random as fn(f64) -> Loss), ("bursts of 4", |share| Loss::bursts(share, 4.0))];
     for nack in [true, false] {
         for (name, kind) in kinds {
             for share in [0.01, 0.05, 0.10] {

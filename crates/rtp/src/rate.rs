@@ -381,8 +381,15 @@ mod tests {
     impl Line {
         fn new(kbps: u32, queue_ms: u32, loss: f64, every_ms: u64, seed: u64) -> Self {
             let block = ReportBlock { highest: 65_000, ..ReportBlock::default() };
-            let report =
-                Report { block, rtt: None, jitter: Duration::ZERO, octets: 0, skipped: 0, nacked: 0, nominal: 0 };
+            let report = Report {
+                block,
+                rtt: None,
+                jitter: Duration::ZERO,
+                octets: 0,
+                skipped: 0,
+                nacked: 0,
+                nominal: 0,
+            };
             Self {
                 kbps,
                 queue_ms,
@@ -518,7 +525,8 @@ mod tests {
     fn gaps_of_our_own_and_reports_that_begin_anew_are_no_loss() {
         let (t, mut rate) = (start(), Controller::new(&STEPS, 2230));
         let block = ReportBlock { highest: 100, ..ReportBlock::default() };
-        let mut report = Report { block, rtt: None, jitter: Duration::ZERO, octets: 0, skipped: 0, nacked: 0, nominal: 0 };
+        let mut report =
+            Report { block, rtt: None, jitter: Duration::ZERO, octets: 0, skipped: 0, nacked: 0, nominal: 0 };
         for i in 0..30u32 {
             let now = t + Duration::from_secs(u64::from(i));
             rate.report(now, report);

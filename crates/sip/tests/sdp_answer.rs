@@ -537,10 +537,7 @@ fn feedback_in_avp_several_on_a_line_and_only_what_both_want() {
     let line = h264(&[(97, ""), (98, "packetization-mode=1")]);
     let (session, agreed) = answered(&format!("{line}\na=rtcp-fb:* ccm fir tmmbr"));
     assert_eq!(agreed.video.unwrap().feedback, Feedback { fir: true, tmmbr: true, ..Feedback::default() });
-    assert_eq!(
-        session.media[0].attributes.all("rtcp-fb").collect::<Vec<_>>(),
-        ["* ccm fir", "* ccm tmmbr"]
-    );
+    assert_eq!(session.media[0].attributes.all("rtcp-fb").collect::<Vec<_>>(), ["* ccm fir", "* ccm tmmbr"]);
     let (session, agreed) =
         answered(&format!("{line}\na=rtcp-fb:97 nack pli\na=rtcp-fb:98 nack\na=rtcp-fb:98 ccm fir"));
     assert_eq!(

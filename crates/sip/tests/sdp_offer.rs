@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use cau_sip::sdp::h264::{Level, Mode, Profile, Receive};
 use cau_sip::sdp::{
-    AudioCodec, Capabilities, Codec, Decline, Declined, Direction, Feedback, Origin, Ports, Refused, Rtx, Session,
-    accept_answer, answer, formats, offer, settle,
+    AudioCodec, Capabilities, Codec, Decline, Declined, Direction, Feedback, Origin, Ports, Refused, Rtx,
+    Session, accept_answer, answer, formats, offer, settle,
 };
 
 const PORTS: Ports = Ports { addr: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), audio: 20_000, video: 20_002 };
@@ -58,7 +58,14 @@ fn retransmission_is_offered_where_told_to_and_keeps_its_numbers() {
     let phone = Capabilities { rtx: Rtx::Offered, ..ours() };
     assert!(!text(&first()).contains("rtx"), "not by the MCU");
     let offered = offer(&phone, &THEIRS, &origin(), None);
-    let of = |s: &Session| s.media[1].attributes.all("fmtp").filter(|f| f.contains("apt=")).map(str::to_owned).collect::<Vec<_>>();
+    let of = |s: &Session| {
+        s.media[1]
+            .attributes
+            .all("fmtp")
+            .filter(|f| f.contains("apt="))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(of(&offered), ["127 apt=126", "125 apt=97"]);
     let (answered, at_mcu) = answer(&offered, &ours(), &PORTS, &origin()).unwrap();
     let at_phone = accept_answer(&offered, &answered, &phone).unwrap();

@@ -156,7 +156,9 @@ impl Audio {
     /// Gets the 20 ms of this tick ready in [`Self::site`]. What nobody will hear is not decoded.
     pub fn pull(&mut self, now: Instant) {
         let discard = !self.site.needs_sound() || !self.line.can_receive();
-        self.playout.quiet(!self.site.meter.speaking());
+        // Only where there is nothing to hear may whole packets go or come: music and tones are no speech.
+        let meter = &self.site.meter;
+        self.playout.quiet(!meter.speaking() && !meter.is_audible());
         self.site.fresh = self.playout.pull(now, &mut self.site.frame, discard);
     }
 

@@ -230,12 +230,10 @@ impl Room {
                 if let Some(watch) = &mut site.watch {
                     watch.sent((!site.deafened).then_some(&common));
                 }
-                let encoded = done
-                    .entry((heard, coding))
-                    .or_insert_with(|| {
-                        let loss = worst.iter().find(|(c, _)| *c == coding).map_or(0, |(_, loss)| *loss);
-                        self.encode_shared(now, heard, coding, loss, &common)
-                    });
+                let encoded = done.entry((heard, coding)).or_insert_with(|| {
+                    let loss = worst.iter().find(|(c, _)| *c == coding).map_or(0, |(_, loss)| *loss);
+                    self.encode_shared(now, heard, coding, loss, &common)
+                });
                 Some(encoded.clone())
             })
             .collect();

@@ -66,7 +66,8 @@ impl Lips {
         let (release, time) = match &event {
             Event::Unit(unit) => {
                 let even = self.even(unit);
-                let (more, less) = (self.wanted.saturating_sub(self.hold), self.hold.saturating_sub(self.wanted));
+                let (more, less) =
+                    (self.wanted.saturating_sub(self.hold), self.hold.saturating_sub(self.wanted));
                 self.hold = self.hold + more.min(STEP) - less.min(STEP);
                 let time = even + self.hold;
                 (if self.hold.is_zero() { now } else { time }, time)

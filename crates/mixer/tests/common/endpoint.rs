@@ -381,7 +381,8 @@ impl Endpoint {
                 return said.get(start as usize + i).map_or(0, |s| (s * 32_767.0) as i16);
             }
             let n = start + i as u64;
-            let on = flashes.is_none_or(|every| n % (every.as_millis() as u64 * 48) < every.as_millis() as u64 * 5);
+            let on = flashes
+                .is_none_or(|every| n % (every.as_millis() as u64 * 48) < every.as_millis() as u64 * 5);
             let tone = tone.filter(|_| on);
             let t = n as f32 / 48_000.0;
             tone.map_or(0, |hz| (6000.0 * (std::f32::consts::TAU * hz * t).sin()) as i16)

@@ -132,7 +132,8 @@ fn video(peer: Peer<'_>, ours: &Capabilities, ports: &Ports) -> Result<(Media, V
         offer::add(&mut line, u.format.pt, Some(rtpmap(u.format, "H264/90000")), Some(u.fmtp.clone()));
     }
     let feedback = |pt| Feedback::of(peer.media, pt).and(ours.feedback);
-    let repairs = answer_repairs(&mut line, &formats, &usable, |pt| ours.rtx != Rtx::Never && feedback(pt).nack);
+    let repairs =
+        answer_repairs(&mut line, &formats, &usable, |pt| ours.rtx != Rtx::Never && feedback(pt).nack);
     offer::add_bandwidth(&mut line, ours.max_kbps);
     // In the form it was offered in: devices understand what they write themselves.
     let for_all = Feedback::of_all(peer.media).and(ours.feedback);
