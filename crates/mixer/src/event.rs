@@ -178,6 +178,8 @@ pub struct VideoOut {
     pub height: u32,
     /// Pictures sent in the last second.
     pub fps: f32,
+    /// Step of the ladder its line and decoder take, kbit/s.
+    pub kbps: u32,
 }
 
 /// Figures of a worker. Counters count since the start.

@@ -90,6 +90,8 @@ impl Threads {
                 settings.max_canvas = (config.video.width, config.video.height);
                 settings.max_fps = config.video.fps;
                 settings.max_kbps = config.video.kbps;
+                settings.max_encodings = config.video.encodings;
+                settings.thrift = config.video.thrift;
                 settings.encoder = kind(config.video.encoder);
                 settings.emblem = emblem.cloned();
                 Core(Worker::new(settings, spawner, (clock.start, clock.wall), rand::random()))

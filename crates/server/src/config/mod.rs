@@ -134,6 +134,10 @@ pub struct Video {
     pub fps: u32,
     /// kbit/s of the largest picture.
     pub kbps: u32,
+    /// Encodings in one conference at most.
+    pub encodings: usize,
+    /// Sites that nobody sees are asked to send little.
+    pub thrift: bool,
     /// Which encoder.
     pub encoder: Encoder,
 }

@@ -40,6 +40,8 @@ const KEYS: &[&str] = &[
     "video.height",
     "video.fps",
     "video.kbps",
+    "video.encodings",
+    "video.thrift",
     "video.encoder",
     "picture.layouts",
     "picture.logo",

@@ -73,6 +73,8 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
             height: even(&v, "video.height", 720, 90..=1088)?,
             fps: v.number("video.fps", 30, 5..=30)?,
             kbps: v.number("video.kbps", 1_800, 64..=20_000)?,
+            encodings: v.number("video.encodings", 8, 1..=64)?,
+            thrift: yes_or_no(&v, "video.thrift", false)?,
             encoder: v.one("video.encoder", "auto", |w| match w {
                 "auto" => Ok(Encoder::Auto),
                 "openh264" => Ok(Encoder::OpenH264),
