@@ -2,47 +2,18 @@
 
 use std::{future::Future, sync::Arc};
 
-use bytes::Bytes;
 use cau_codec::audio::RATE;
 use cau_rtp::h264::Mode;
 use cau_sip::{Uri, sdp::h264::Receive};
 
 use crate::{
     Codec, Fleet, Options, Persona, Plan, Reel,
-    clip::{self, Sound, Video},
+    clip::{self, Sound, Video, stock::SITES},
     fleet,
 };
 
 /// How long one site talks before the next one does; what it says is shorter, so there is a pause between two.
 const TURN_SECONDS: usize = 8;
-
-struct Site {
-    user: &'static str,
-    name: &'static str,
-    picture: &'static [u8],
-    voice: &'static [u8],
-}
-
-macro_rules! site {
-    ($file:literal, $name:literal) => {
-        Site {
-            user: $file,
-            name: $name,
-            picture: include_bytes!(concat!("../../../assets/demo/", $file, ".h264")),
-            voice: include_bytes!(concat!("../../../assets/demo/", $file, ".wav")),
-        }
-    };
-}
-
-/// Sources and licences: `assets/demo/NOTICE.md`.
-static SITES: [Site; 6] = [
-    site!("ha-noi", "Điểm cầu Hà Nội"),
-    site!("dak-lak", "Tỉnh Đắk Lắk"),
-    site!("buon-ma-thuot", "Thành phố Buôn Ma Thuột"),
-    site!("hoa-phu", "Xã Hòa Phú"),
-    site!("o-cho-dua", "Phường Ô Chợ Dừa"),
-    site!("ly-son", "Huyện đảo Lý Sơn"),
-];
 
 /// Why the demo cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +58,7 @@ fn plans(target: &Uri) -> Result<Vec<Plan>, Error> {
         .iter()
         .enumerate()
         .map(|(turn, site)| {
-            let picture = Bytes::from_static(site.picture);
+            let picture = site.pictures();
             let video = |mode| Video::from_annex_b(&picture, 30, (1280, 720), mode).map(Arc::new);
             Ok(Plan {
                 target: target.clone(),
@@ -99,7 +70,7 @@ fn plans(target: &Uri) -> Result<Vec<Plan>, Error> {
                 reel: Some(Reel {
                     single: Some(video(Mode::SingleNal)?),
                     fragmented: Some(video(Mode::NonInterleaved)?),
-                    then: None,
+                    ..Reel::default()
                 }),
                 receive: Receive::HD720,
                 max_kbps: 2_000,

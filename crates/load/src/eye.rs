@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,10 +17,13 @@ use cau_rtp::{Packet, h264::Unit};
 use crossbeam_channel::Receiver;
 
 use crate::{
+    clip::Sound,
     hear,
     pattern::{self, Tile},
     plan::{Codec, PhoneId},
     record::Records,
+    studio::Beacons,
+    timing::{Clockwork, Delays},
 };
 
 /// Looks kept of one phone: the newest; a minute and a half at 30 pictures a second.
@@ -75,6 +78,8 @@ pub struct Sight {
     pub seconds: Vec<(Instant, u8)>,
     /// The newest picture.
     pub picture: Option<Picture>,
+    /// How long pictures and sound took.
+    pub delays: Delays,
 }
 
 impl Sight {
@@ -116,10 +121,11 @@ struct Senses {
     samples: Vec<i16>,
     second_began: Option<Instant>,
     last_sound: Option<Instant>,
+    clockwork: Clockwork,
 }
 
 /// Decodes and judges until every sender of `inbox` is gone; results go into `records`.
-pub(crate) fn watch(inbox: &Receiver<Seen>, records: &Arc<Mutex<Records>>) {
+pub(crate) fn watch(inbox: &Receiver<Seen>, records: &Arc<Mutex<Records>>, beacons: &Beacons) {
     let mut senses: HashMap<PhoneId, Senses> = HashMap::new();
     let with = |phone: PhoneId, change: &mut dyn FnMut(&mut Sight)| {
         if let Some(record) = records.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&phone) {
@@ -132,16 +138,24 @@ pub(crate) fn watch(inbox: &Receiver<Seen>, records: &Arc<Mutex<Records>>) {
                 senses.remove(&phone);
             }
             Seen::Sound { phone, at, codec, packet } => {
-                if let Some(heard) = senses.entry(phone).or_default().listen(at, codec, &packet) {
+                let senses = senses.entry(phone).or_default();
+                if let Some(heard) = senses.listen(at, codec, &packet, beacons) {
+                    let mut delays = senses.clockwork.take();
                     with(phone, &mut |sight| {
                         if sight.seconds.len() < SECONDS {
                             sight.seconds.push(heard);
                         }
+                        sight.delays.add(std::mem::take(&mut delays));
                     });
                 }
             }
             Seen::Unit { phone, unit } => {
-                let outcome = senses.entry(phone).or_default().look(&unit);
+                let senses = senses.entry(phone).or_default();
+                let outcome = senses.look(&unit);
+                if let Ok(Some((look, _))) = &outcome {
+                    let bars = look.tiles.iter().filter_map(|t| t.bar);
+                    bars.for_each(|bar| senses.clockwork.saw(beacons, bar, look.at));
+                }
                 with(phone, &mut |sight| match &outcome {
                     Ok(Some((look, picture))) => {
                         sight.pictures += 1;
@@ -204,7 +218,13 @@ impl Senses {
     }
 
     /// One packet of sound; gives who was heard when a second is full.
-    fn listen(&mut self, at: Instant, codec: Codec, packet: &Packet) -> Option<(Instant, u8)> {
+    fn listen(
+        &mut self,
+        at: Instant,
+        codec: Codec,
+        packet: &Packet,
+        beacons: &Beacons,
+    ) -> Option<(Instant, u8)> {
         if self.ear.as_ref().is_none_or(|(c, _)| *c != codec) {
             self.ear = audio::decoder(codec.audio()).ok().map(|d| (codec, d));
         }
@@ -212,10 +232,13 @@ impl Senses {
         if self.last_sound.replace(at).is_some_and(|last| at.saturating_duration_since(last) > PAUSE) {
             // A hold: what is half a second of before and half of after says nothing.
             self.samples.clear();
+            self.clockwork.rest();
             self.second_began = None;
         }
         let began = *self.second_began.get_or_insert(at);
+        let before = self.samples.len();
         decoder.decode(&packet.payload, &mut self.samples).ok()?;
+        self.clockwork.heard(beacons, self.samples.get(before..)?, at, lag(codec));
         if self.samples.len() < audio::RATE as usize {
             return None;
         }
@@ -224,6 +247,26 @@ impl Senses {
         self.second_began = None;
         Some((began, hear::heard(&samples, audio::RATE)))
     }
+}
+
+/// How late coding and decoding put the beginning of a burst, as [`hear::burst`] finds it: measured once per codec.
+fn lag(codec: Codec) -> Duration {
+    static LAGS: [OnceLock<Duration>; 4] = [const { OnceLock::new() }; 4];
+    *LAGS[codec as usize].get_or_init(|| measured_lag(codec).unwrap_or_default())
+}
+
+fn measured_lag(codec: Codec) -> Option<Duration> {
+    let sound = Sound::judged(0, codec).ok()?;
+    let mut decoder = audio::decoder(codec.audio()).ok()?;
+    let mut samples = Vec::new();
+    // One second and a half from the middle of one on: its burst begins after half a second.
+    for place in 25..100 {
+        decoder.decode(sound.frame(place), &mut samples).ok()?;
+    }
+    let samples: Vec<f32> = samples.iter().map(|s| f32::from(*s) / 32_768.0).collect();
+    let begins = hear::burst(&samples, audio::RATE, 0)?;
+    let late = begins as f64 / f64::from(audio::RATE) - 0.5;
+    Some(Duration::from_secs_f64(late.max(0.0)))
 }
 
 /// The patterns of a picture: by colour, or – over natural pictures – by bars where layouts put them.

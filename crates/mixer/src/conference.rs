@@ -84,6 +84,8 @@ pub struct Conference {
     stale: bool,
     voice_at: Instant,
     spoke: bool,
+    /// Pictures per second of encoded views at most.
+    fps: u32,
 }
 
 impl Conference {
@@ -102,6 +104,7 @@ impl Conference {
             stale: false,
             voice_at: now,
             spoke: false,
+            fps: u32::MAX,
         }
     }
 
@@ -157,6 +160,12 @@ impl Conference {
     /// Who holds the floor.
     pub fn set_floor(&mut self, participant: Option<ParticipantId>) {
         self.floor = participant;
+    }
+
+    /// Encoded views make so many pictures per second at most.
+    pub fn set_cadence(&mut self, fps: u32) {
+        self.fps = fps;
+        self.views.values_mut().for_each(|view| view.set_most(fps));
     }
 
     /// What is done about sound.
@@ -523,6 +532,7 @@ impl Conference {
             let Some((scene, _)) = self.scenes.iter().find(|(s, _)| s.id == key.scene) else { continue };
             let view = self.views.entry(key).or_insert_with(|| View::new(now, key, scene.clone(), shared));
             view.scene = scene.clone();
+            view.set_most(self.fps);
         }
     }
 

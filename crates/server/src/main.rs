@@ -9,6 +9,7 @@ mod demo;
 mod equipment;
 mod failure;
 mod figures;
+mod loading;
 mod log;
 mod media;
 mod places;
