@@ -48,6 +48,9 @@ pub struct Args {
     /// So many endpoints, the first ones, talk; the others send silence (default: all talk)
     #[arg(long)]
     pub talkers: Option<u32>,
+    /// Talkers (six at most differ) speak in turn, eight seconds each, so that pictures follow voices; instead of all sounding the judged tones
+    #[arg(long, requires = "talkers")]
+    pub speech: bool,
     /// Bit rate of the talkers' pictures, kbit/s (default: as the others)
     #[arg(long)]
     pub talker_kbps: Option<u32>,

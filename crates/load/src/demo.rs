@@ -2,18 +2,17 @@
 
 use std::{future::Future, sync::Arc};
 
-use cau_codec::audio::RATE;
 use cau_rtp::h264::Mode;
 use cau_sip::{Uri, sdp::h264::Receive};
 
 use crate::{
     Codec, Fleet, Options, Persona, Plan, Reel,
-    clip::{self, Sound, Video, stock::SITES},
+    clip::{
+        self, Sound, Video,
+        stock::{SITES, round},
+    },
     fleet,
 };
-
-/// How long one site talks before the next one does; what it says is shorter, so there is a pause between two.
-const TURN_SECONDS: usize = 8;
 
 /// Why the demo cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +65,7 @@ fn plans(target: &Uri) -> Result<Vec<Plan>, Error> {
                 user: site.user.to_owned(),
                 name: Some(site.name.to_owned()),
                 id: turn as u8,
-                sound: vec![(Codec::Opus, Arc::new(Sound::encode(&cycle(site.voice, turn)?, Codec::Opus)?))],
+                sound: vec![(Codec::Opus, Arc::new(Sound::encode(&round(turn, SITES.len())?, Codec::Opus)?))],
                 reel: Some(Reel {
                     single: Some(video(Mode::SingleNal)?),
                     fragmented: Some(video(Mode::NonInterleaved)?),
@@ -82,20 +81,11 @@ fn plans(target: &Uri) -> Result<Vec<Plan>, Error> {
         .collect()
 }
 
-/// One round of the table: silence but for this site's turn.
-fn cycle(voice: &[u8], turn: usize) -> Result<Vec<i16>, clip::Error> {
-    let length = TURN_SECONDS * RATE as usize;
-    let mut round = vec![0; SITES.len() * length];
-    let said = clip::read_wav(voice)?;
-    for (place, sample) in round.iter_mut().skip(turn * length).zip(said.into_iter().take(length)) {
-        *place = sample;
-    }
-    Ok(round)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clip::stock::TURN_SECONDS;
+    use cau_codec::audio::RATE;
 
     #[test]
     fn every_site_has_pictures_in_both_modes_and_a_turn_of_its_own() {
@@ -108,7 +98,7 @@ mod tests {
             assert_eq!(plan.sound[0].1.frames.len(), 6 * TURN_SECONDS * 50);
         }
         for (turn, site) in SITES.iter().enumerate() {
-            let round = cycle(site.voice, turn).unwrap();
+            let round = round(turn, SITES.len()).unwrap();
             let loud: Vec<usize> = round
                 .chunks(TURN_SECONDS * RATE as usize)
                 .enumerate()

@@ -214,7 +214,12 @@ impl Cast {
             workers.into_iter().flat_map(|w| w.join().unwrap_or_default()).collect()
         });
         bar.finish_and_clear();
-        let sounds = (0..IDENTITIES).map(|id| library.sound(id, args.audio)).collect::<Result<_, _>>()?;
+        let sounds = match args.talkers.filter(|_| args.speech) {
+            Some(of) => (0..of.clamp(1, 64))
+                .map(|turn| library.speech(turn as usize, of.min(64) as usize, args.audio))
+                .collect::<Result<_, _>>()?,
+            None => (0..IDENTITIES).map(|id| library.sound(id, args.audio)).collect::<Result<_, _>>()?,
+        };
         let silence = library.silence(args.audio)?;
         Ok(Self { target, personas, reels: made?.into_iter().collect(), sounds, silence })
     }
@@ -223,7 +228,8 @@ impl Cast {
     fn plan(&self, args: &Args, n: u32) -> Plan {
         let part = part(args, n, self.personas.len());
         let talks = talks(args, n);
-        let sound = self.sounds.get(usize::from(part.0)).filter(|_| talks).unwrap_or(&self.silence);
+        let voice = if args.speech { n as usize % self.sounds.len().max(1) } else { part.0.into() };
+        let sound = self.sounds.get(voice).filter(|_| talks).unwrap_or(&self.silence);
         let mut persona = self.personas.get(part.2).cloned().unwrap_or_default();
         match args.mode() {
             Some(Mode::SingleNal) => persona.modes = Modes::Zero,

@@ -83,6 +83,14 @@ impl Library {
         Ok(video)
     }
 
+    /// The voice of who speaks as number `turn` of `of` who speak in turn, eight seconds each.
+    ///
+    /// # Errors
+    /// When the codec refuses.
+    pub fn speech(&self, turn: usize, of: usize, codec: Codec) -> Result<Arc<Sound>, Error> {
+        Ok(Arc::new(Sound::encode(&stock::round(turn, of)?, codec)?))
+    }
+
     /// Silence, for who listens only: packets come all the same, as from most devices.
     ///
     /// # Errors

@@ -7,7 +7,6 @@ mod video;
 
 pub use library::{Ground, Library};
 pub use sound::Sound;
-pub(crate) use sound::read_wav;
 pub use video::{Pattern, Shape, Unit, Video, access_units};
 
 /// Why there is no clip.

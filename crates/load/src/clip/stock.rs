@@ -1,6 +1,12 @@
 //! Natural pictures and voices that are built in: the six sites of the demo. Sources and licences: `assets/demo/NOTICE.md`.
 
 use bytes::Bytes;
+use cau_codec::audio::RATE;
+
+use super::{Error, sound::read_wav};
+
+/// How long one site talks before the next one does; what it says is shorter, so there is a pause between two.
+pub const TURN_SECONDS: usize = 8;
 
 /// One site.
 #[derive(Debug)]
@@ -41,3 +47,17 @@ pub static SITES: [Site; 6] = [
     site!("o-cho-dua", "Phường Ô Chợ Dừa"),
     site!("ly-son", "Huyện đảo Lý Sơn"),
 ];
+
+/// One round of a table of `of` sites, 48 kHz: silence but for the turn of site number `turn`, who says what site `turn` of [`SITES`] says.
+///
+/// # Errors
+/// Never with what is built in.
+pub fn round(turn: usize, of: usize) -> Result<Vec<i16>, Error> {
+    let length = TURN_SECONDS * RATE as usize;
+    let mut round = vec![0; of.max(1) * length];
+    let said = read_wav(SITES[turn % SITES.len()].voice)?;
+    for (place, sample) in round.iter_mut().skip(turn % of.max(1) * length).zip(said.into_iter().take(length)) {
+        *place = sample;
+    }
+    Ok(round)
+}

@@ -1,13 +1,13 @@
 //! Sound of one leg, in and out.
 
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 use cau_model::ParticipantId;
 use cau_rtp::{Packet, dtmf, session::Notice, stream::Outgoing};
 
 use super::{
-    line::{Line, Origin},
+    line::{self, Line, Origin},
     playout::Playout,
 };
 use crate::{
@@ -88,6 +88,19 @@ impl Audio {
     /// What was negotiated.
     pub fn config(&self) -> &AudioLeg {
         &self.config
+    }
+
+    /// Takes a datagram.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        rtcp: bool,
+        data: Bytes,
+        out: &mut Out,
+    ) -> Option<line::Input> {
+        let Self { line, config, .. } = self;
+        line.receive(now, from, rtcp, data, |pt| Self::knows(config, pt), out)
     }
 
     /// Takes a packet.

@@ -119,13 +119,13 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
 
 fn capacity(v: &Reader<'_>) -> Result<Rules, Error> {
     let percent = |key: &'static str, usual: u16| -> Result<f32, Error> {
-        let percent: u16 = v.number(key, usual, 30..=100)?;
+        let percent: u16 = v.number(key, usual, 1..=100)?;
         Ok(f32::from(percent) / 100.0)
     };
     Ok(Rules {
         refuse: yes_or_no(v, "capacity.refuse", true)?,
         media: percent("capacity.sound_busy_percent", 85)?,
-        late: Duration::from_millis(v.number("capacity.sound_late_ms", 20, 2..=1_000)?),
+        late: Duration::from_millis(v.number("capacity.sound_late_ms", 20, 1..=1_000)?),
         pictures: percent("capacity.pictures_busy_percent", 90)?,
         least_fps: v.number("capacity.least_fps", 10, 5..=30)?,
     })
