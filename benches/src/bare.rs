@@ -120,7 +120,8 @@ const PACKETS: usize = 8;
 pub fn packets(codec: cau_codec::audio::Codec) -> Packets {
     let (send_small, read_small) = sockets(172, 1);
     let (send_picture, read_picture) = sockets(PACKET, PACKETS);
-    let mut encoder = cau_codec::audio::encoder(codec, &cau_codec::audio::OpusSettings::default()).expect("a codec");
+    let mut encoder =
+        cau_codec::audio::encoder(codec, &cau_codec::audio::OpusSettings::default()).expect("a codec");
     let mut decoder = cau_codec::audio::decoder(codec).expect("a codec");
     let frame: cau_codec::audio::Frame = std::array::from_fn(|k| ((k as f32 * 0.06).sin() * 6_000.0) as i16);
     let (mut payload, mut out) = (Vec::new(), Vec::new());
@@ -179,7 +180,10 @@ impl Packets {
     /// those who are silent is read and no more.
     pub fn of(self, callers: usize, talking: usize, pictures: bool) -> f64 {
         let (callers, talking) = (callers as f64, talking as f64);
-        let sound = 50.0 * (callers * (self.read_small + self.send_small) + talking * (self.decode + self.encode) + self.encode);
+        let sound = 50.0
+            * (callers * (self.read_small + self.send_small)
+                + talking * (self.decode + self.encode)
+                + self.encode);
         let seen = if pictures { 30.0 * callers * (self.read_picture + self.send_picture) } else { 0.0 };
         sound + seen
     }

@@ -48,7 +48,17 @@ fn sized(name: &str) -> Option<Vec<rows::Row>> {
 #[expect(clippy::disallowed_macros, reason = "the benchmark talks to its user")]
 fn main() -> ExitCode {
     let all = [
-        "setup", "switching", "grid8", "grid16", "seen4", "full8", "switched100", "sound", "delay", "memory", "most",
+        "setup",
+        "switching",
+        "grid8",
+        "grid16",
+        "seen4",
+        "full8",
+        "switched100",
+        "sound",
+        "delay",
+        "memory",
+        "most",
         "large1000",
     ];
     let asked: Vec<String> = std::env::args().skip(1).collect();

@@ -69,7 +69,8 @@ impl Cast {
         plan.user = format!("bench{}", part.n);
         plan.name = Some(format!("Điểm cầu {}", part.n));
         plan.max_kbps = 3_000;
-        plan.reel = plan.reel.filter(|_| part.pictures).map(|reel| Reel { lower: vec![self.lower.clone()], ..reel });
+        plan.reel =
+            plan.reel.filter(|_| part.pictures).map(|reel| Reel { lower: vec![self.lower.clone()], ..reel });
         let sound = match (part.talks, part.speech) {
             (false, _) => self.library.silence(part.codec),
             (true, Some(of)) => self.library.speech(part.n, of, part.codec),

@@ -28,6 +28,8 @@ pub struct Meeting {
     pub pictures: bool,
     /// One caller in so many decodes what comes; 0: none.
     pub decode_every: usize,
+    /// Those look for one second in so many only.
+    pub glimpse: u32,
     /// The operator has chosen whom all see.
     pub speaker: bool,
     /// Calls begun per second.
@@ -49,6 +51,7 @@ impl Meeting {
             sound: Codec::Pcma,
             pictures: true,
             decode_every: 0,
+            glimpse: 1,
             speaker: false,
             rate: 20.0,
             settle: 6,
@@ -134,11 +137,12 @@ pub fn hold(cast: &Cast, meeting: &Meeting) -> Outcome {
             pictures: meeting.pictures,
             decodes: meeting.decode_every > 0 && n.is_multiple_of(meeting.decode_every),
         };
-        phones.push(fleet.call(cast.part(&server, "9000", &part)));
+        let mut plan = cast.part(&server, "9000", &part);
+        plan.persona.glimpse = meeting.glimpse;
+        phones.push(fleet.call(plan));
     }
-    let all = |r: &cau_load::Records| {
-        phones.iter().all(|p| r[p].state == cau_load::State::Connected).then_some(())
-    };
+    let all =
+        |r: &cau_load::Records| phones.iter().all(|p| r[p].state == cau_load::State::Connected).then_some(());
     fleet.wait(Duration::from_secs(30), all).unwrap_or_else(|| panic!("not all calls stand"));
     let dialled_s = begin.elapsed().as_secs_f64();
     if meeting.speaker {

@@ -191,7 +191,12 @@ mod tests {
     }
 
     /// Runs `seconds` of `gauge` and gives every change with its second.
-    fn run(capacity: &mut Capacity, from: Instant, seconds: std::ops::Range<u64>, gauge: Gauge) -> Vec<(u64, Change)> {
+    fn run(
+        capacity: &mut Capacity,
+        from: Instant,
+        seconds: std::ops::Range<u64>,
+        gauge: Gauge,
+    ) -> Vec<(u64, Change)> {
         seconds
             .map(|s| (s, capacity.take(from + Duration::from_secs(s), gauge)))
             .filter(|(_, change)| *change != Change::default())

@@ -65,7 +65,11 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
             "1 while new calls are refused because the machine is too busy.",
             f64::from(u8::from(t.overloaded)),
         ),
-        Sample::new("cau_view_fps", "Pictures per second of encoded views at most, by load.", f64::from(t.fps)),
+        Sample::new(
+            "cau_view_fps",
+            "Pictures per second of encoded views at most, by load.",
+            f64::from(t.fps),
+        ),
         Sample::new(
             "cau_sound_late_seconds",
             "How late a tick of sound was at most in the last second.",

@@ -23,6 +23,12 @@ use crate::{Clock, drops, limits, load::Load};
 const WAKE: Token = Token(0);
 /// Datagrams (each of up to 64 packets, by GRO) read by one call: a line has few waiting, and what the kernel is told of each costs time.
 const BATCH: usize = 8;
+/// From so many sockets a second on that have something …
+const BUSY: u32 = 5_000;
+/// … a thread lets them gather for this long: a wake-up costs as much as reading two of them, for who sends as for who reads.
+const GATHER: Duration = Duration::from_millis(1);
+/// Sleeping for less costs more than it saves.
+const NAP: Duration = Duration::from_micros(100);
 /// Batches read from one socket before the others get their turn.
 const BATCHES_PER_TURN: usize = 16;
 /// Sockets and commands on their way to a thread; a sender waits when there are more. The thread itself never waits for senders.
@@ -176,6 +182,28 @@ struct Runner<C: Core, F> {
     /// Sockets with more to read than one turn allowed.
     unread: Vec<Token>,
     load: Arc<Load>,
+    traffic: Traffic,
+}
+
+/// How many sockets have something, by the tenth of a second.
+#[derive(Debug)]
+struct Traffic {
+    since: Instant,
+    count: u32,
+    busy: bool,
+}
+
+impl Traffic {
+    fn new(now: Instant) -> Self {
+        Self { since: now, count: 0, busy: false }
+    }
+
+    fn note(&mut self, now: Instant, sockets: usize) {
+        self.count += u32::try_from(sockets).unwrap_or(u32::MAX);
+        if now.saturating_duration_since(self.since) >= Duration::from_millis(100) {
+            *self = Self { since: now, count: 0, busy: self.count >= BUSY / 10 };
+        }
+    }
 }
 
 impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
@@ -199,6 +227,7 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
             buffers: std::array::from_fn(|_| vec![0; BUFFER]),
             unread: Vec::new(),
             load,
+            traffic: Traffic::new(Clock::now()),
         }
     }
 
@@ -207,12 +236,15 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
         let mut tokens = Vec::new();
         let mut woke = Clock::now();
         loop {
+            let slept = Clock::now();
+            if self.traffic.busy && self.unread.is_empty() {
+                self.gather(woke + GATHER);
+            }
             let wait = if self.unread.is_empty() {
                 self.core.poll_timeout().map(|at| at.saturating_duration_since(Clock::now()))
             } else {
                 Some(Duration::ZERO)
             };
-            let slept = Clock::now();
             if let Err(e) = self.poll.poll(&mut ready, wait)
                 && e.kind() != io::ErrorKind::Interrupted
             {
@@ -223,6 +255,7 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
             woke = Clock::now();
             tokens.append(&mut self.unread);
             let again = tokens.len();
+            self.traffic.note(woke, ready.iter().count());
             let mut woken = false;
             for event in &ready {
                 match event.token() {
@@ -248,6 +281,15 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
                 self.core.handle_timeout(now);
             }
             self.flush();
+        }
+    }
+
+    /// Sleeps until then, or until the core wants to be called.
+    fn gather(&self, until: Instant) {
+        let until = self.core.poll_timeout().map_or(until, |at| at.min(until));
+        let rest = until.saturating_duration_since(Clock::now());
+        if rest >= NAP {
+            thread::sleep(rest);
         }
     }
 

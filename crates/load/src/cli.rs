@@ -75,12 +75,15 @@ pub struct Args {
     /// One endpoint in so many has such a line, the talkers excepted when it is not every one
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub impaired: u32,
-    /// Packetization mode offered; without it both
+    /// Packetization mode offered (default: 1, or what the personas say)
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=1))]
     pub mode: Option<u8>,
     /// One endpoint in so many decodes and judges what it receives; 0: none
     #[arg(long, default_value_t = 10)]
     pub decode_every: u32,
+    /// Those who decode do it for one second in so many, in turn; 1: always
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub glimpse: u32,
     /// Measure CPU and memory of this process (the MCU's)
     #[arg(long)]
     pub pid: Option<u32>,

@@ -122,6 +122,8 @@ struct Senses {
     second_began: Option<Instant>,
     last_sound: Option<Instant>,
     clockwork: Clockwork,
+    /// Columns of the grid natural pictures were last found in.
+    columns: Option<usize>,
 }
 
 /// Decodes and judges until every sender of `inbox` is gone; results go into `records`.
@@ -211,7 +213,7 @@ impl Senses {
         let look = Look {
             at: unit.arrived,
             size: (picture.width(), picture.height()),
-            tiles: judge(&picture),
+            tiles: judge(&picture, &mut self.columns),
             damaged: unit.damaged || decoded.damage != Damage::None,
         };
         Ok(Some((look, picture)))
@@ -269,35 +271,42 @@ fn measured_lag(codec: Codec) -> Option<Duration> {
     Some(Duration::from_secs_f64(late.max(0.0)))
 }
 
-/// The patterns of a picture: by colour, or – over natural pictures – by bars where layouts put them.
-fn judge(picture: &Picture) -> Vec<Tile> {
+/// The patterns of a picture: by colour, or – over natural pictures – by bars where layouts put them. `columns`: where they were last.
+fn judge(picture: &Picture, columns: &mut Option<usize>) -> Vec<Tile> {
+    if let Some(found) = columns.map(|columns| natural(picture, columns)).filter(|tiles| !tiles.is_empty()) {
+        return found;
+    }
+    *columns = None;
     let found = pattern::tiles(picture);
     if found.iter().any(|t| t.bar.is_some()) {
         return found;
     }
-    let planes = picture.planes();
-    for columns in 1..=4usize {
-        let (w, h) = (planes.width as usize / columns, planes.height as usize / columns);
-        let mut natural = Vec::new();
-        for seat in 0..columns * columns {
-            let (x, y) = (seat % columns * w, seat / columns * h);
-            if let Some(bar) = pattern::read_bar(&planes, [x, y, x + w, y + h]) {
-                let part = |v: usize, of: u32| v as f32 / of as f32;
-                natural.push(Tile {
-                    colour: bar.0,
-                    bar: Some(bar),
-                    place: [
-                        part(x, planes.width),
-                        part(y, planes.height),
-                        part(x + w, planes.width),
-                        part(y + h, planes.height),
-                    ],
-                });
-            }
-        }
+    for count in 1..=4usize {
+        let natural = natural(picture, count);
         if !natural.is_empty() {
+            *columns = Some(count);
             return natural;
         }
     }
     found
+}
+
+/// Bars in the middle of the tiles of a square grid.
+fn natural(picture: &Picture, columns: usize) -> Vec<Tile> {
+    let planes = picture.planes();
+    let (w, h) = (planes.width as usize / columns, planes.height as usize / columns);
+    let part = |v: usize, of: u32| v as f32 / of as f32;
+    (0..columns * columns)
+        .filter_map(|seat| {
+            let (x, y) = (seat % columns * w, seat / columns * h);
+            let bar = pattern::read_bar(&planes, [x, y, x + w, y + h])?;
+            let place = [
+                part(x, planes.width),
+                part(y, planes.height),
+                part(x + w, planes.width),
+                part(y + h, planes.height),
+            ];
+            Some(Tile { colour: bar.0, bar: Some(bar), place })
+        })
+        .collect()
 }

@@ -53,7 +53,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ip: IpAddr::from([127, 0, 0, 1]), ports: 30_000..=59_999, threads: 1, urgent: false, seed: rand::random() }
+        Self {
+            ip: IpAddr::from([127, 0, 0, 1]),
+            ports: 30_000..=59_999,
+            threads: 1,
+            urgent: false,
+            seed: rand::random(),
+        }
     }
 }
 
@@ -107,7 +113,8 @@ impl Fleet {
         // What the system does not give is seen when ports run out; the record says so.
         let _ = cau_drive::limits::raise_open_files();
         let clock = Clock::start();
-        let shared = Arc::new(Shared { records: Arc::default(), changed: Condvar::new(), late: AtomicU64::new(0) });
+        let shared =
+            Arc::new(Shared { records: Arc::default(), changed: Condvar::new(), late: AtomicU64::new(0) });
         let mut threads = Vec::new();
         let mut sights = Vec::new();
         let beacons = Arc::new(Beacons::new(clock.start));

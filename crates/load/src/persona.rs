@@ -63,6 +63,8 @@ pub struct Persona {
     pub obeys_limits: bool,
     /// What its line does to packets, both ways; `None`: nothing.
     pub line: Option<Road>,
+    /// Its pictures are decoded for one second in so many, where they are decoded at all; up to 1: always.
+    pub glimpse: u32,
 }
 
 /// A bad line, as `cau_netem` plays it in each direction.
@@ -115,6 +117,7 @@ impl Default for Persona {
             late_offer: false,
             obeys_limits: true,
             line: None,
+            glimpse: 1,
         }
     }
 }

@@ -53,7 +53,9 @@ fn draw(
     for ((name, points), colour) in lines.iter().zip(COLOURS.iter().cycle()) {
         let series = chart.draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?;
         if !name.is_empty() {
-            series.label(*name).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
+            series
+                .label(*name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
         }
     }
     if lines.iter().any(|(name, _)| !name.is_empty()) {
@@ -88,7 +90,11 @@ mod tests {
 
     #[test]
     fn a_plot_has_its_title_its_axes_and_its_lines() {
-        let svg = lines("Lõi CPU", "s", &[("bridge", vec![(0.0, 0.1), (1.0, 0.4)]), ("phones", vec![(0.0, 0.2), (1.0, 0.2)])]);
+        let svg = lines(
+            "Lõi CPU",
+            "s",
+            &[("bridge", vec![(0.0, 0.1), (1.0, 0.4)]), ("phones", vec![(0.0, 0.2), (1.0, 0.2)])],
+        );
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
         for wanted in ["Lõi CPU", "bridge", "phones", "polyline"] {
             assert!(svg.contains(wanted), "{wanted}: {svg}");

@@ -319,7 +319,11 @@ impl Report {
                 &[("target", course(&|s| s.cpu)), ("phones", course(&|s| Some(s.own_cpu)))],
             ),
             plot::lines("Memory of the target, MB", "s", &[("", course(&|s| s.rss_mb))]),
-            plot::lines("Packets received by all phones, per second", "s", &[("", per_second(&|s| s.packets as f64))]),
+            plot::lines(
+                "Packets received by all phones, per second",
+                "s",
+                &[("", per_second(&|s| s.packets as f64))],
+            ),
             plot::lines(
                 "Trouble",
                 "s",
@@ -340,7 +344,10 @@ impl Report {
                 "Longest stretch without",
                 "ms",
                 &[
-                    ("a picture", of_phones(&|p| Some(p.stats.longest_gap_ms).filter(|_| p.stats.pictures > 0))),
+                    (
+                        "a picture",
+                        of_phones(&|p| Some(p.stats.longest_gap_ms).filter(|_| p.stats.pictures > 0)),
+                    ),
                     ("sound", of_phones(&|p| Some(p.stats.longest_sound_gap_ms))),
                 ],
             ),

@@ -209,7 +209,9 @@ impl Cast {
         let made: Result<Vec<_>, Error> = std::thread::scope(|scope| {
             let workers: Vec<_> = parts
                 .chunks(share)
-                .map(|some| scope.spawn(|| some.iter().filter_map(|p| make(p).transpose()).collect::<Vec<_>>()))
+                .map(|some| {
+                    scope.spawn(|| some.iter().filter_map(|p| make(p).transpose()).collect::<Vec<_>>())
+                })
                 .collect();
             workers.into_iter().flat_map(|w| w.join().unwrap_or_default()).collect()
         });
@@ -234,9 +236,12 @@ impl Cast {
         match args.mode() {
             Some(Mode::SingleNal) => persona.modes = Modes::Zero,
             Some(Mode::NonInterleaved) => persona.modes = Modes::One,
+            None if args.persona.is_none() => persona.modes = Modes::One,
             None => {}
         }
-        let spared = args.impaired > 1 && (talks && args.talkers.is_some() || !n.is_multiple_of(args.impaired));
+        persona.glimpse = args.glimpse;
+        let spared =
+            args.impaired > 1 && (talks && args.talkers.is_some() || !n.is_multiple_of(args.impaired));
         if let Some(road) = args.road().filter(|_| !spared) {
             persona.line = Some(road);
         }
@@ -272,8 +277,8 @@ fn part(args: &Args, n: u32, personas: usize) -> Part {
 
 fn reel(args: &Args, library: &Library, personas: &[Persona], part: Part) -> Result<Option<Reel>, Error> {
     let (id, kbps, persona) = part;
-    // Small slices fit both modes: one encoding for all.
-    let mode = args.mode().unwrap_or(Mode::SingleNal);
+    // What most devices do; old ones are played by `--mode 0`, those that offer both by a persona.
+    let mode = args.mode().unwrap_or(Mode::NonInterleaved);
     let hd = Shape { kbps, ..Shape::hd(mode) };
     let shape = match args.video {
         Picture::P720 => hd,
@@ -291,7 +296,14 @@ fn reel(args: &Args, library: &Library, personas: &[Persona], part: Part) -> Res
         Some(persona) => library.reel(id, persona, shape)?,
         None => simple(shape)?,
     };
-    reel.lower = vec![simple(Shape { width: 320, height: 180, kbps: LIMITED_KBPS.min(kbps), ..hd })?];
+    reel.lower = vec![simple(Shape {
+        width: 320,
+        height: 180,
+        fps: 15,
+        frames: 60,
+        kbps: LIMITED_KBPS.min(kbps),
+        ..hd
+    })?];
     Ok(Some(reel))
 }
 

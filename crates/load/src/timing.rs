@@ -98,7 +98,8 @@ impl Clockwork {
 
     fn find(&mut self, beacons: &Beacons, id: u8, lag: Duration) {
         // Each burst is found once: those that begin in the last part are found in the next piece.
-        let Some(begins) = hear::burst(&self.samples, RATE as u32, id).filter(|k| *k < PIECE + BEFORE / 2) else {
+        let Some(begins) = hear::burst(&self.samples, RATE as u32, id).filter(|k| *k < PIECE + BEFORE / 2)
+        else {
             return;
         };
         if begins < BEFORE / 2 {

@@ -38,7 +38,9 @@ impl Focus {
         } else {
             let words = Words::new(
                 format!("máy chủ bận: hình ghép giảm còn {fps} hình/giây, âm thanh giữ nguyên"),
-                format!("the machine is busy: composed pictures come {fps} times a second, sound stays whole"),
+                format!(
+                    "the machine is busy: composed pictures come {fps} times a second, sound stays whole"
+                ),
             );
             ("pictures-slowed", words)
         };

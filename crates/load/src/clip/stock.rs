@@ -56,7 +56,8 @@ pub fn round(turn: usize, of: usize) -> Result<Vec<i16>, Error> {
     let length = TURN_SECONDS * RATE as usize;
     let mut round = vec![0; of.max(1) * length];
     let said = read_wav(SITES[turn % SITES.len()].voice)?;
-    for (place, sample) in round.iter_mut().skip(turn % of.max(1) * length).zip(said.into_iter().take(length)) {
+    for (place, sample) in round.iter_mut().skip(turn % of.max(1) * length).zip(said.into_iter().take(length))
+    {
         *place = sample;
     }
     Ok(round)

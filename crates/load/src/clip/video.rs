@@ -114,7 +114,8 @@ impl Video {
     /// When the stream cannot be decoded or the encoder refuses the shape.
     pub fn natural(id: u8, shape: Shape, stream: &Bytes) -> Result<Self, Error> {
         let mut decoder = Decoder::new(Limits::default())?;
-        let pool = Pool::new(usize::from(shape.frames) * (shape.width * shape.height * 2) as usize + (64 << 20));
+        let pool =
+            Pool::new(usize::from(shape.frames) * (shape.width * shape.height * 2) as usize + (64 << 20));
         let mut pictures: Vec<Picture> = Vec::with_capacity(usize::from(shape.frames));
         for (n, nals) in access_units(stream).iter().enumerate().take(usize::from(shape.frames)) {
             if let Some(decoded) = decoder.decode(nals, n as i64)? {

@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_gap_hurts_the_picture_it_is_in_and_late_packets_do_not_count() {
-        let all = [packet(1, 1, false, 1), packet(3, 1, true, 1), packet(2, 1, false, 1), packet(4, 3001, true, 1)];
+        let all =
+            [packet(1, 1, false, 1), packet(3, 1, true, 1), packet(2, 1, false, 1), packet(4, 3001, true, 1)];
         assert_eq!(run(&all), [(false, true), (false, false)]);
     }
 }

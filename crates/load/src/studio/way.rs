@@ -1,9 +1,6 @@
 //! The bad line of a phone: what it sends and what comes to it goes through the emulator.
 
-use std::{
-    collections::VecDeque,
-    time::Instant,
-};
+use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 use cau_drive::media::Transmit;
@@ -42,7 +39,12 @@ impl Way {
     }
 
     /// Takes everything from `sent`, and gives back what has come through.
-    pub fn send(&mut self, now: Instant, sent: &mut VecDeque<Transmit<Port>>, out: &mut VecDeque<Transmit<Port>>) {
+    pub fn send(
+        &mut self,
+        now: Instant,
+        sent: &mut VecDeque<Transmit<Port>>,
+        out: &mut VecDeque<Transmit<Port>>,
+    ) {
         for Transmit { port, to, data, segment } in sent.drain(..) {
             // A line loses packets, not batches.
             let size = segment.unwrap_or(data.len()).max(1);
@@ -62,4 +64,3 @@ impl Way {
         [self.to.poll_timeout(), self.from.poll_timeout()].into_iter().flatten().min()
     }
 }
-

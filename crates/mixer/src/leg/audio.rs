@@ -85,11 +85,6 @@ impl Audio {
             || config.comfort_noise == Some(pt)
     }
 
-    /// What was negotiated.
-    pub fn config(&self) -> &AudioLeg {
-        &self.config
-    }
-
     /// Takes a datagram.
     pub fn receive(
         &mut self,
