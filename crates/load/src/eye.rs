@@ -266,7 +266,7 @@ fn measured_lag(codec: Codec) -> Option<Duration> {
         decoder.decode(sound.frame(place), &mut samples).ok()?;
     }
     let samples: Vec<f32> = samples.iter().map(|s| f32::from(*s) / 32_768.0).collect();
-    let begins = hear::burst(&samples, audio::RATE, 0)?;
+    let begins = hear::burst(&samples, audio::RATE, 0, 0)?;
     let late = begins as f64 / f64::from(audio::RATE) - 0.5;
     Some(Duration::from_secs_f64(late.max(0.0)))
 }

@@ -12,9 +12,9 @@ const BELOW_LOUDEST_DB: f64 = 30.0;
 /// The window a burst's beginning is looked for with, seconds.
 const WINDOW: f64 = 0.01;
 
-/// Where within `samples` the burst of an identity begins, to a millisecond: the middle of the first window in which it has half of its full
-/// amplitude. `None` when there is none.
-pub fn burst(samples: &[f32], rate: u32, id: u8) -> Option<usize> {
+/// Where within `samples`, from `from` on, the burst of an identity begins, to a millisecond: the middle of the first window in which it has half of its
+/// full amplitude after it was not there. `None` when there is none.
+pub fn burst(samples: &[f32], rate: u32, id: u8, from: usize) -> Option<usize> {
     let window = (f64::from(rate) * WINDOW) as usize;
     let step = TAU * burst_hz(id) / f64::from(rate);
     // Sums of the signal turned by the burst's frequency: a window's amplitude is the difference of two.
@@ -36,9 +36,10 @@ pub fn burst(samples: &[f32], rate: u32, id: u8) -> Option<usize> {
     if 20.0 * (most + 1e-9).log10() < QUIET_DB {
         return None;
     }
-    let begins = (0..=last).find(|k| amplitude(*k) > most / 2.0)?;
-    // It lasts 100 ms; what was there already when the listening began has no beginning here.
-    (begins > 0).then_some(begins + window / 2)
+    // What was there already when the listening began has no beginning here.
+    let quiet = (from..=last).find(|k| amplitude(*k) < most / 4.0)?;
+    let begins = (quiet..=last).find(|k| amplitude(*k) > most / 2.0)?;
+    Some(begins + window / 2)
 }
 
 /// Level of each identity's tone in dB of full scale (a sine of amplitude 1 is 0 dB), over all of `samples`.
@@ -92,10 +93,11 @@ mod tests {
             *m += s;
         }
         for (id, at) in [(2, 12_345usize), (3, 9_000)] {
-            let found = burst(&mix, 48_000, id).expect("there is one");
+            let found = burst(&mix, 48_000, id, 0).expect("there is one");
             assert!(found.abs_diff(at) < 48, "{id}: {found}, {at}");
         }
-        assert_eq!(burst(&mix, 48_000, 6), None);
+        assert_eq!(burst(&mix, 48_000, 6, 0), None);
+        assert_eq!(burst(&mix[12_500..30_000], 48_000, 2, 0), None, "only its end");
     }
 
     #[test]

@@ -98,13 +98,8 @@ impl Clockwork {
 
     fn find(&mut self, beacons: &Beacons, id: u8, lag: Duration) {
         // Each burst is found once: those that begin in the last part are found in the next piece.
-        let Some(begins) = hear::burst(&self.samples, RATE as u32, id).filter(|k| *k < PIECE + BEFORE / 2)
-        else {
-            return;
-        };
-        if begins < BEFORE / 2 {
-            return;
-        }
+        let found = hear::burst(&self.samples, RATE as u32, id, BEFORE / 2);
+        let Some(begins) = found.filter(|k| *k < PIECE + BEFORE / 2) else { return };
         let Some((place, came)) = self.marks.iter().rev().find(|(place, _)| *place <= begins) else { return };
         let heard = *came + Duration::from_secs_f64((begins - place) as f64 / RATE as f64);
         let Some(took) = beacons.burst_took(id, heard) else { return };

@@ -12,6 +12,8 @@ use crate::{
 
 /// More than one phone goes by this identity.
 const MANY: u32 = u32::MAX;
+/// Bursts remembered: one comes every second.
+const BURSTS: usize = 8;
 /// What took longer than this is not what was meant: the counter of a short loop comes round again.
 const LONGEST: Duration = Duration::from_secs(3);
 
@@ -26,15 +28,22 @@ struct Identity {
     owner: AtomicU32,
     /// When each picture of the counter last left, nanoseconds since the start; 0: never.
     pictures: Vec<AtomicU64>,
-    /// When the last burst of sound left.
-    burst: AtomicU64,
+    /// When the last bursts of sound left, in a ring: who listens looks back.
+    bursts: [AtomicU64; BURSTS],
+    /// Bursts so far.
+    count: AtomicU32,
 }
 
 impl Beacons {
     /// Nothing sent yet.
     pub fn new(start: Instant) -> Self {
         let zeroes = || (0..COUNTER).map(|_| AtomicU64::new(0)).collect();
-        let identity = || Identity { owner: AtomicU32::new(0), pictures: zeroes(), burst: AtomicU64::new(0) };
+        let identity = || Identity {
+            owner: AtomicU32::new(0),
+            pictures: zeroes(),
+            bursts: [const { AtomicU64::new(0) }; BURSTS],
+            count: AtomicU32::new(0),
+        };
         Self { start, all: (0..IDENTITIES).map(|_| identity()).collect() }
     }
 
@@ -65,7 +74,8 @@ impl Beacons {
     /// A frame of sound with the beginning of a burst leaves.
     pub fn burst(&self, id: u8, phone: PhoneId, now: Instant) {
         if let Some(identity) = self.own(id, phone) {
-            identity.burst.store(self.nanos(now), Relaxed);
+            let n = identity.count.fetch_add(1, Relaxed) as usize % BURSTS;
+            identity.bursts[n].store(self.nanos(now), Relaxed);
         }
     }
 
@@ -77,7 +87,7 @@ impl Beacons {
 
     /// How long the burst took that was heard at `at`.
     pub fn burst_took(&self, id: u8, at: Instant) -> Option<Duration> {
-        self.took(&self.sole(id)?.burst, at)
+        self.sole(id)?.bursts.iter().filter_map(|left| self.took(left, at)).min()
     }
 
     fn sole(&self, id: u8) -> Option<&Identity> {
