@@ -7,6 +7,7 @@
 )]
 
 mod bare;
+mod calls;
 mod grid;
 mod meetings;
 mod phones;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     let all = [
         "setup",
         "switching",
+        "calls",
         "grid8",
         "grid16",
         "seen4",
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         let rows = match name.as_str() {
             "setup" => setup::run(),
             "switching" => switching::run(),
+            "calls" => calls::run(),
             "seen4" => meetings::four_of_sixteen(),
             "sound" => meetings::sound(),
             "delay" => meetings::delay(),

@@ -276,7 +276,10 @@ impl Worker {
 
     /// Sound goes by the clock, not by the packets that come.
     fn tick(&mut self, now: Instant) {
-        if !self.index.is_empty() {
+        if self.index.is_empty() {
+            // There is nobody to encode for, and no tick to count in.
+            self.out.totals.audio_encoders = 0;
+        } else {
             self.late = self.late.max(now.saturating_duration_since(self.next_tick));
         }
         let mut done = 0;
