@@ -115,12 +115,7 @@ pub fn hold(cast: &Cast, meeting: &Meeting) -> Outcome {
     let callers = meeting.callers;
     let ports = free_block(u16::try_from(callers * 4 + 40).expect("as many ports"));
     let range = format!("{}-{}", ports.0, ports.1);
-    let mut server = Server::start_with(&[
-        ("CAU_RTP__PORTS", &range),
-        // What is measured is to be seen, not evaded.
-        ("CAU_CAPACITY__REFUSE", "false"),
-        ("CAU_CAPACITY__LEAST_FPS", "30"),
-    ]);
+    let mut server = Server::start_with(&[("CAU_RTP__PORTS", &range)]);
     let empty = process::moment(server.pid()).expect("the server runs").rss_mb;
     let conference = server.conference("9000", json!({ "layout": meeting.layout }));
     let mut fleet = Fleet::start(&Options { urgent: true, ..Options::default() }).expect("phones");

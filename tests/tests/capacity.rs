@@ -18,7 +18,10 @@ use serde_json::json;
 #[test]
 fn over_capacity_new_calls_get_503_with_the_reason_and_the_meeting_goes_on_whole() {
     // One per cent of a core is what six sites need in any case.
-    let mut server = Server::start_with(&[("CAU_CAPACITY__SOUND_BUSY_PERCENT", "1")]);
+    let mut server = Server::start_with(&[
+        ("CAU_CAPACITY__REFUSE", "true"),
+        ("CAU_CAPACITY__SOUND_BUSY_PERCENT", "1"),
+    ]);
     let conference = server.conference("9000", json!({ "layout": "grid" }));
     let mut fleet = fleet();
     let here: Vec<PhoneId> =
