@@ -122,6 +122,14 @@ pub enum Command {
         /// The holder.
         participant: Option<ParticipantId>,
     },
+    /// Encoded views make so many pictures per second at most, because the machine is busy; sources that are passed on go on as they are.
+    /// Initially 30.
+    Cadence {
+        /// Of which conference.
+        conference: ConferenceId,
+        /// At most.
+        fps: u32,
+    },
     /// The switches of one participant. Initially: heard, hearing, seen, 0 dB.
     Sound {
         /// Whose.

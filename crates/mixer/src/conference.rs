@@ -69,6 +69,8 @@ pub struct Conference {
     stale: bool,
     voice_at: Instant,
     spoke: bool,
+    /// Pictures per second of encoded views at most.
+    fps: u32,
 }
 
 impl Conference {
@@ -88,6 +90,7 @@ impl Conference {
             stale: false,
             voice_at: now,
             spoke: false,
+            fps: u32::MAX,
         }
     }
 
@@ -146,6 +149,12 @@ impl Conference {
         self.floor = participant;
     }
 
+    /// Encoded views make so many pictures per second at most.
+    pub fn set_cadence(&mut self, fps: u32) {
+        self.fps = fps;
+        self.views.values_mut().for_each(|view| view.set_most(fps));
+    }
+
     /// What is done about sound.
     pub fn set_rules(&mut self, rules: Rules) {
         self.room.set_rules(rules);
@@ -186,7 +195,8 @@ impl Conference {
         if place.stream.from.is_some() && video.repairs.note(now) {
             self.stale = true;
         }
-        self.with_channel(now, participant, place, |channel, now, watch, users, canvas| {
+        let mut users = self.users(place);
+        self.with_channel(now, participant, place, &mut users, |channel, now, watch, users, canvas| {
             channel.refresh(now, watch, users, canvas);
         });
     }
@@ -320,7 +330,7 @@ pub enum Seen {
 }
 
 /// Where a receiver's picture comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
     /// Which view.
     pub view: view::Key,

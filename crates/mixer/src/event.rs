@@ -229,6 +229,8 @@ pub struct Totals {
     pub stranded: u64,
     /// Sound ticks left out because the worker was called too late.
     pub skipped_ticks: u64,
+    /// How late a tick of sound was at most in the last second, µs.
+    pub tick_late_us: u32,
     /// Errors of decoders and encoders.
     pub codec_errors: u64,
 }

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use cau_codec::video::encode;
 use cau_conference::{NoPorts, Request};
-use cau_drive::{Clock, media, pool::Pool, ports::Allocator};
+use cau_drive::{Clock, load::Load, media, pool::Pool, ports::Allocator};
 use cau_mixer::{Command, Event, Job, Media, Port, Spawner, Worker, command::Emblem};
 use cau_model::{ConferenceId, ParticipantId};
 use cau_sip::sdp::Ports;
@@ -114,6 +114,11 @@ impl Threads {
             homes: HashMap::new(),
         };
         Ok(threads)
+    }
+
+    /// How busy each thread is.
+    pub fn loads(&self) -> Vec<Arc<Load>> {
+        self.workers.iter().map(|worker| worker.load().clone()).collect()
     }
 
     /// The thread of a conference: a new one goes to the thread with the fewest legs.

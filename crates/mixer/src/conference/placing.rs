@@ -45,8 +45,11 @@ impl Conference {
             }
         }
         self.make_views(now, shared);
+        // Counted once, not for each of a thousand who move at once.
+        let mut users: BTreeMap<Place, Users> = BTreeMap::new();
         for (participant, place) in moved {
-            self.join(now, participant, place, shared);
+            let users = users.entry(place).or_insert_with(|| self.users(place));
+            self.join(now, participant, place, shared, users);
         }
         self.drop_unused();
         self.plan_views(now);
@@ -88,6 +91,7 @@ impl Conference {
             let Some((scene, _)) = self.scenes.iter().find(|(s, _)| s.id == key.scene) else { continue };
             let view = self.views.entry(key).or_insert_with(|| View::new(now, key, scene.clone(), shared));
             view.scene = scene.clone();
+            view.set_most(self.fps);
         }
     }
 
@@ -115,7 +119,14 @@ impl Conference {
         }
     }
 
-    fn join(&mut self, now: Instant, participant: ParticipantId, place: Place, shared: &Shared) {
+    fn join(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        place: Place,
+        shared: &Shared,
+        users: &mut Users,
+    ) {
         let single =
             self.legs.get(&participant).and_then(|l| l.video.as_ref()).is_some_and(|v| v.watch.single());
         let site = place.stream.from.and_then(|site| self.legs.get_mut(&site)?.video.as_mut());
@@ -129,31 +140,45 @@ impl Conference {
                 None => Channel::new(settings, single, epoch, spawner, waker),
             }
         });
-        self.with_channel(now, participant, place, |channel, now, watch, users, canvas| {
+        self.with_channel(now, participant, place, users, |channel, now, watch, users, canvas| {
             channel.join(now, watch, users, canvas);
         });
     }
 
-    /// Calls `f` with the channel a participant watches and the count of the others there.
+    /// Who reads what at a place; nobody where there is nothing yet.
+    pub(super) fn users(&self, place: Place) -> Users {
+        let mut users = Users::default();
+        let channel = self.views.get(&place.view).and_then(|view| view.channels.get(&place.stream));
+        if let Some(channel) = channel {
+            for video in self.legs.values().filter_map(|leg| leg.video.as_ref()) {
+                channel.count(&video.watch, &mut users);
+            }
+        }
+        users
+    }
+
+    /// Calls `f` with the channel a participant watches and the count of the others there; `users` counts all, and goes on doing so.
     pub(super) fn with_channel(
         &mut self,
         now: Instant,
         participant: ParticipantId,
         place: Place,
+        users: &mut Users,
         f: impl FnOnce(&mut Channel, Instant, &mut view::watch::Watch, Users, &view::compose::Composing),
     ) {
         let Some(view) = self.views.get_mut(&place.view) else { return };
         let canvas = view.canvas().clone();
         let composed = view.is_composed();
         let Some(channel) = view.channels.get_mut(&place.stream) else { return };
-        let mut users = Users::default();
-        for (other, leg) in &self.legs {
-            if let Some(video) = leg.video.as_ref().filter(|_| *other != participant) {
-                channel.count(&video.watch, &mut users);
-            }
-        }
         let Some(video) = self.legs.get_mut(&participant).and_then(|l| l.video.as_mut()) else { return };
-        f(channel, now, &mut video.watch, users, &canvas);
+        let count = |channel: &Channel, watch: &view::watch::Watch| {
+            let mut own = Users::default();
+            channel.count(watch, &mut own);
+            own
+        };
+        let others = users.without(count(channel, &video.watch));
+        f(channel, now, &mut video.watch, others, &canvas);
+        *users = others.with(count(channel, &video.watch));
         view.connect();
         // A canvas that was not needed shows nothing yet, and its pictures are not decoded.
         self.stale |= view.is_composed() != composed;

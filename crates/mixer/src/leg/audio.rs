@@ -1,13 +1,16 @@
 //! Sound of one leg, in and out.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use cau_model::ParticipantId;
 use cau_rtp::{Packet, dtmf, session::Notice, stream::Outgoing};
 
 use super::{
-    line::{Line, Origin},
+    line::{self, Line, Origin},
     playout::Playout,
 };
 use crate::{
@@ -101,9 +104,17 @@ impl Audio {
             || config.comfort_noise == Some(pt)
     }
 
-    /// What was negotiated.
-    pub fn config(&self) -> &AudioLeg {
-        &self.config
+    /// Takes a datagram.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        rtcp: bool,
+        data: Bytes,
+        out: &mut Out,
+    ) -> Option<line::Input> {
+        let Self { line, config, .. } = self;
+        line.receive(now, from, rtcp, data, |pt| Self::knows(config, pt), out)
     }
 
     /// Takes a packet.

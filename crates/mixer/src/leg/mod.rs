@@ -146,8 +146,7 @@ impl Leg {
             out.totals.dropped_unexpected += 1;
             return;
         };
-        let config = audio.config().clone();
-        match audio.line.receive(now, from, port.rtcp, data, |pt| Audio::knows(&config, pt), out) {
+        match audio.receive(now, from, port.rtcp, data, out) {
             Some(Input::Packets(packets)) => {
                 for packet in packets {
                     audio.insert(now, port.participant, packet, out);

@@ -8,7 +8,7 @@ mod sites;
 
 use std::{net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use cau_conference::{Referrers, Roster};
+use cau_conference::{Referrers, Roster, capacity::Rules};
 use cau_sip::{
     Host,
     digest::{Accounts, Credentials},
@@ -49,6 +49,8 @@ pub struct Config {
     pub packet_threads: usize,
     /// Threads for pictures.
     pub picture_threads: usize,
+    /// What is done when the machine is full.
+    pub capacity: Rules,
     /// Participants of one conference.
     pub max_participants: usize,
     /// How sites are called.
