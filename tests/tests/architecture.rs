@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("cau-netem", 0),
     ("cau-drive", 1),
     ("cau-mixer", 1),
+    ("cau-cascade", 1),
     ("cau-store", 1),
     ("cau-conference", 2),
     ("cau-load", 2),
