@@ -10,7 +10,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
-use cau_cascade::{Act, Command, Config, ConnId, Event, Fact, Kept, Link, Node, Path, Site, Transmit, Viewers};
+use cau_cascade::{
+    Act, Command, Config, ConnId, Event, Fact, Kept, Link, Node, Path, Site, Transmit, Viewers,
+};
 use cau_model::participant::State;
 use cau_model::{OperationId, ParticipantId, Refusal};
 use rand::rngs::SmallRng;
@@ -34,13 +36,38 @@ pub type Id = usize;
 #[derive(Debug)]
 pub enum Ev {
     Timer(Id, u64),
-    Connect { slave: Id, run: u64 },
-    Deliver { conn: ConnId, to: Id, text: Vec<u8> },
-    Closed { conn: ConnId, at: Id },
+    Connect {
+        slave: Id,
+        run: u64,
+    },
+    Deliver {
+        conn: ConnId,
+        to: Id,
+        text: Vec<u8>,
+    },
+    Closed {
+        conn: ConnId,
+        at: Id,
+    },
     /// The slave's INVITE reaches the master, or the answer the slave.
-    Invite { slave: Id, token: String, run: u64 },
-    Answered { slave: Id, run: u64 },
-    Media { at: Id, link: Link, up: bool, run: u64 },
+    Invite {
+        slave: Id,
+        token: String,
+        run: u64,
+    },
+    Answered {
+        slave: Id,
+        run: u64,
+    },
+    Media {
+        at: Id,
+        link: Link,
+        up: bool,
+        run: u64,
+        /// Whose line, and since when it is dead.
+        slave: Id,
+        since: Instant,
+    },
     /// In a conference.
     Device(Id, u64, conference::Ev),
 }
@@ -81,6 +108,8 @@ pub struct World {
     pub random: SmallRng,
     lines: BTreeMap<Id, Line>,
     conns: HashMap<ConnId, (Id, Id)>,
+    /// When the media call of a slave was made last.
+    called: HashMap<Id, Instant>,
     last_conn: u64,
     last_site: u64,
     /// One way, and the share of packets lost.
@@ -108,6 +137,7 @@ impl World {
             random: SmallRng::seed_from_u64(seed),
             lines: BTreeMap::new(),
             conns: HashMap::new(),
+            called: HashMap::new(),
             last_conn: 0,
             last_site: 0,
             delay,
@@ -171,6 +201,7 @@ impl World {
         mcu.node = None;
         mcu.run += 1;
         mcu.conference.forget_media();
+        mcu.conference.floor = None;
         for conn in std::mem::take(&mut mcu.conns) {
             self.hang_up(conn, id);
         }
@@ -178,12 +209,15 @@ impl World {
             .slaves
             .iter()
             .map(|slave| (*slave, Link::Above))
-            .chain(self.mcus[id].master.map(|master| (master, Link::Below(self.mcus[id].config.path.clone()))))
+            .chain(
+                self.mcus[id].master.map(|master| (master, Link::Below(self.mcus[id].config.path.clone()))),
+            )
             .collect();
         for (at, link) in peers {
             // A device that does not send is noticed by the re-INVITE after a while.
             let run = self.mcus[at].run;
-            self.later(ms(1_500), Ev::Media { at, link, up: false, run });
+            let slave = if link == Link::Above { at } else { id };
+            self.later(ms(1_500), Ev::Media { at, link, up: false, run, slave, since: self.now });
         }
     }
 
@@ -312,7 +346,11 @@ impl World {
                 if self.mcus[slave].run != run {
                     return;
                 }
-                let Some(link) = self.mcus[master].node.as_mut().and_then(|node| node.redeem(now, &token)) else { return };
+                let Some(link) = self.mcus[master].node.as_mut().and_then(|node| node.redeem(now, &token))
+                else {
+                    return;
+                };
+                self.called.insert(slave, now);
                 self.fact(master, Fact::Media { link: Link::Below(link.clone()), up: false });
                 self.fact(master, Fact::Media { link: Link::Below(link), up: true });
                 let back = self.way(slave);
@@ -324,8 +362,10 @@ impl World {
                     self.fact(slave, Fact::Media { link: Link::Above, up: true });
                 }
             }
-            Ev::Media { at, link, up, run } => {
-                if self.mcus[at].run == run {
+            Ev::Media { at, link, up, run, slave, since } => {
+                // A call made since is another call.
+                let other = self.called.get(&slave).is_some_and(|at| *at > since);
+                if self.mcus[at].run == run && !other {
                     if link == Link::Above {
                         self.mcus[at].conference.media_up = up;
                     }
@@ -403,7 +443,9 @@ impl World {
     fn send(&mut self, slave: Id, from: Id, conn: ConnId, len: usize, ev: Ev) {
         let (now, delay, loss) = (self.now, self.delay, self.loss);
         let stream = (conn, from == slave);
-        if let Some((at, ev)) = self.lines.get_mut(&slave).unwrap().send(now, stream, len, delay, loss, &mut self.random, ev) {
+        if let Some((at, ev)) =
+            self.lines.get_mut(&slave).unwrap().send(now, stream, len, delay, loss, &mut self.random, ev)
+        {
             self.at(at, ev);
         }
     }
