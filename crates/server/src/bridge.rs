@@ -24,7 +24,7 @@ use crate::{
     config::Config,
     data_dir, equipment,
     failure::Failure,
-    figures,
+    figures, loading,
     media::Threads,
     places::Places,
     ports_file, registrations, restart,
@@ -90,6 +90,8 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
     let lost_reports = Arc::new(AtomicU64::new(0));
     let threads = Threads::start(config, clock, &pool, focus.sender(), emblem.as_ref(), &lost_reports)
         .map_err(Failure::system("threads for sound"))?;
+    let loads = threads.loads();
+    tokio::spawn(loading::watch(loads.clone(), pool.clone(), focus.sender().clone()));
     let events = Events::new(clock.wall);
     let notices = listener(events.clone(), journal.clone());
     // Read before the keeper begins to say that the program runs.
@@ -122,7 +124,8 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         .await
         .map_err(|source| Failure::Control { addr: config.control_bind, source })?;
     let http = listener.local_addr().map_err(Failure::system("the console's address"))?;
-    let about = About { version: env!("CARGO_PKG_VERSION").to_owned(), sip: dial.clone() };
+    let about =
+        About { version: env!("CARGO_PKG_VERSION").to_owned(), sip: dial.clone(), logo: equipment.logo };
     let counts = Counts::default();
     let places = Places::new(
         config.control_max_connections,
@@ -134,7 +137,7 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about)
             .with_figures(Arc::new(move || {
                 let mut all = web_figures.0.samples(&web_figures.1);
-                all.extend(figures::of(&pool, &lost_reports));
+                all.extend(figures::of(&pool, &loads, &lost_reports));
                 all
             }))
             .with_trusted_proxies(config.trusted_proxies.clone());
@@ -307,6 +310,7 @@ fn focus_config(config: &Config, addrs: &[SocketAddr]) -> cau_conference::Config
     let mut focus = cau_conference::Config::new(sip, capabilities);
     focus.max_participants = config.sip.max_calls;
     focus.max_per_conference = config.max_participants;
+    focus.capacity = config.capacity;
     focus.roster = config.roster;
     focus.refer = config.refer;
     focus.drain_grace = config.drain_grace;
