@@ -44,10 +44,11 @@ pub fn burst(samples: &[f32], rate: u32, id: u8, from: usize) -> Option<usize> {
     let loudest = (0..IDENTITIES)
         .map(|other| {
             let step = TAU * burst_hz(other) / f64::from(rate);
-            let (re, im) = samples[full..full + window].iter().enumerate().fold((0.0, 0.0), |(re, im), (k, sample)| {
-                let (sin, cos) = (step * k as f64).sin_cos();
-                (re + f64::from(*sample) * cos, im + f64::from(*sample) * sin)
-            });
+            let (re, im) =
+                samples[full..full + window].iter().enumerate().fold((0.0, 0.0), |(re, im), (k, sample)| {
+                    let (sin, cos) = (step * k as f64).sin_cos();
+                    (re + f64::from(*sample) * cos, im + f64::from(*sample) * sin)
+                });
             2.0 * f64::hypot(re, im) / window as f64
         })
         .fold(0.0, f64::max);

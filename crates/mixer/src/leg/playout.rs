@@ -187,7 +187,9 @@ impl Playout {
 /// The first `count` samples in the time of a frame, by cubic interpolation (Catmull–Rom); `before`: the sample before them. It begins and ends
 /// between whole samples, so frames before and after join it as they are.
 fn stretch(before: i16, samples: &[i16], count: usize, frame: &mut Frame) {
-    let sample = |i: usize| f32::from(i.checked_sub(1).map_or(Some(&before), |i| samples.get(i)).copied().unwrap_or(0));
+    let sample = |i: usize| {
+        f32::from(i.checked_sub(1).map_or(Some(&before), |i| samples.get(i)).copied().unwrap_or(0))
+    };
     let at = |i: usize| {
         let beyond = i.saturating_sub(samples.len());
         let value = if beyond == 0 {
