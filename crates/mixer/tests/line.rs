@@ -229,10 +229,11 @@ fn packets_lost_on_the_way_out_are_sent_again_to_who_asks() {
     viewer.miss_every = Some(50);
     world.join(viewer);
     world.show(Kind::Grid, &[1, 2]);
-    world.run(ms(25_000));
-    assert!(world.totals.repeated >= 10, "{}", world.totals.repeated);
+    world.run(ms(12_000));
+    assert!(world.totals.repeated >= 5, "{}", world.totals.repeated);
     assert_eq!(world.at(2).received.broken, 0, "every picture was whole");
-    assert!(world.at(2).received.keys.len() <= 3);
+    let keys = &world.at(2).received.keys;
+    assert!(keys.len() <= 3, "{keys:?}");
     assert_eq!(world.at(1).received.gaps, 0);
 }
 
