@@ -65,6 +65,7 @@ pub fn large(callers: usize, seconds: u64) -> Vec<Row> {
     let meeting = Meeting {
         talkers: 3,
         speaker: true,
+        thrift: true,
         decode_every: 50,
         glimpse: 10,
         rate: 50.0,

@@ -32,6 +32,8 @@ pub struct Meeting {
     pub glimpse: u32,
     /// The operator has chosen whom all see.
     pub speaker: bool,
+    /// Who is not seen is asked to send little (`video.thrift`).
+    pub thrift: bool,
     /// Calls begun per second.
     pub rate: f64,
     /// Seconds between the last call and the counting.
@@ -53,6 +55,7 @@ impl Meeting {
             decode_every: 0,
             glimpse: 1,
             speaker: false,
+            thrift: false,
             rate: 20.0,
             settle: 6,
             seconds: 20,
@@ -115,7 +118,8 @@ pub fn hold(cast: &Cast, meeting: &Meeting) -> Outcome {
     let callers = meeting.callers;
     let ports = free_block(u16::try_from(callers * 4 + 40).expect("as many ports"));
     let range = format!("{}-{}", ports.0, ports.1);
-    let mut server = Server::start_with(&[("CAU_RTP__PORTS", &range)]);
+    let thrift = meeting.thrift.to_string();
+    let mut server = Server::start_with(&[("CAU_RTP__PORTS", &range), ("CAU_VIDEO__THRIFT", &thrift)]);
     let empty = process::moment(server.pid()).expect("the server runs").rss_mb;
     let conference = server.conference("9000", json!({ "layout": meeting.layout }));
     let mut fleet = Fleet::start(&Options { urgent: true, ..Options::default() }).expect("phones");

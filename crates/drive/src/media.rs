@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use mio::{Events, Interest, Poll, Token, Waker};
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
@@ -22,7 +22,7 @@ use crate::{Clock, drops, limits, load::Load};
 /// Token of the waker; sockets count from one.
 const WAKE: Token = Token(0);
 /// Datagrams (each of up to 64 packets, by GRO) read by one call: a line has few waiting, and what the kernel is told of each costs time.
-const BATCH: usize = 8;
+const BATCH: usize = 4;
 /// From so many sockets a second on that have something …
 const BUSY: u32 = 5_000;
 /// … a thread lets them gather for this long: a wake-up costs as much as reading two of them, for who sends as for who reads.
@@ -35,6 +35,8 @@ const NAP: Duration = Duration::from_micros(100);
 const BATCHES_PER_TURN: usize = 16;
 /// Sockets and commands on their way to a thread; a sender waits when there are more. The thread itself never waits for senders.
 const INBOX: usize = 4096;
+/// Bytes of one piece of memory for what has come: below what the C library fetches from the system each time.
+const ARENA: usize = 64 << 10;
 /// One GRO buffer: the largest datagram the kernel hands over, coalesced or not.
 const BUFFER: usize = 65_536;
 
@@ -181,6 +183,8 @@ struct Runner<C: Core, F> {
     /// Places in `ports` that are free.
     free: Vec<usize>,
     buffers: [Vec<u8>; BATCH],
+    /// Where what has come is kept, datagram behind datagram: one piece of memory for dozens of them.
+    arena: BytesMut,
     /// Sockets with more to read than one turn allowed.
     unread: Vec<Token>,
     load: Arc<Load>,
@@ -227,6 +231,7 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
             tokens: HashMap::new(),
             free: Vec::new(),
             buffers: std::array::from_fn(|_| vec![0; BUFFER]),
+            arena: BytesMut::with_capacity(ARENA),
             unread: Vec::new(),
             load,
             traffic: Traffic::new(Clock::now()),
@@ -366,8 +371,8 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
             let now = Clock::now();
             for (meta, buffer) in metas.iter().zip(&self.buffers).take(count) {
                 let (stride, read) = (meta.stride.max(1), buffer.get(..meta.len).unwrap_or_default());
-                // What the kernel has put together, packets of one picture mostly, lives and goes together: one piece of memory.
-                let whole = Bytes::copy_from_slice(read);
+                self.arena.extend_from_slice(read);
+                let whole = self.arena.split().freeze();
                 for start in (0..read.len()).step_by(stride) {
                     let datagram = whole.slice(start..(start + stride).min(read.len()));
                     self.core.handle_packet(now, port.name, meta.addr, datagram);
@@ -409,20 +414,30 @@ fn send<P>(port: &Port<P>, transmit: &Transmit<P>) {
     // A GSO call is bounded by the size of one IP packet.
     let per_call = if per_call > 60_000 { (60_000 / segment).max(1) * segment } else { per_call };
     for part in transmit.data.chunks(per_call) {
+        if part.len() <= segment {
+            // One datagram needs nothing of what the other call tells the kernel.
+            note(port.socket.send_to(part, transmit.to).map(drop), transmit.to);
+            continue;
+        }
         let result = port.state.try_send(
             UdpSockRef::from(&port.socket),
             &quinn_udp::Transmit {
                 destination: transmit.to,
                 ecn: None,
                 contents: part,
-                segment_size: (part.len() > segment).then_some(segment),
+                segment_size: Some(segment),
                 src_ip: None,
             },
         );
-        if let Err(e) = result {
-            drops::MEDIA_UNSENDABLE.add();
-            tracing::trace!(to = %transmit.to, "cannot send media: {e}");
-        }
+        note(result, transmit.to);
+    }
+}
+
+/// Counts what could not be sent.
+fn note(result: io::Result<()>, to: SocketAddr) {
+    if let Err(e) = result {
+        drops::MEDIA_UNSENDABLE.add();
+        tracing::trace!(%to, "cannot send media: {e}");
     }
 }
 

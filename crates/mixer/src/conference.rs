@@ -6,7 +6,8 @@ mod sharing;
 mod sound;
 
 use std::{
-    collections::BTreeMap,
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
     mem,
     net::SocketAddr,
     sync::Arc,
@@ -26,6 +27,7 @@ use crate::{
     job::Spawner,
     leg::{Leg, Switches},
     out::Out,
+    pressure::Pressure,
     sound::room::Room,
     view::{self, View, overlay::Decor},
 };
@@ -47,6 +49,8 @@ pub struct Shared {
     pub epoch: Instant,
     /// What views are adorned with.
     pub decor: Decor,
+    /// Whether there is more to do than can be done.
+    pub pressure: Pressure,
 }
 
 /// One conference.
@@ -63,14 +67,16 @@ pub struct Conference {
     floor: Option<ParticipantId>,
     /// Sites that are being brought before viewers.
     brought: Vec<BringUp>,
-    /// When the next picture that waits for its sound goes on.
-    due: Option<Instant>,
+    /// Whose next picture that waits for its sound goes on when. An entry that holds no more finds nothing due.
+    due: BinaryHeap<Reverse<(Instant, ParticipantId)>>,
     /// Scenes, legs or sources have changed since the views were brought in line.
     stale: bool,
     voice_at: Instant,
     spoke: bool,
     /// Pictures per second of encoded views at most.
     fps: u32,
+    /// The worker has more to do than it can.
+    pressed: bool,
 }
 
 impl Conference {
@@ -86,11 +92,12 @@ impl Conference {
             room: Room::default(),
             floor: None,
             brought: Vec::new(),
-            due: None,
+            due: BinaryHeap::new(),
             stale: false,
             voice_at: now,
             spoke: false,
             fps: u32::MAX,
+            pressed: false,
         }
     }
 
@@ -107,7 +114,7 @@ impl Conference {
             return;
         };
         leg.handle_packet(now, port, from, data, out);
-        self.due = [self.due, leg.next_due()].into_iter().flatten().min();
+        self.due.extend(leg.take_due().map(|at| Reverse((at, port.participant))));
         if leg.take_relayed() {
             self.drain(now, out);
         }
@@ -192,12 +199,13 @@ impl Conference {
     fn refresh(&mut self, now: Instant, participant: ParticipantId) {
         let Some(video) = self.legs.get_mut(&participant).and_then(|l| l.video.as_mut()) else { return };
         let Some(place) = video.place else { return };
-        if place.stream.from.is_some() && video.repairs.note(now) {
+        // Under pressure what it needs repair for is most likely our own doing.
+        if place.stream.from.is_some() && !self.pressed && video.repairs.note(now) {
             self.stale = true;
         }
-        let mut users = self.users(place);
+        let (mut users, pressed) = (self.users(place), self.pressed);
         self.with_channel(now, participant, place, &mut users, |channel, now, watch, users, canvas| {
-            channel.refresh(now, watch, users, canvas);
+            channel.refresh(now, watch, users, canvas, pressed);
         });
     }
 
@@ -206,7 +214,7 @@ impl Conference {
         if mem::take(&mut self.stale) {
             self.bring_in_line(now, shared);
         }
-        if self.due.is_some_and(|at| at <= now) {
+        if self.next_due().is_some_and(|at| at <= now) {
             self.release(now, out);
         }
         for view in self.views.values_mut() {
@@ -218,18 +226,31 @@ impl Conference {
 
     /// Pictures that waited for their sound go on.
     fn release(&mut self, now: Instant, out: &mut Out) {
-        for video in self.legs.values_mut().filter_map(|l| l.video.as_mut()) {
-            video.source.release(now);
+        let mut relayed = false;
+        while self.next_due().is_some_and(|at| at <= now) {
+            let Some(Reverse((_, participant))) = self.due.pop() else { break };
+            let Some(leg) = self.legs.get_mut(&participant) else { continue };
+            self.due.extend(leg.release(now).map(|at| Reverse((at, participant))));
+            relayed |= leg.take_relayed();
         }
-        self.due = self.legs.values().filter_map(Leg::next_due).min();
-        self.drain_relayed(now, out);
+        if relayed {
+            self.drain(now, out);
+        }
     }
 
-    /// Timers of the legs, and what follows from them; every 20 ms.
+    fn next_due(&self) -> Option<Instant> {
+        self.due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Timers of the legs, 20 ms of sound from each, and what follows from them; every 20 ms.
     fn attend(&mut self, now: Instant, shared: &Shared, out: &mut Out) {
+        self.pressed = shared.pressure.is_high(now);
         let mut asking: SmallVec<[ParticipantId; 8]> = SmallVec::new();
         for (participant, leg) in &mut self.legs {
-            leg.handle_timeout(now, &shared.config, out);
+            leg.handle_timeout(now, shared, out);
+            if let Some(audio) = &mut leg.audio {
+                audio.pull(now);
+            }
             self.stale |= leg.take_changed();
             if leg.take_asked_for_key() {
                 asking.push(*participant);
@@ -265,7 +286,7 @@ impl Conference {
 
     /// When a view wants its next picture, or one that waits goes on.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.views.values().filter_map(View::next).chain(self.due).min()
+        self.views.values().filter_map(View::next).chain(self.next_due()).min()
     }
 
     /// Sends what the encoders have made.

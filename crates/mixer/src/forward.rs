@@ -66,22 +66,24 @@ impl Repairs {
     }
 }
 
-/// The site whose own pictures this receiver gets of this scene; `None`: it gets an encoded view.
+/// The site whose own pictures this receiver gets of this scene; `None`: it gets an encoded view. `unwilling`: `None` under pressure, when whoever gets
+/// a site's pictures keeps them, as what troubles him is likely to be our own lateness, and an encoded view would make us later still.
 pub fn source(
     now: Instant,
     scene: &Scene,
     viewer: (ParticipantId, &Video),
     legs: &BTreeMap<ParticipantId, Leg>,
-    unwilling: &Unwilling,
+    unwilling: Option<&Unwilling>,
     config: &Config,
 ) -> Option<ParticipantId> {
     let (participant, viewer) = viewer;
     let site = scene.single().filter(|site| config.forward && *site != participant)?;
-    if unwilling.has(now, site) || viewer.repairs.is_apart(now) {
+    let gets = viewer.place.is_some_and(|p| p.stream.from == Some(site));
+    let doubtful = viewer.repairs.is_apart(now) || unwilling.is_some_and(|u| u.has(now, site));
+    if doubtful && !(gets && unwilling.is_none()) {
         return None;
     }
     let sender = legs.get(&site).filter(|leg| leg.shown().is_some())?.video.as_ref()?;
-    let gets = viewer.place.is_some_and(|p| p.stream.from == Some(site));
     let suits = sender.source.is_live() && sender.source.traits.suits(&wants(viewer, config), gets);
     suits.then_some(site)
 }

@@ -28,6 +28,8 @@ mod dropped;
 mod forward;
 mod leg;
 mod out;
+mod plain;
+mod pressure;
 mod preview;
 mod source;
 mod view;

@@ -1,7 +1,6 @@
 //! The sans-IO core of one media thread.
 
 use std::{
-    collections::{HashMap, HashSet},
     mem,
     net::SocketAddr,
     time::{Duration, Instant, SystemTime},
@@ -18,6 +17,8 @@ use crate::{
     conference::{Conference, Seen, Shared},
     leg::{Leg, Switches},
     out::Out,
+    plain,
+    pressure::Pressure,
     preview::Previews,
     view::overlay::Decor,
 };
@@ -36,9 +37,9 @@ pub struct Worker {
     shared: Shared,
     wall: (Instant, SystemTime),
     random: StdRng,
-    conferences: HashMap<ConferenceId, Conference>,
+    conferences: plain::Map<ConferenceId, Conference>,
     /// Which conference a participant is in.
-    index: HashMap<ParticipantId, ConferenceId>,
+    index: plain::Map<ParticipantId, ConferenceId>,
     previews: Previews,
     next_tick: Instant,
     next_report: Instant,
@@ -46,7 +47,7 @@ pub struct Worker {
     late: Duration,
     out: Out,
     /// Sources of everything we send.
-    own: HashSet<u32>,
+    own: plain::Set<u32>,
 }
 
 /// SSRC of an RTP packet.
@@ -68,17 +69,18 @@ impl Worker {
                 spawner,
                 pool,
                 epoch,
+                pressure: Pressure::new(epoch),
             },
             wall,
             random: StdRng::seed_from_u64(seed),
-            conferences: HashMap::new(),
-            index: HashMap::new(),
+            conferences: plain::Map::default(),
+            index: plain::Map::default(),
             previews: Previews::default(),
             next_tick: epoch,
             next_report: epoch + REPORT,
             late: Duration::ZERO,
             out: Out::default(),
-            own: HashSet::new(),
+            own: plain::Set::default(),
         }
     }
 
@@ -280,7 +282,11 @@ impl Worker {
             // There is nobody to encode for, and no tick to count in.
             self.out.totals.audio_encoders = 0;
         } else {
-            self.late = self.late.max(now.saturating_duration_since(self.next_tick));
+            let late = now.saturating_duration_since(self.next_tick);
+            self.late = self.late.max(late);
+            if now >= self.next_tick {
+                self.shared.pressure.note(now, late, self.out.totals.skipped_compose);
+            }
         }
         let mut done = 0;
         while now >= self.next_tick && !self.index.is_empty() {

@@ -11,7 +11,7 @@
 //! |      defined by profile       |    extension words (if X)     |
 //! ```
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
 /// Bytes of the fixed header.
@@ -97,18 +97,17 @@ impl Packet {
     }
 
     /// Appends the packet's bytes to `out`.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        out.reserve(self.wire_len());
+    pub fn write(&self, out: &mut impl BufMut) {
         let csrc = self.csrc.get(..15).unwrap_or(&self.csrc);
-        out.push(0x80 | csrc.len() as u8);
-        out.push(u8::from(self.marker) << 7 | self.pt & 0x7f);
-        out.extend_from_slice(&self.seq.to_be_bytes());
-        out.extend_from_slice(&self.timestamp.to_be_bytes());
-        out.extend_from_slice(&self.ssrc.to_be_bytes());
+        let [s0, s1] = self.seq.to_be_bytes();
+        let [t0, t1, t2, t3] = self.timestamp.to_be_bytes();
+        let [c0, c1, c2, c3] = self.ssrc.to_be_bytes();
+        let (first, second) = (0x80 | csrc.len() as u8, u8::from(self.marker) << 7 | self.pt & 0x7f);
+        out.put_slice(&[first, second, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3]);
         for source in csrc {
-            out.extend_from_slice(&source.to_be_bytes());
+            out.put_slice(&source.to_be_bytes());
         }
-        out.extend_from_slice(&self.payload);
+        out.put_slice(&self.payload);
     }
 
     /// Bytes [`Self::write`] appends.

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::conceal::Concealer;
-use super::resample::{Down, Factor, Up};
+use super::resample::{Down, Factor, SILENT, Up, is_silent};
 use super::{Decode, Encode, Error, FRAME, Frame, LONGEST};
 
 /// Which companding.
@@ -17,6 +17,8 @@ pub enum Law {
 
 /// Samples at 48 kHz for each byte.
 const PER_BYTE: usize = 6;
+/// After so many samples of silence (50 ms) neither the filter nor what gaps are concealed with remembers anything else.
+const FORGOTTEN: usize = 400;
 
 /// G.711, as encoder or as decoder (its directions share nothing).
 pub struct Pcm {
@@ -26,6 +28,8 @@ pub struct Pcm {
     concealer: Concealer,
     narrow: Vec<i16>,
     wide: Vec<f32>,
+    /// Samples of silence decoded in a row.
+    silent: usize,
 }
 
 impl Pcm {
@@ -38,6 +42,7 @@ impl Pcm {
             concealer: Concealer::new(8000),
             narrow: Vec::new(),
             wide: Vec::new(),
+            silent: 0,
         }
     }
 }
@@ -60,12 +65,22 @@ impl Decode for Pcm {
         let table = expansion(self.law);
         self.wide.clear();
         self.wide.extend(payload.iter().map(|&b| table.get(usize::from(b)).copied().unwrap_or(0.0)));
+        let silent = is_silent(&self.wide);
+        self.silent = if silent { self.silent.saturating_add(self.wide.len()) } else { 0 };
         self.concealer.heard(&mut self.wide);
         self.up.process(&self.wide, out);
         Ok(samples)
     }
 
+    fn is_silence(&self, payload: &[u8]) -> bool {
+        let table = expansion(self.law);
+        self.silent >= FORGOTTEN
+            && payload.len() * PER_BYTE == FRAME
+            && payload.iter().all(|&b| table.get(usize::from(b)).is_some_and(|s| s.abs() <= SILENT))
+    }
+
     fn conceal(&mut self, samples: usize, out: &mut Vec<i16>) {
+        self.silent = 0;
         self.wide.clear();
         self.concealer.lost(samples.min(LONGEST) / PER_BYTE, &mut self.wide);
         self.up.process(&self.wide, out);
@@ -121,6 +136,23 @@ mod tests {
             [compress(Law::Mu, 0), compress(Law::Mu, 32767), compress(Law::Mu, -32768)],
             [0xff, 0x80, 0x00]
         );
+    }
+
+    #[test]
+    fn silence_after_silence_decodes_to_zeros_and_may_be_left_out() {
+        for (law, silence, sound) in [(Law::A, 0xd5, 0xaa), (Law::Mu, 0xff, 0x80)] {
+            let (mut pcm, mut out) = (Pcm::new(law), Vec::new());
+            let mut decode = |pcm: &mut Pcm, byte: u8| {
+                out.clear();
+                pcm.decode(&[byte; 160], &mut out).unwrap();
+                out.iter().all(|s| *s == 0)
+            };
+            assert!(!decode(&mut pcm, sound));
+            assert!(!pcm.is_silence(&[silence; 160]), "the filter still rings");
+            (0..3).for_each(|_| drop(decode(&mut pcm, silence)));
+            assert!(pcm.is_silence(&[silence; 160]) && decode(&mut pcm, silence));
+            assert!(!pcm.is_silence(&[sound; 160]) && !pcm.is_silence(&[silence; 80]));
+        }
     }
 
     #[test]

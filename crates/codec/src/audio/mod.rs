@@ -50,6 +50,13 @@ pub trait Decode: Send {
         self.conceal(samples, out);
     }
 
+    /// True when the payload is 20 ms of silence, and so was everything before that could still be heard: [`Decode::decode`] would make nothing but
+    /// zeros of it, and need not be called. In a large meeting that is what nearly everybody sends.
+    fn is_silence(&self, payload: &[u8]) -> bool {
+        let _ = payload;
+        false
+    }
+
     /// Begins anew: for a change of SSRC.
     fn reset(&mut self);
 }

@@ -18,7 +18,7 @@ struct Design {
 
 /// Samples that are no louder than this (of 32,768: −66 dBov; two steps of G.711) become silence, which costs nothing: most sites of a large meeting are silent
 /// most of the time.
-const SILENT: f32 = 16.0;
+pub(super) const SILENT: f32 = 16.0;
 
 /// Kaiser window parameter for 60 dB.
 const BETA: f64 = 5.65;
@@ -80,6 +80,11 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+/// None is louder than [`SILENT`].
+pub(super) fn is_silent(samples: &[f32]) -> bool {
+    samples.iter().all(|s| s.abs() <= SILENT)
+}
+
 /// Low rate to 48 kHz: `factor` samples out for each one in.
 pub(super) struct Up {
     /// For each of the `factor` output positions the taps that meet low-rate samples, oldest first, times `factor`.
@@ -107,7 +112,7 @@ impl Up {
     /// Appends the samples of `input` at 48 kHz to `out`.
     pub(super) fn process(&mut self, input: &[f32], out: &mut Vec<i16>) {
         self.buffer.extend_from_slice(input);
-        if self.buffer.iter().all(|s| s.abs() <= SILENT) {
+        if is_silent(&self.buffer) {
             out.resize(out.len() + input.len() * self.phases.len(), 0);
             let used = self.buffer.len().saturating_sub(self.history);
             self.buffer.drain(..used);

@@ -12,7 +12,7 @@ use cau_rtp::{
     Packet,
     h264::{Mode, starts_key_frame},
     keyframe::{Ask, Feedback, Heard, Requester, Responder},
-    packet::{Class, classify},
+    packet::{Class, HEADER, classify},
     session::{Config, Notice, Session},
     stream::{Outgoing, Sender},
 };
@@ -477,7 +477,8 @@ impl Leg {
                 video.keys_sent += 1;
             }
             let port = Port { phone: self.phone, video: true, rtcp: false };
-            let mut batch = Batch::new(port, video.line.stream.remote);
+            let mut batch =
+                Batch::new(port, video.line.stream.remote, unit.payloads.iter().map(|p| p.bytes.len()));
             for payload in &unit.payloads {
                 let packet = video.session.send(
                     now,
@@ -663,8 +664,10 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(port: Port, to: std::net::SocketAddr) -> Self {
-        Self { port, to, data: Vec::new(), segment: 0 }
+    /// For packets with payloads of these sizes.
+    fn new(port: Port, to: std::net::SocketAddr, payloads: impl Iterator<Item = usize>) -> Self {
+        let data = Vec::with_capacity(payloads.map(|size| HEADER + size).sum());
+        Self { port, to, data, segment: 0 }
     }
 
     fn push(&mut self, packet: &Packet, out: &mut VecDeque<media::Transmit<Port>>) {
@@ -713,7 +716,7 @@ mod tests {
     fn equal_packets_leave_in_one_call_and_a_longer_one_begins_the_next() {
         let port = Port { phone: PhoneId(1), video: true, rtcp: false };
         let mut out = VecDeque::new();
-        let mut batch = Batch::new(port, "127.0.0.1:9".parse().unwrap());
+        let mut batch = Batch::new(port, "127.0.0.1:9".parse().unwrap(), [100; 2].into_iter());
         for len in [20usize, 100, 100, 40, 60] {
             let packet = Packet {
                 pt: 97,

@@ -71,8 +71,8 @@ impl Conference {
                 let scene = wanted.get(&participant).filter(|_| video.can_send());
                 let place = scene.map(|scene| {
                     let viewer = (participant, video);
-                    let from =
-                        forward::source(now, scene, viewer, &self.legs, &self.unwilling, &shared.config);
+                    let unwilling = (!self.pressed).then_some(&self.unwilling);
+                    let from = forward::source(now, scene, viewer, &self.legs, unwilling, &shared.config);
                     let stream = view::Stream { kbps: video.profile.kbps, from };
                     Place { view: view::Key::new(scene.id, &video.profile), stream }
                 });
@@ -140,8 +140,9 @@ impl Conference {
                 None => Channel::new(settings, single, epoch, spawner, waker),
             }
         });
+        let pressed = self.pressed;
         self.with_channel(now, participant, place, users, |channel, now, watch, users, canvas| {
-            channel.join(now, watch, users, canvas);
+            channel.join(now, watch, users, canvas, pressed);
         });
     }
 
@@ -188,12 +189,12 @@ impl Conference {
     pub(super) fn care(&mut self, now: Instant) {
         for view in self.views.values_mut() {
             let mut changed = false;
-            for (stream, channel) in &mut view.channels {
+            for (stream, channel) in view.channels.iter_mut().filter(|(_, channel)| channel.needs_care()) {
                 let mut users = Users::default();
                 for video in self.legs.values().filter_map(|l| l.video.as_ref()) {
                     channel.count(&video.watch, &mut users);
                 }
-                let care = channel.handle_timeout(now, users);
+                let care = channel.handle_timeout(now, users, self.pressed);
                 changed |= care.changed;
                 if let Some(site) = stream.from.filter(|_| care.unanswered) {
                     tracing::debug!(%site, "sends no key frame when asked: not passed on for a while");

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::{Conference, Shared};
 use crate::{
     event::{Event, Voice},
+    leg::audio::Audio,
     out::Out,
     sound::{room::Input, watch::Finding},
     view,
@@ -25,60 +26,41 @@ impl Conference {
     /// Sees to the legs, mixes and sends 20 ms of sound.
     pub fn tick(&mut self, now: Instant, shared: &Shared, out: &mut Out) {
         self.attend(now, shared, out);
-        for audio in self.legs.values_mut().filter_map(|l| l.audio.as_mut()) {
-            audio.pull(now);
-        }
         let floor = self.floor;
         let brought: SmallVec<[ParticipantId; 4]> = self.brought.iter().map(|b| b.site).collect();
-        let mut inputs: Vec<Input<'_>> = Vec::with_capacity(self.legs.len());
-        for (participant, leg) in &mut self.legs {
-            if let Some(audio) = &mut leg.audio {
-                let coding = audio.coding();
-                let floor = floor == Some(*participant) || brought.contains(participant);
-                let loss = audio.reported_loss();
-                inputs.push(Input { site: &mut audio.site, floor, coding, loss });
-            }
-        }
-        let encoded = self.room.tick(now, &mut inputs);
-        drop(inputs);
+        let with_sound = self.legs.iter_mut().filter_map(|(p, leg)| Some((*p, leg.audio.as_mut()?)));
+        let mut audios: Vec<(ParticipantId, &mut Audio)> = with_sound.collect();
+        let inputs = audios.iter_mut().map(|(participant, audio)| {
+            let (coding, loss) = (audio.coding(), audio.reported_loss());
+            let floor = floor == Some(*participant) || brought.contains(participant);
+            Input { site: &mut audio.site, floor, coding, loss }
+        });
+        let encoded = self.room.tick(now, &mut inputs.collect::<Vec<_>>());
         out.totals.audio_encoders += self.room.encoders();
-        let heard: SmallVec<[(ParticipantId, u32); 16]> = self
-            .legs
-            .iter()
-            .filter_map(|(p, l)| {
-                l.audio.as_ref().filter(|a| a.site.is_heard()).and_then(|a| Some((*p, a.ssrc_in()?)))
-            })
+        let active = || self.room.active().iter().copied();
+        let heard: SmallVec<[(ParticipantId, u32); 16]> = active()
+            .filter_map(|i| audios.get(i).filter(|(_, audio)| audio.site.is_heard()))
+            .filter_map(|(participant, audio)| Some((*participant, audio.ssrc_in()?)))
             .collect();
-        let with_sound = self.legs.iter_mut().filter_map(|(p, l)| l.audio.as_mut().map(|a| (*p, a)));
-        for ((participant, audio), frame) in with_sound.zip(encoded) {
+        for ((participant, audio), frame) in audios.iter_mut().zip(encoded) {
             let Some(frame) = frame.filter(|f| !f.is_empty()) else {
                 audio.skip();
                 continue;
             };
             let csrc: SmallVec<[u32; view::MAX_CSRC]> = heard
                 .iter()
-                .filter(|(p, _)| *p != participant)
+                .filter(|(p, _)| p != participant)
                 .map(|(_, s)| *s)
                 .take(view::MAX_CSRC)
                 .collect();
             let csrc = if audio.site.deafened { &[][..] } else { csrc.as_slice() };
-            audio.send(now, participant, &frame, csrc, out);
+            audio.send(now, *participant, &frame, csrc, out);
         }
-        self.report_findings(out);
+        for i in active() {
+            let Some((participant, audio)) = audios.get_mut(i) else { continue };
+            report_findings(*participant, audio, out);
+        }
         self.report_voices(now, out);
-    }
-
-    fn report_findings(&mut self, out: &mut Out) {
-        for (participant, leg) in &mut self.legs {
-            let Some(audio) = &mut leg.audio else { continue };
-            for finding in audio.site.take_findings() {
-                let participant = *participant;
-                out.events.push_back(match finding {
-                    Finding::Found(trouble) => Event::Trouble { participant, trouble },
-                    Finding::Over(kind) => Event::TroubleOver { participant, kind },
-                });
-            }
-        }
     }
 
     /// The worker was too late for some ticks: sound goes on with a gap.
@@ -114,5 +96,15 @@ impl Conference {
             self.spoke = !voices.is_empty();
             out.events.push_back(Event::Voice { conference: self.id, voices });
         }
+    }
+}
+
+/// What was found wrong with a site's sound, or found to be over.
+fn report_findings(participant: ParticipantId, audio: &mut Audio, out: &mut Out) {
+    for finding in audio.site.take_findings() {
+        out.events.push_back(match finding {
+            Finding::Found(trouble) => Event::Trouble { participant, trouble },
+            Finding::Over(kind) => Event::TroubleOver { participant, kind },
+        });
     }
 }

@@ -11,7 +11,7 @@ use cau_rtp::{Packet, dtmf, session::Notice, stream::Outgoing};
 
 use super::{
     line::{self, Line, Origin},
-    playout::Playout,
+    playout::{Brought, Playout},
 };
 use crate::{
     Media,
@@ -170,7 +170,9 @@ impl Audio {
         // Only where there is nothing to hear may whole packets go or come: music and tones are no speech.
         let meter = &self.site.meter;
         self.playout.quiet(!meter.speaking() && !meter.is_audible());
-        self.site.fresh = self.playout.pull(now, &mut self.site.frame, discard);
+        let brought = self.playout.pull(now, &mut self.site.frame, discard);
+        self.site.fresh = brought != Brought::Nothing;
+        self.site.silent = brought == Brought::Silence;
     }
 
     /// Sends 20 ms.

@@ -154,12 +154,12 @@ impl Line {
                 Some((pt, sender)) => sender.wrap(&packet, *pt),
                 None => packet,
             };
-            let mut data = Vec::with_capacity(packet.wire_len());
-            packet.write(&mut data);
+            packet.write(&mut out.arena);
+            let data = out.arena.split().freeze();
             self.tx.add(data.len());
             out.totals.packets_out += 1;
             out.totals.repeated += 1;
-            out.send(port, self.rtp.target(), Bytes::from(data));
+            out.send(port, self.rtp.target(), data);
         }
     }
 
@@ -299,7 +299,7 @@ impl Line {
             if !batch.takes(size) {
                 self.give(now, port, to, batch.take(), out);
             }
-            packet.write(&mut batch.data);
+            packet.write(&mut out.arena);
             batch.added(size);
         }
         self.give(now, port, to, batch.take(), out);
@@ -309,8 +309,10 @@ impl Line {
         if batch.count == 0 {
             return;
         }
-        let at = self.pace.as_mut().map_or(now, |pace| pace.leave(now, batch.data.len()));
-        out.send_at(now, at, batch.into_transmit(port, to));
+        let at = self.pace.as_mut().map_or(now, |pace| pace.leave(now, batch.bytes));
+        let data = out.arena.split().freeze();
+        let segment = (batch.count > 1).then_some(batch.segment);
+        out.send_at(now, at, Transmit { port, to, data, segment });
     }
 
     /// Sends the RTCP that is due.
@@ -376,9 +378,9 @@ impl Line {
     }
 }
 
-/// Datagrams of equal size in one buffer; the last may be shorter.
+/// Datagrams of equal size at the end of the arena; the last may be shorter.
 struct Batch {
-    data: Vec<u8>,
+    bytes: usize,
     segment: usize,
     count: usize,
     closed: bool,
@@ -392,15 +394,12 @@ const PACED_SEGMENTS: usize = 8;
 
 impl Batch {
     fn new(most: usize) -> Self {
-        Self { data: Vec::new(), segment: 0, count: 0, closed: false, most }
+        Self { bytes: 0, segment: 0, count: 0, closed: false, most }
     }
 
     fn takes(&self, size: usize) -> bool {
         self.count == 0
-            || (!self.closed
-                && size <= self.segment
-                && self.count < self.most
-                && self.data.len() + size <= 60_000)
+            || (!self.closed && size <= self.segment && self.count < self.most && self.bytes + size <= 60_000)
     }
 
     fn added(&mut self, size: usize) {
@@ -410,16 +409,12 @@ impl Batch {
             self.closed = true;
         }
         self.count += 1;
+        self.bytes += size;
     }
 
     /// What was gathered; goes on empty.
     fn take(&mut self) -> Self {
         std::mem::replace(self, Self::new(self.most))
-    }
-
-    fn into_transmit(self, port: Port, to: SocketAddr) -> Transmit {
-        let segment = (self.count > 1).then_some(self.segment);
-        Transmit { port, to, data: Bytes::from(self.data), segment }
     }
 }
 

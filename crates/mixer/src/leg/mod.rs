@@ -12,7 +12,7 @@ pub mod video;
 use std::{
     net::SocketAddr,
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -34,6 +34,8 @@ use video::Video;
 
 /// Louder than this nobody is made, dB.
 const MAX_GAIN: f32 = 20.0;
+/// A leg of which nothing is wanted just now is seen to this often, instead of every 20 ms.
+const CALM: Duration = Duration::from_millis(100);
 /// Softer than this is silence, dB.
 const MIN_GAIN: f32 = -60.0;
 
@@ -61,6 +63,8 @@ pub struct Leg {
     switches: Switches,
     origin: Origin,
     timed_out: bool,
+    /// When it was last seen to.
+    attended: Instant,
     /// When statistics were last taken.
     reported: Instant,
 }
@@ -84,6 +88,7 @@ impl Leg {
             switches: Switches::default(),
             origin: Origin { cname, wall, seed },
             timed_out: false,
+            attended: now,
             reported: now,
         };
         leg.update(now, config, shared);
@@ -184,17 +189,24 @@ impl Leg {
     }
 
     /// Timers.
-    pub fn handle_timeout(&mut self, now: Instant, config: &Config, out: &mut Out) {
+    pub fn handle_timeout(&mut self, now: Instant, shared: &Shared, out: &mut Out) {
         let participant = self.participant;
+        // A thousand legs are many lines of memory to look at only to find that there is nothing to do.
+        let due = now.saturating_duration_since(self.attended) >= CALM;
+        if let Some(video) = self.video.as_mut().filter(|video| due || !video.is_calm()) {
+            let wait = self.audio.as_ref().and_then(|audio| audio.wait(now)).unwrap_or_default();
+            video.source.go_with_sound(wait);
+            video.set_lateness(shared.pressure.late());
+            video.handle_timeout(now, participant, &shared.config, out);
+        }
+        if !due {
+            return;
+        }
+        self.attended = now;
         if let Some(audio) = &mut self.audio {
             audio.handle_timeout(now, participant, out);
         }
-        if let Some(video) = &mut self.video {
-            let wait = self.audio.as_ref().and_then(|audio| audio.wait(now)).unwrap_or_default();
-            video.source.go_with_sound(wait);
-            video.handle_timeout(now, participant, config, out);
-        }
-        self.watch_silence(now, config, out);
+        self.watch_silence(now, &shared.config, out);
     }
 
     /// Silence is reported, and only where there should be none: not while held, and not of a site we have muted.
@@ -220,9 +232,16 @@ impl Leg {
         self.video.as_mut().is_some_and(|v| v.source.take_relayed())
     }
 
-    /// When a picture of it that waits for its sound goes on.
-    pub fn next_due(&self) -> Option<Instant> {
-        self.video.as_ref()?.source.next_due()
+    /// When a picture of it that waits for its sound goes on, when that is news.
+    pub fn take_due(&mut self) -> Option<Instant> {
+        self.video.as_mut()?.source.take_due()
+    }
+
+    /// Pictures that waited for their sound go on; when the next does, when that is news.
+    pub fn release(&mut self, now: Instant) -> Option<Instant> {
+        let source = &mut self.video.as_mut()?.source;
+        source.release(now);
+        source.take_due()
     }
 
     /// Views must be planned anew because of this leg; told once.

@@ -22,6 +22,17 @@ const RATE: u128 = 48_000;
 /// Samples per millisecond.
 const STRETCH: i64 = 48;
 
+/// What a tick brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brought {
+    /// Nothing to hear.
+    Nothing,
+    /// Digital silence: microphones that are switched off send it.
+    Silence,
+    /// Sound.
+    Sound,
+}
+
 /// Received sound of one leg.
 pub struct Playout {
     formats: Vec<(u8, AudioCodec)>,
@@ -34,6 +45,8 @@ pub struct Playout {
     last: i16,
     /// There was something to hear in what was decoded last.
     sounds: bool,
+    /// The frame handed out last was all zero, and whoever has it only scales it.
+    blank: bool,
     noise: Noise,
     errors: u64,
     told: Told,
@@ -51,6 +64,7 @@ impl Playout {
             samples: Vec::new(),
             last: 0,
             sounds: false,
+            blank: false,
             noise: Noise::default(),
             errors: 0,
             told: Told::default(),
@@ -103,12 +117,17 @@ impl Playout {
         std::mem::take(&mut self.errors)
     }
 
-    /// The next 20 ms into `frame`; false when there is nothing to hear. With `discard` packets are taken and not decoded.
-    pub fn pull(&mut self, now: Instant, frame: &mut Frame, discard: bool) -> bool {
+    /// The next 20 ms into `frame`, always the same one. With `discard` packets are taken and not decoded.
+    pub fn pull(&mut self, now: Instant, frame: &mut Frame, discard: bool) -> Brought {
         let pieces = self.buffer.pull(now);
         if discard {
             self.samples.clear();
-            return false;
+            return Brought::Nothing;
+        }
+        if self.is_silence(&pieces) {
+            (self.sounds, self.last) = (true, 0);
+            self.make_blank(frame);
+            return Brought::Silence;
         }
         // What the pieces before have left over is heard, too: a packet may last several frames, and a stretched one leaves a rest.
         let mut sound = self.sounds && !self.samples.is_empty();
@@ -119,22 +138,53 @@ impl Playout {
         let surplus = self.samples.len().saturating_sub(DECODED);
         self.samples.drain(..surplus);
         if self.samples.is_empty() {
-            return false;
+            return Brought::Nothing;
         }
         // Faster or slower by some samples, while there is sound.
         let wanted = FRAME.saturating_add_signed((self.buffer.stretch() * STRETCH / 1000) as isize);
         let count = self.samples.len().min(wanted);
-        if wanted != FRAME && count == wanted {
-            stretch(self.last, &self.samples, wanted, frame);
+        let silent = self.last == 0 && self.samples.iter().fold(0, |all, s| all | s) == 0;
+        if silent {
+            self.make_blank(frame);
         } else {
-            for (to, from) in frame.iter_mut().zip(&self.samples) {
-                *to = f32::from(*from) / 32_768.0;
-            }
-            frame.iter_mut().skip(count).for_each(|s| *s = 0.0);
+            self.blank = false;
+            self.convert(wanted, count, frame);
         }
         self.last = count.checked_sub(1).and_then(|i| self.samples.get(i)).copied().unwrap_or(0);
         self.samples.drain(..count);
-        sound
+        match (sound, silent) {
+            (false, _) => Brought::Nothing,
+            (true, true) => Brought::Silence,
+            (true, false) => Brought::Sound,
+        }
+    }
+
+    /// One packet of silence after silence is all there is.
+    fn is_silence(&self, pieces: &[Pull]) -> bool {
+        let (Some((pt, decoder)), [Pull::Packet(packet)]) = (&self.decoder, pieces) else { return false };
+        packet.pt == *pt
+            && self.samples.is_empty()
+            && self.last == 0
+            && self.buffer.stretch() == 0
+            && decoder.is_silence(&packet.payload)
+    }
+
+    fn make_blank(&mut self, frame: &mut Frame) {
+        if !std::mem::replace(&mut self.blank, true) {
+            frame.fill(0.0);
+        }
+    }
+
+    /// The first `count` of what was decoded, `wanted` being as many as a frame is to hold.
+    fn convert(&self, wanted: usize, count: usize, frame: &mut Frame) {
+        if wanted != FRAME && count == wanted {
+            stretch(self.last, &self.samples, wanted, frame);
+            return;
+        }
+        for (to, from) in frame.iter_mut().zip(self.samples.iter().take(count)) {
+            *to = f32::from(*from) / 32_768.0;
+        }
+        frame.iter_mut().skip(count).for_each(|s| *s = 0.0);
     }
 
     /// Decodes one piece behind what is there; true when there was something to hear.

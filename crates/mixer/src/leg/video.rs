@@ -94,6 +94,8 @@ pub struct Video {
     told_lost: bool,
     changed: bool,
     ssrc: Option<u32>,
+    /// See [`Self::set_lateness`].
+    late: Duration,
 }
 
 impl Video {
@@ -145,6 +147,7 @@ impl Video {
             told_lost: false,
             changed: true,
             ssrc: None,
+            late: Duration::ZERO,
             config,
         }
     }
@@ -259,14 +262,20 @@ impl Video {
         }
     }
 
+    /// How late we are ourselves, of late: that is no delay of the line.
+    pub fn set_lateness(&mut self, late: Duration) {
+        self.late = late;
+    }
+
     fn note_report(&mut self, now: Instant) {
         let sender = &self.line.session.sender;
         let Some(block) = sender.remote().copied() else { return };
         let (packets, octets) = sender.sent();
         let report = rate::Report {
             block,
-            rtt: sender.rtt(),
-            jitter: Duration::from_micros(u64::from(block.jitter) * 1_000_000 / CLOCK),
+            rtt: sender.rtt().map(|rtt| rtt.saturating_sub(self.late)),
+            jitter: Duration::from_micros(u64::from(block.jitter) * 1_000_000 / CLOCK)
+                .saturating_sub(self.late),
             octets: octets + u64::from(packets) * HEADERS,
             skipped: self.skipped,
             nacked: self.nacked,
@@ -342,6 +351,11 @@ impl Video {
             self.save(now);
         }
         self.line.send_rtcp(now, participant, out);
+    }
+
+    /// Nobody sees it or wants to, it is asked for nothing, and nothing of it is missing.
+    pub fn is_calm(&self) -> bool {
+        !self.needed && self.requester.poll_timeout().is_none() && self.source.is_calm()
     }
 
     /// Asks a site that nobody sees to send little, and sets it free in time.

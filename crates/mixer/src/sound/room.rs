@@ -43,6 +43,8 @@ pub struct Site {
     pub frame: Box<Frame>,
     /// `frame` is of this tick.
     pub fresh: bool,
+    /// … and nothing but digital silence.
+    pub silent: bool,
     /// Level and speech.
     pub meter: Meter,
     /// Nobody hears him.
@@ -76,6 +78,7 @@ impl Default for Site {
         Self {
             frame: Box::new([0.0; FRAME]),
             fresh: false,
+            silent: false,
             meter: Meter::default(),
             muted: false,
             deafened: false,
@@ -140,6 +143,26 @@ impl Site {
     pub fn is_heard(&self) -> bool {
         self.heard
     }
+
+    /// He is not and was not heard of late, nothing of his sound is watched or evened: he hears what everybody hears, and that is all.
+    fn only_listens(&self, rules: Option<Rules>) -> bool {
+        self.fader.is_closed()
+            && self.own.is_none()
+            && self.watch.is_none()
+            && !self.meter.is_audible()
+            && (self.even.gain_db() == 0.0 || rules.is_some_and(|rules| rules.even_levels))
+    }
+}
+
+/// What a site does in a tick.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    /// More than the others.
+    Active,
+    /// He listens and no more: nearly everybody in a large meeting, so nothing else is done for him.
+    Listens,
+    /// The same, and he is deafened.
+    Deafened,
 }
 
 /// One site in a tick.
@@ -172,6 +195,8 @@ pub struct Room {
     history: VecDeque<Box<Frame>>,
     shared: BTreeMap<(Heard, Coding), Shared>,
     encoders: u32,
+    /// Places of those who did more than listen in the last tick.
+    active: Vec<usize>,
     /// What is done about sound of its own accord; at first nothing.
     rules: Option<Rules>,
     /// Made when the first echo is looked for.
@@ -186,10 +211,10 @@ impl Room {
 
     /// Mixes 20 ms. Gives one encoded frame per input with a coding, in order; an empty one where the encoder failed.
     pub fn tick(&mut self, now: Instant, inputs: &mut [Input<'_>]) -> Vec<Option<Bytes>> {
-        self.listen(now, inputs);
+        let parts = self.listen(now, inputs);
         let mut sum: Frame = [0.0; FRAME];
-        for input in inputs.iter_mut() {
-            let site = &mut *input.site;
+        for i in &self.active {
+            let Some(Input { site, .. }) = inputs.get_mut(*i) else { continue };
             let target = if site.admitted && !site.muted { site.volume * site.even.gain() } else { 0.0 };
             site.heard = if site.fresh {
                 site.fader.run(&mut site.frame, target)
@@ -213,9 +238,21 @@ impl Room {
             }
         }
         let mut done: BTreeMap<(Heard, Coding), Bytes> = BTreeMap::new();
+        let mut shared = |room: &mut Self, heard, coding| {
+            let encoded = done.entry((heard, coding)).or_insert_with(|| {
+                let loss = worst.iter().find(|(c, _)| *c == coding).map_or(0, |(_, loss)| *loss);
+                room.encode_shared(now, heard, coding, loss, &common)
+            });
+            encoded.clone()
+        };
         let out = inputs
             .iter_mut()
-            .map(|input| {
+            .zip(parts)
+            .map(|(input, part)| {
+                if part != Part::Active {
+                    let heard = if part == Part::Deafened { Heard::Nobody } else { Heard::Everybody };
+                    return input.coding.map(|coding| shared(self, heard, coding));
+                }
                 let site = &mut *input.site;
                 let Some(coding) = input.coding else {
                     if let Some(watch) = &mut site.watch {
@@ -230,11 +267,7 @@ impl Room {
                 if let Some(watch) = &mut site.watch {
                     watch.sent((!site.deafened).then_some(&common));
                 }
-                let encoded = done.entry((heard, coding)).or_insert_with(|| {
-                    let loss = worst.iter().find(|(c, _)| *c == coding).map_or(0, |(_, loss)| *loss);
-                    self.encode_shared(now, heard, coding, loss, &common)
-                });
-                Some(encoded.clone())
+                Some(shared(self, heard, coding))
             })
             .collect();
         self.judge(now, inputs);
@@ -248,22 +281,34 @@ impl Room {
         self.encoders
     }
 
+    /// Places, among the inputs of the last tick, of those who did more than listen: only they are heard, or have findings.
+    pub fn active(&self) -> &[usize] {
+        &self.active
+    }
+
     /// Levels, speech, and who is admitted to the mix.
-    fn listen(&mut self, now: Instant, inputs: &mut [Input<'_>]) {
+    fn listen(&mut self, now: Instant, inputs: &mut [Input<'_>]) -> Vec<Part> {
+        self.active.clear();
+        let mut parts = Vec::with_capacity(inputs.len());
         let mut candidates = Vec::new();
         let mut whose = Vec::new();
         let mut audible = Vec::new();
         for (i, input) in inputs.iter_mut().enumerate() {
             let site = &mut *input.site;
-            let level = if site.fresh && !site.muted {
-                site.meter.measure(&site.frame)
-            } else {
+            let level = if !site.fresh || site.muted {
                 site.meter.silence();
                 super::voice::SILENCE
+            } else {
+                let level =
+                    if site.silent { site.meter.measure_silence() } else { site.meter.measure(&site.frame) };
+                // Who is not, is not looked at; in a large meeting that is nearly everybody.
+                if site.meter.is_audible() {
+                    audible.push((i, site.meter.power()));
+                } else {
+                    site.meter.rest();
+                }
+                level
             };
-            if site.fresh && !site.muted {
-                audible.push((i, site.meter.level_dbov()));
-            }
             site.level = level;
             let open = site.is_open(now, level);
             if !site.muted && (open || input.floor) {
@@ -275,13 +320,20 @@ impl Room {
                 });
             }
             site.admitted = false;
+            if open || input.floor || !site.only_listens(self.rules) {
+                self.active.push(i);
+                parts.push(Part::Active);
+            } else {
+                site.heard = false;
+                parts.push(if site.deafened { Part::Deafened } else { Part::Listens });
+            }
         }
         audible.sort_by(|a, b| b.1.total_cmp(&a.1));
         let mut looked: SmallVec<[usize; DETECTED]> = SmallVec::new();
         for (n, (i, _)) in audible.into_iter().enumerate() {
             let Some(input) = inputs.get_mut(i) else { continue };
             let Site { meter, frame, .. } = &mut *input.site;
-            if n < DETECTED && meter.is_audible() {
+            if n < DETECTED {
                 meter.detect(frame);
                 looked.push(i);
             } else {
@@ -289,9 +341,9 @@ impl Room {
             }
         }
         if let Some(rules) = self.rules {
-            for (i, input) in inputs.iter_mut().enumerate() {
-                let level = input.site.level;
-                input.site.discipline(now, rules, level, looked.contains(&i));
+            for i in &self.active {
+                let Some(Input { site, .. }) = inputs.get_mut(*i) else { continue };
+                site.discipline(now, rules, site.level, looked.contains(i));
             }
         }
         for (i, admitted) in whose.into_iter().zip(mix::admit(&candidates)) {
@@ -299,12 +351,16 @@ impl Room {
                 input.site.admitted = admitted;
             }
         }
+        parts
     }
 
     /// What is wrong with whose sound: noise when its time has come, echo of one site per tick.
     fn judge(&mut self, now: Instant, inputs: &mut [Input<'_>]) {
         let mut analysed = false;
-        for watch in inputs.iter_mut().filter_map(|input| input.site.watch.as_mut()) {
+        for i in &self.active {
+            let Some(watch) = inputs.get_mut(*i).and_then(|input| input.site.watch.as_mut()) else {
+                continue;
+            };
             watch.judge(now);
             if !analysed && watch.wants_analysis(now) {
                 analysed = true;

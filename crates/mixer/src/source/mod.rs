@@ -88,6 +88,8 @@ enum State {
 pub struct Source {
     depacketizer: Depacketizer,
     lips: Lips,
+    /// When its next picture is due, as it was told last.
+    told_due: Option<Instant>,
     ring: Ring<Unit>,
     shown: Arc<Shown>,
     decoding: Option<Arc<Task<Decoding>>>,
@@ -120,6 +122,7 @@ impl Source {
         Self {
             depacketizer: Depacketizer::new(h264::Config::default()),
             lips: Lips::default(),
+            told_due: None,
             ring: Ring::new(KEEP),
             shown: Arc::default(),
             decoding: None,
@@ -159,6 +162,8 @@ impl Source {
         {
             self.state = State::Stalled;
             self.news.lost = true;
+            // Nobody is served from what is so old; it would keep the memory it shares with others.
+            self.ring.clear();
             self.shown.lose(true);
             self.shown.clear();
         }
@@ -194,9 +199,11 @@ impl Source {
         self.lips.hold(wait.saturating_sub(LEAD));
     }
 
-    /// When a picture that waits for its sound goes on.
-    pub fn next_due(&self) -> Option<Instant> {
-        self.lips.poll_timeout()
+    /// When a picture that waits for its sound goes on; told once.
+    pub fn take_due(&mut self) -> Option<Instant> {
+        let at = self.lips.poll_timeout().filter(|at| self.told_due != Some(*at))?;
+        self.told_due = Some(at);
+        Some(at)
     }
 
     /// Pictures whose time has come go on.
@@ -274,6 +281,16 @@ impl Source {
     /// Some view shows it, or it is passed on.
     pub fn is_visible(&self) -> bool {
         self.visible || self.relaying.is_some()
+    }
+
+    /// Nobody looks at it, and neither packets nor key frames are waited for.
+    pub fn is_calm(&self) -> bool {
+        !self.is_visible()
+            && !self.is_wanted()
+            && self.decoding.is_none()
+            && self.news == News::default()
+            && self.state != State::None
+            && self.depacketizer.poll_timeout().is_none()
     }
 
     /// Somebody wants a picture of it although no view shows it.

@@ -144,8 +144,14 @@ impl Channel {
         self.catch_up.is_some()
     }
 
-    /// A receiver comes from elsewhere; `users` does not count it.
-    pub fn join(&mut self, now: Instant, watch: &mut Watch, users: Users, canvas: &Composing) {
+    /// What is passed on costs nothing here; an encoder, and the decoder it needs, much. So under pressure everybody pays for one receiver's
+    /// key frame, and nobody gets an encoder of his own.
+    fn is_spared(&self, pressed: bool) -> bool {
+        pressed && self.is_relayed()
+    }
+
+    /// A receiver comes from elsewhere; `users` does not count it. `pressed`: there is more to do than can be done.
+    pub fn join(&mut self, now: Instant, watch: &mut Watch, users: Users, canvas: &Composing, pressed: bool) {
         if watch.single() {
             self.need_single();
         }
@@ -155,14 +161,14 @@ impl Channel {
         if let Some(cursor) = self.main.ring().last_key(now, REPLAY_AGE, bytes, |key| watch.takes(key)) {
             watch.change_to(Feed { supply: self.main.clone(), cursor, then: None });
             self.encore = Some(now + ENCORE);
-        } else if users.main == 0 {
+        } else if users.main == 0 || self.is_spared(pressed) {
             self.main.request_key();
             self.encore = Some(now + ENCORE);
             if self.is_relayed() {
                 self.asked.get_or_insert(now);
             }
             // A site takes its time to make a key frame. Who sees nothing yet gets an encoded picture until then.
-            if self.is_relayed() && !watch.is_started() {
+            if self.is_relayed() && !watch.is_started() && !pressed {
                 self.serve_apart(now, watch, canvas);
             } else {
                 watch.change_to(Feed::at_end(&self.main, None));
@@ -173,7 +179,14 @@ impl Channel {
     }
 
     /// A receiver of this channel needs a key frame; `users` does not count it.
-    pub fn refresh(&mut self, now: Instant, watch: &mut Watch, users: Users, canvas: &Composing) {
+    pub fn refresh(
+        &mut self,
+        now: Instant,
+        watch: &mut Watch,
+        users: Users,
+        canvas: &Composing,
+        pressed: bool,
+    ) {
         if let (Some((output, _)), Some(supply)) = (&self.catch_up, self.catch_up_supply()) {
             if watch.follows(&supply) {
                 output.request_key();
@@ -183,7 +196,7 @@ impl Channel {
                 return;
             }
         }
-        if users.main > 0 {
+        if users.main > 0 && !self.is_spared(pressed) {
             self.serve_apart(now, watch, canvas);
             return;
         }
@@ -236,8 +249,13 @@ impl Channel {
         }
     }
 
+    /// [`Self::handle_timeout`] may find something.
+    pub fn needs_care(&self) -> bool {
+        self.catch_up.is_some() || self.encore.is_some() || self.asked.is_some()
+    }
+
     /// Regular care.
-    pub fn handle_timeout(&mut self, now: Instant, users: Users) -> Care {
+    pub fn handle_timeout(&mut self, now: Instant, users: Users, pressed: bool) -> Care {
         let mut care = Care::default();
         if self.encore.is_some_and(|at| now >= at) {
             self.encore = None;
@@ -248,6 +266,9 @@ impl Channel {
         if let Some(asked) = self.asked {
             if self.main.last_key().is_some_and(|at| at >= asked) {
                 self.asked = None;
+            } else if pressed {
+                // It may have come, and wait in a socket that was not read yet.
+                self.asked = Some(now);
             } else if now.saturating_duration_since(asked) >= UNANSWERED {
                 self.asked = None;
                 care.unanswered = true;

@@ -253,7 +253,7 @@ impl Assembler {
             }
         }
         if end && let Some(f) = self.fragment.take() {
-            self.push(f.bytes.freeze(), counters);
+            self.push(whole(f.bytes), counters);
         }
     }
 
@@ -324,6 +324,15 @@ impl Assembler {
             ssrc: self.ssrc,
             csrc: open.csrc,
         })
+    }
+}
+
+/// A NAL unit that is kept for a second does not keep the room that was made for a longer one.
+fn whole(bytes: BytesMut) -> Bytes {
+    if bytes.capacity() > bytes.len() + bytes.len() / 4 {
+        Bytes::copy_from_slice(&bytes)
+    } else {
+        bytes.freeze()
     }
 }
 
