@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// A tick of sound that is so late means that the thread is full …
-const LATE: Duration = Duration::from_millis(10);
+const LATE: Duration = Duration::from_millis(12);
 /// … and so many pictures not composed in time within a second mean that the threads of pictures are.
 const LEFT_OUT: u64 = 8;
 /// Pressure counts for so long after it was last seen.

@@ -182,6 +182,30 @@ fn a_receiver_that_asks_again_and_again_is_served_apart_and_costs_the_others_nex
 }
 
 #[test]
+fn under_pressure_who_is_passed_on_to_stays_so_and_nothing_is_encoded_for_him() {
+    let mut world = room(4);
+    world.run(ms(15_000));
+    // Every second tick of sound comes 20 ms late.
+    world.grain = ms(40);
+    world.run(ms(200));
+    for _ in 0..50 {
+        world.at_mut(4).pli();
+        world.run(ms(200));
+        assert_eq!((world.totals.encoders, world.totals.decoders), (0, 0));
+    }
+    assert_eq!(kind(&world, 4), VideoKind::Forwarded);
+    assert_eq!(world.totals.stranded, 0);
+    // When that is over, he is served apart like anybody who asks that often.
+    world.grain = ms(10);
+    world.run(ms(6000));
+    for _ in 0..50 {
+        world.at_mut(4).pli();
+        world.run(ms(200));
+    }
+    assert_eq!((kind(&world, 4), kind(&world, 2)), (VideoKind::Encoded, VideoKind::Forwarded));
+}
+
+#[test]
 fn a_site_that_sends_no_key_frame_when_asked_is_encoded() {
     let mut world = room(3);
     world.at_mut(2).obeys = false;
