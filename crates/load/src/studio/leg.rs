@@ -237,27 +237,40 @@ impl Leg {
         }
     }
 
-    pub fn handle_packet(&mut self, now: Instant, port: Port, data: Bytes) {
+    /// A datagram came. True when a turn is wanted because of it: most bring nothing but a number to count.
+    pub fn handle_packet(&mut self, now: Instant, port: Port, data: Bytes) -> bool {
         match &mut self.way {
-            Some(way) => way.came(now, port, data),
+            Some(way) => {
+                way.came(now, port, data);
+                true
+            }
             None => self.arrive(now, port, data),
         }
     }
 
-    fn arrive(&mut self, now: Instant, port: Port, data: Bytes) {
+    fn arrive(&mut self, now: Instant, port: Port, data: Bytes) -> bool {
         if self.began.is_none() {
             if self.early.len() < EARLY {
                 self.early.push((now, port, data));
             }
-            return;
+            return false;
         }
         match classify(&data) {
-            Class::Rtcp => self.handle_rtcp(now, port.video, &data),
-            Class::Rtp => {
-                let Ok(packet) = Packet::parse(data) else { return };
-                if port.video { self.handle_video(now, packet) } else { self.handle_audio(now, packet) }
+            Class::Rtcp => {
+                self.handle_rtcp(now, port.video, &data);
+                true
             }
-            _ => {}
+            Class::Rtp => {
+                let Ok(packet) = Packet::parse(data) else { return false };
+                if port.video {
+                    self.handle_video(now, packet);
+                    self.video.as_ref().is_some_and(|video| video.watching.has_news())
+                } else {
+                    self.handle_audio(now, packet);
+                    false
+                }
+            }
+            _ => false,
         }
     }
 

@@ -76,7 +76,7 @@ pub struct Studio {
     sights: Vec<EyeSender>,
     beacons: Arc<Beacons>,
     seed: u64,
-    /// Phones to which something has come since their last turn: a picture of eight packets is looked at once.
+    /// Phones to which something worth a turn has come since their last: a picture of eight packets is looked at once.
     touched: Vec<PhoneId>,
     now: Instant,
     /// How late the latest turn of all was.
@@ -140,8 +140,7 @@ impl media::Core for Studio {
     fn handle_packet(&mut self, now: Instant, port: Port, _from: SocketAddr, data: Bytes) {
         self.now = now;
         if let Some(leg) = self.legs.get_mut(&port.phone) {
-            leg.handle_packet(now, port, data);
-            if !std::mem::replace(&mut leg.touched, true) {
+            if leg.handle_packet(now, port, data) && !std::mem::replace(&mut leg.touched, true) {
                 self.touched.push(port.phone);
             }
         }

@@ -51,6 +51,14 @@ impl Watching {
         }
     }
 
+    /// [`Self::poll`] may have something.
+    pub fn has_news(&self) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::Glance(glance) => !glance.came.is_empty(),
+        }
+    }
+
     /// The time of [`Self::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         if let Self::Whole(whole) = self {
