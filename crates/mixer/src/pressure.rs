@@ -8,7 +8,7 @@ const LATE: Duration = Duration::from_millis(12);
 const LEFT_OUT: u64 = 8;
 /// Pressure counts for so long after it was last seen.
 const AFTER: Duration = Duration::from_secs(5);
-/// Lateness is looked at in windows of this length, the present one and the one before.
+/// Pictures left out are counted in windows of this length.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// What is known of it.
@@ -16,7 +16,6 @@ const WINDOW: Duration = Duration::from_secs(1);
 pub struct Pressure {
     until: Option<Instant>,
     since: Instant,
-    late: [Duration; 2],
     /// Pictures left out so far, when the window began.
     left_out: u64,
 }
@@ -24,28 +23,22 @@ pub struct Pressure {
 impl Pressure {
     /// None yet.
     pub fn new(now: Instant) -> Self {
-        Self { until: None, since: now, late: [Duration::ZERO; 2], left_out: 0 }
+        Self { until: None, since: now, left_out: 0 }
     }
 
     /// A tick of sound came so late; `left_out` pictures were not composed so far.
     pub fn note(&mut self, now: Instant, late: Duration, left_out: u64) {
-        self.late[0] = self.late[0].max(late);
         if late >= LATE || left_out.saturating_sub(self.left_out) >= LEFT_OUT {
             self.until = Some(now + AFTER);
         }
         if now.saturating_duration_since(self.since) >= WINDOW {
-            *self = Self { since: now, late: [Duration::ZERO, self.late[0]], left_out, ..*self };
+            (self.since, self.left_out) = (now, left_out);
         }
     }
 
     /// There is more to do than can be done: what is cheap is held on to.
     pub fn is_high(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now < until)
-    }
-
-    /// How late the worker was at most, of late: so much of a round trip may be its own.
-    pub fn late(&self) -> Duration {
-        self.late[0].max(self.late[1])
     }
 }
 
@@ -64,14 +57,11 @@ mod tests {
             pressure.note(at(20 * n), Duration::from_millis(3), n / 10);
         }
         assert!(!pressure.is_high(at(2000)));
-        assert_eq!(pressure.late(), Duration::from_millis(3));
         pressure.note(at(2000), Duration::from_millis(12), 10);
         assert!(pressure.is_high(at(6900)) && !pressure.is_high(at(7100)));
-        assert_eq!(pressure.late(), Duration::from_millis(12));
         for n in 0..150 {
             pressure.note(at(2020 + 20 * n), Duration::ZERO, 10);
         }
-        assert_eq!(pressure.late(), Duration::ZERO);
         for n in 0..50 {
             pressure.note(at(8000 + 20 * n), Duration::ZERO, 10 + n / 2);
         }

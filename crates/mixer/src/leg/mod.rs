@@ -196,7 +196,7 @@ impl Leg {
         if let Some(video) = self.video.as_mut().filter(|video| due || !video.is_calm()) {
             let wait = self.audio.as_ref().and_then(|audio| audio.wait(now)).unwrap_or_default();
             video.source.go_with_sound(wait);
-            video.set_lateness(shared.pressure.late());
+            video.set_pressed(shared.pressure.is_high(now));
             video.handle_timeout(now, participant, &shared.config, out);
         }
         if !due {

@@ -93,8 +93,10 @@ pub struct Video {
     told_lost: bool,
     changed: bool,
     ssrc: Option<u32>,
-    /// See [`Self::set_lateness`].
-    late: Duration,
+    /// See [`Self::set_pressed`].
+    pressed: bool,
+    /// Round trip and jitter of the last report without pressure.
+    delay: (Option<Duration>, Duration),
 }
 
 impl Video {
@@ -145,7 +147,8 @@ impl Video {
             told_lost: false,
             changed: true,
             ssrc: None,
-            late: Duration::ZERO,
+            pressed: false,
+            delay: (None, Duration::ZERO),
             config,
         }
     }
@@ -261,20 +264,24 @@ impl Video {
         }
     }
 
-    /// How late we are ourselves, of late: that is no delay of the line.
-    pub fn set_lateness(&mut self, late: Duration) {
-        self.late = late;
+    /// The worker has more to do than it can: what reports say of delay is of that, and not of the line.
+    pub fn set_pressed(&mut self, pressed: bool) {
+        self.pressed = pressed;
     }
 
     fn note_report(&mut self, now: Instant) {
         let sender = &self.line.session.sender;
         let Some(block) = sender.remote().copied() else { return };
         let (packets, octets) = sender.sent();
+        if !self.pressed {
+            let jitter = Duration::from_micros(u64::from(block.jitter) * 1_000_000 / CLOCK);
+            self.delay = (sender.rtt(), jitter);
+        }
+        let (rtt, jitter) = self.delay;
         let report = rate::Report {
             block,
-            rtt: sender.rtt().map(|rtt| rtt.saturating_sub(self.late)),
-            jitter: Duration::from_micros(u64::from(block.jitter) * 1_000_000 / CLOCK)
-                .saturating_sub(self.late),
+            rtt,
+            jitter,
             octets: octets + u64::from(packets) * HEADERS,
             skipped: self.skipped,
             missed: self.line.missed(),
