@@ -149,7 +149,9 @@ mod tests {
             };
             assert!(!decode(&mut pcm, sound));
             assert!(!pcm.is_silence(&[silence; 160]), "the filter still rings");
-            (0..3).for_each(|_| drop(decode(&mut pcm, silence)));
+            for _ in 0..3 {
+                decode(&mut pcm, silence);
+            }
             assert!(pcm.is_silence(&[silence; 160]) && decode(&mut pcm, silence));
             assert!(!pcm.is_silence(&[sound; 160]) && !pcm.is_silence(&[silence; 80]));
         }
