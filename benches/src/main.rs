@@ -1,4 +1,4 @@
-//! `cau-bench [NAME …]`: `grid8`, `grid16`, `full8`, `setup`, `switching`; all without a name. Called by `./x bench`.
+//! `cau-bench [NAME …]`: `grid8`, `grid16`, `full8`, `setup`, `switching`, `calls`; all without a name. Called by `./x bench`.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -7,6 +7,7 @@
 )]
 
 mod bare;
+mod calls;
 mod full;
 mod grid;
 mod phones;
@@ -35,13 +36,14 @@ fn number(name: &str, of: &str) -> Option<usize> {
 
 #[expect(clippy::disallowed_macros, reason = "the benchmark talks to its user")]
 fn main() -> ExitCode {
-    let all = ["setup", "switching", "grid8", "grid16", "full8"];
+    let all = ["setup", "switching", "calls", "grid8", "grid16", "full8"];
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let names = if asked.is_empty() { all.map(str::to_owned).to_vec() } else { asked };
     for name in names {
         let rows = match name.as_str() {
             "setup" => setup::run(),
             "switching" => switching::run(),
+            "calls" => calls::run(),
             _ => match (number(&name, "grid"), number(&name, "full")) {
                 (Some(callers), _) => grid::run(callers),
                 (_, Some(callers)) => full::run(callers),

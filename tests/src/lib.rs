@@ -20,6 +20,7 @@ pub mod phones;
 pub mod raw;
 pub mod server;
 pub mod sipp;
+pub mod voice;
 
 use std::{
     env,

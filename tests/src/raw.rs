@@ -28,11 +28,7 @@ pub struct Answer {
 impl Answer {
     /// The first header of this name (as written by the server, without regard to case).
     pub fn header(&self, name: &str) -> Option<&str> {
-        let head = self.text.split("\r\n\r\n").next()?;
-        head.lines().skip(1).find_map(|l| {
-            let (n, value) = l.split_once(':')?;
-            n.trim().eq_ignore_ascii_case(name).then(|| value.trim())
-        })
+        header(&self.text, name)
     }
 
     /// The body.
@@ -139,26 +135,53 @@ impl Raw {
 
     /// The next request of this method the server sends, as text; answers and other requests are passed over.
     pub fn asked(&self, method: &str) -> String {
-        let end = Instant::now() + Duration::from_secs(8);
+        self.asked_within(method, Duration::from_secs(8))
+            .unwrap_or_else(|| panic!("the server sent no {method}"))
+    }
+
+    /// As [`Raw::asked`]; `None` when nothing comes.
+    pub fn asked_within(&self, method: &str, limit: Duration) -> Option<String> {
+        let end = Instant::now() + limit;
         let mut buffer = vec![0; 65_536];
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|l| !l.is_zero()) {
             self.socket.set_read_timeout(Some(left)).expect("a timeout");
             let Ok((count, _)) = self.socket.recv_from(&mut buffer) else { continue };
             let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
             if text.starts_with(&format!("{method} ")) {
-                return text;
+                return Some(text);
             }
         }
-        panic!("the server sent no {method}")
+        None
     }
 
     /// Answers a request of the server with 200.
     pub fn agree(&self, request: &str) {
-        let wanted = ["via:", "from:", "to:", "call-id:", "cseq:"];
+        self.respond(request, "200 OK", &[], "");
+    }
+
+    /// Answers a request of the server: status and phrase, further header lines, a description.
+    pub fn respond(&self, request: &str, status: &str, extra: &[String], body: &str) {
+        let wanted = ["via", "from", "to", "call-id", "cseq"];
         let head = request.split("\r\n\r\n").next().unwrap_or_default();
-        let copied = head.lines().filter(|l| wanted.iter().any(|w| l.to_ascii_lowercase().starts_with(w)));
-        let copied: String = copied.map(|l| format!("{l}\r\n")).collect();
-        self.send(&format!("SIP/2.0 200 OK\r\n{copied}Content-Length: 0\r\n\r\n"));
+        let mut text = format!("SIP/2.0 {status}\r\n");
+        for line in head.lines().skip(1) {
+            let name = line.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
+            if !wanted.contains(&name.as_str()) {
+                continue;
+            }
+            text += line;
+            if name == "to" && !line.contains(";tag=") {
+                text += &format!(";tag=t{:x}", self.unique);
+            }
+            text += "\r\n";
+        }
+        for line in extra {
+            text += &format!("{line}\r\n");
+        }
+        if !body.is_empty() {
+            text += "Content-Type: application/sdp\r\n";
+        }
+        self.send(&format!("{text}Content-Length: {}\r\n\r\n{body}", body.len()));
     }
 
     /// The tag of To in an answer.
@@ -185,6 +208,15 @@ pub fn over_tcp(server: SocketAddr, text: &str) -> Option<u16> {
             return Some(status);
         }
     }
+}
+
+/// The first header of this name in a request.
+pub fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+    let head = request.split("\r\n\r\n").next()?;
+    head.lines().skip(1).find_map(|l| {
+        let (n, value) = l.split_once(':')?;
+        n.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+    })
 }
 
 /// An SDP of these `m=` blocks, all on this machine.

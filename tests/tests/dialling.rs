@@ -7,13 +7,16 @@
     reason = "end-to-end tests live in the world"
 )]
 
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 use cau_load::{Codec, Persona};
 use cau_tests::{
-    Baresip, Server, pause, phones,
+    Api, Baresip, Server, pause, phones,
     phones::{fleet, plan, wait_until_all_see},
-    secs, sipp, turn, wait_for,
+    raw::{self, Raw},
+    secs, sipp, turn,
+    voice::Voice,
+    wait_for,
 };
 use serde_json::{Value, json};
 
@@ -71,7 +74,7 @@ fn what_refuses_is_told_in_plain_words() {
     let mut server = Server::start_with(&[("CAU_DIAL__RING_S", "5"), ("CAU_DIAL__ALLOW", "127.0.0.0/8")]);
     let conference = server.conference("8000", json!({}));
     let out = server.out.clone();
-    for (name, response, vi, en) in [
+    let refusals = [
         ("busy", "SIP/2.0 486 Busy Here", "điểm cầu đang bận", "the site is busy"),
         ("busy-everywhere", "SIP/2.0 600 Busy Everywhere", "đang bận ở mọi nơi", "busy everywhere"),
         ("gone", "SIP/2.0 410 Gone", "không còn dùng", "no longer in use"),
@@ -89,41 +92,59 @@ fn what_refuses_is_told_in_plain_words() {
             "chuyển cuộc gọi sang nơi không gọi được",
             "sends calls on to where we cannot call",
         ),
-    ] {
-        let (_sipp, at) = sipp::callee(&out, name, Some(&sipp::refusing(response)));
-        pause(secs(0.5));
-        let id = call(&server, &conference, &format!("sip:site@{at}"), name);
-        let left = reaches(&server, &conference, &id, "left", 5.0);
+    ];
+    let device = |name, scenario: Option<&str>| sipp::callee(&out, name, scenario);
+    let refusing: Vec<_> =
+        refusals.iter().map(|(name, response, ..)| device(name, Some(&sipp::refusing(response)))).collect();
+    let (_uas, taker) = device("taker", None);
+    let moved = format!("SIP/2.0 302 Moved Temporarily\nContact: <sip:other@{taker}>");
+    let (_moved, moved) = device("moved", Some(&sipp::refusing(&moved)));
+    let (_ringing, ringing) = device("ringing", Some(&sipp::ringing()));
+    pause(secs(0.5));
+    let dial = |at: SocketAddr, name: &str| call(&server, &conference, &format!("sip:site@{at}"), name);
+    // Nobody takes it: after the time to ring it is cancelled.
+    let rings = dial(ringing, "ringing");
+    let ids: Vec<_> = refusing.iter().zip(&refusals).map(|((_, at), (name, ..))| dial(*at, name)).collect();
+    for (id, (name, _, vi, en)) in ids.iter().zip(&refusals) {
+        let left = reaches(&server, &conference, id, "left", 5.0);
         assert!(left["reason_en"].as_str().is_some_and(|r| r.contains(en)), "{name}: {left}");
         assert!(left["reason"].as_str().is_some_and(|r| r.contains(vi)), "{name}: {left}");
     }
+    reaches(&server, &conference, &rings, "ringing", 3.0);
     // Whom we may not call is not called at all.
     let path = format!("/api/v1/conferences/{conference}/participants");
     let (status, refused) = server.api.post(&path, &json!({ "uri": "sip:site@192.0.2.7" }));
     assert_eq!((status, &refused["field"]), (422, &json!("uri")), "{refused}");
     // Sent on to one that takes the call.
-    let (_uas, taker) = sipp::callee(&out, "taker", None);
-    let moved = format!("SIP/2.0 302 Moved Temporarily\nContact: <sip:other@{taker}>");
-    let (_moved, at) = sipp::callee(&out, "moved", Some(&sipp::refusing(&moved)));
-    pause(secs(0.5));
-    let id = call(&server, &conference, &format!("sip:site@{at}"), "moved");
-    reaches(&server, &conference, &id, "connected", 5.0);
-    // Nobody takes it: after the time to ring it is cancelled.
-    let (_ringing, at) = sipp::callee(&out, "ringing", Some(sipp::RINGING));
-    pause(secs(0.5));
-    let id = call(&server, &conference, &format!("sip:site@{at}"), "ringing");
-    reaches(&server, &conference, &id, "ringing", 3.0);
-    let left = reaches(&server, &conference, &id, "left", 8.0);
-    assert!(left["reason_en"].as_str().is_some_and(|r| r.contains("nobody took the call")), "{left}");
+    reaches(&server, &conference, &dial(moved, "moved"), "connected", 5.0);
     // Nobody listens there, over TCP.
     let port = cau_tests::server::free_port();
     let id = call(&server, &conference, &format!("sip:site@127.0.0.1:{port};transport=tcp"), "closed");
     let left = reaches(&server, &conference, &id, "left", 8.0);
     assert!(left["reason_en"].as_str().is_some_and(|r| r.contains("no connection")), "{left}");
+    let left = reaches(&server, &conference, &rings, "left", 8.0);
+    assert!(left["reason_en"].as_str().is_some_and(|r| r.contains("nobody took the call")), "{left}");
     server.assert_well();
 }
 
-/// A device that answers, vanishes without a word, and is there again after a restart of its own that has forgotten the call.
+/// Calls in and never sends the ACK: it is no site, is sent nothing, and told good-bye after 64·T1 (RFC 3261 13.3.1.4).
+fn never_acknowledges(api: &Api, sip: SocketAddr, conference: &str, room: &str) {
+    let (caller, ear) = (Raw::new(sip), Voice::new());
+    let offer = raw::sdp(&[&raw::audio(ear.port())]);
+    caller.send(&caller.request("INVITE", room, (1, "INVITE"), None, &[caller.contact()], &offer));
+    assert_eq!(caller.answer("INVITE").status, 200);
+    let begin = Instant::now();
+    let bye = caller.asked_within("BYE", secs(40.0)).expect("a BYE");
+    let took = begin.elapsed();
+    assert!(took > secs(31.5) && took < secs(34.0), "{took:?}");
+    caller.agree(&bye);
+    assert!(!ear.came(), "it was sent media");
+    let (_, sites) = api.get(&format!("/api/v1/conferences/{conference}/participants"));
+    assert!(!sites.to_string().contains("sip:tester@"), "it has never been a site: {sites}");
+}
+
+/// A device that answers, vanishes without a word, and is there again after a restart of its own that has forgotten the call. Meanwhile
+/// somebody calls in without ever sending the ACK, which takes as long and changes nothing for the others.
 #[test]
 fn a_site_that_vanished_is_called_again_and_keeps_its_seat() {
     let _turn = turn();
@@ -138,6 +159,10 @@ fn a_site_that_vanished_is_called_again_and_keeps_its_seat() {
     reaches(&server, &conference, &id, "connected", 5.0);
     drop(device);
     let begin = Instant::now();
+    let silent = {
+        let (api, sip, conference) = (server.api.clone(), server.sip, conference.clone());
+        std::thread::spawn(move || never_acknowledges(&api, sip, &conference, "8000"))
+    };
     // The silence has to be noticed first.
     let device = Baresip::new(1, 12.0).with("--wait", "60").answer_at(&out, at.port());
     reaches(&server, &conference, &id, "reconnecting", 40.0);
@@ -152,6 +177,7 @@ fn a_site_that_vanished_is_called_again_and_keeps_its_seat() {
     let from = judged.summary.established_at.expect("established") + 3.0;
     let seen: Vec<_> = judged.pictures.iter().filter(|p| p.t > from).collect();
     assert!(!seen.is_empty() && seen.iter().all(|p| p.tiles.len() == 2), "{seen:?}");
+    silent.join().expect("who never acknowledges");
     server.assert_well();
 }
 

@@ -204,7 +204,8 @@ fn fifty_calls_a_second_all_get_in_and_out() {
     let ports = format!("{first}-{last}");
     let mut server = Server::start_with(&[("CAU_RTP__PORTS", &ports)]);
     let conference = server.conference("8000", json!({}));
-    sipp::load(&server.out, server.sip, "8000", 100, 50);
+    let tally = sipp::load(&server.out, "load", server.sip, "8000", (100, 50), secs(1.0));
+    assert_eq!((tally.done, tally.failed), (100, 0), "{tally:?}");
     nobody_left(&server, &conference);
     server.assert_well();
 }

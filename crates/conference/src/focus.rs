@@ -292,6 +292,8 @@ impl Focus {
             lost_notices: self.notices.lost(),
             devices: self.sip.bindings(),
             subscriptions: self.sip.subscriptions(),
+            dialogs: self.sip.calls(),
+            transactions: self.sip.transactions(),
             registrations: self.registrations(),
             draining: self.drain.is_some(),
             sip: *self.sip.counters(),

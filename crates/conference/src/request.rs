@@ -247,6 +247,10 @@ pub struct Totals {
     pub devices: usize,
     /// Subscriptions to conferences now, REFERs under way included.
     pub subscriptions: usize,
+    /// SIP calls now, those included that are being ended.
+    pub dialogs: usize,
+    /// SIP transactions now, the finished ones included that wait for repetitions.
+    pub transactions: usize,
     /// Our registrations elsewhere.
     pub registrations: Vec<Registration>,
     /// Whether the program is ending.

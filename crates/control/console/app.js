@@ -4,12 +4,12 @@ import { $, confirm, h, icon, label, text, toast } from "./dom.js";
 import { compare, lang, moment, number, setLanguage, t, translate } from "./i18n.js";
 import { renderExtras, useExtras } from "./extras.js";
 import { MOST, line, past } from "./journal.js";
-import { drawingOf, showLayouts, useLayouts } from "./layouts.js";
+import { drawingOf, rectsOf, showLayouts, useLayouts } from "./layouts.js";
 import { captionPicture, chosenPicture, pictureLeft, setPicture, showPictureOf } from "./picture.js";
 import { carried, renderSeats, useSeats } from "./seats.js";
 import { reason, renderSites, updateFigures, useActions } from "./sites.js";
 
-const state = { conferences: new Map(), participants: new Map(), selected: null, sip: [], live: false, log: [] };
+const state = { hasLogo: false, conferences: new Map(), participants: new Map(), selected: null, sip: [], live: false, log: [] };
 let stopListening = null;
 
 const conference = () => state.conferences.get(state.selected);
@@ -48,7 +48,7 @@ function renderNow() {
   renderSpeaker(c, here);
   for (const b of $("names").children) b.setAttribute("aria-pressed", String(b.dataset.value === c.names));
   renderDial(c);
-  renderExtras(c);
+  renderExtras(c, state.hasLogo);
   renderAlarms(here);
   showLayouts(c, here.length).then(() => renderSeats(c, drawingOf(c.layout), state.participants)).catch(failed);
 }
@@ -180,6 +180,7 @@ async function load() {
   const [conferences, about] = await Promise.all([get("/conferences?limit=10000"), get("/about")]);
   state.conferences = new Map(conferences.map((c) => [c.id, c]));
   state.sip = about.sip;
+  state.hasLogo = about.logo;
   if (!conference()) choose();
   await loadParticipants();
   render();
@@ -252,14 +253,20 @@ useActions({
   },
 });
 
+/** Pins the layout of a conference has no seat for, until one comes that has. */
+const parked = new Map();
+
 /** The layout as it is with something changed: what the operator pinned and set turning stays. */
-function setLayout({ layout = conference().layout, seats = conference().seats, cycle = conference().cycle }) {
+function setLayout({ layout = conference().layout, seats, cycle = conference().cycle }) {
   const c = conference();
   const drawing = drawingOf(layout);
+  const waiting = seats ? [] : (parked.get(c.id) ?? []).filter((p) => !c.seats.some((s) => s.seat === p.seat || s.participant === p.participant));
   // `grid` grows with its pins.
-  const count = layout === "grid" ? 64 : (drawing?.seats.length ?? 1) + (drawing?.lecturer_sees?.length ?? 0);
-  const { kept, lost } = carried(seats, count);
-  if (lost.length) toast(t("noSeatFor", { names: lost.map((s) => state.participants.get(s.participant)?.name ?? "").filter(Boolean).join(", ") }));
+  const count = layout === "grid" ? 64 : drawing ? rectsOf(drawing).length : 1;
+  const { kept, lost } = carried([...(seats ?? c.seats), ...waiting], count, drawing?.follow_voice ?? 0);
+  const surprised = lost.filter((pin) => !waiting.includes(pin)).map((s) => nameOf(s.participant)).filter(Boolean);
+  if (surprised.length) toast(t("noSeatFor", { names: surprised.join(", ") }));
+  parked.set(c.id, lost);
   // The audience of a lecture turns by itself; that is no wish of the operator.
   const turning = c.layout === "lecture" && layout !== "lecture" ? null : cycle;
   // Taken in at once: the next change must build on this one, not on what the event still brings.

@@ -27,8 +27,13 @@ export function useExtras(a) {
   $("message-clear").addEventListener("click", () => actions.message(null));
 }
 
-export function renderExtras(conference) {
+/** `hasLogo`: the machine has one to show. */
+export function renderExtras(conference, hasLogo) {
   for (const [id, { on }] of Object.entries(TOGGLES)) $(id).checked = on(conference);
+  const logo = $("set-logo");
+  logo.disabled = !hasLogo;
+  logo.checked &&= hasLogo;
+  logo.parentElement.title = hasLogo ? "" : t("noLogo");
   const cycle = $("cycle");
   const period = conference.cycle?.period_s ?? 0;
   if (![...cycle.options].some((o) => Number(o.value) === period)) cycle.append(new Option(t("seconds", { n: period }), period));

@@ -19,12 +19,12 @@ export function line(what, detail, name) {
     case "call.refused":
       return { key: `!${detail.from} ${detail.detail?.vi}`, kind: "alarm", words: () => t("refused", { from: detail.from, why: detail.detail?.[lang()] }) };
     case "alarm":
-      return { key: `!${detail.participant} ${detail.code}`, kind: "alarm", words: () => (name ? `${name}: ${detail.detail?.[lang()]}` : detail.detail?.[lang()]) };
+      return { key: `!${detail.participant} ${detail.code}`, kind: /-(back|over)$/.test(detail.code) ? "good" : "alarm", words: () => detail.detail?.[lang()] };
     case "operation":
       return {
         key: `${detail.state} ${detail.id}`,
         kind: detail.state === "failed" ? "alarm" : "good",
-        words: () => t(`broughtUp_${detail.state}`, { name: name ?? detail.site, why: (lang() === "en" ? detail.error_en : detail.error) ?? "", ms: number(detail.elapsed_ms) }),
+        words: () => t(`broughtUp_${detail.state}`, { name: name ?? detail.site, why: (lang() === "en" ? detail.error_en : detail.error) ?? "", seconds: number(detail.elapsed_ms / 1000, 1) }),
       };
     default:
       return null;

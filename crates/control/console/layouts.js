@@ -61,7 +61,15 @@ const rank = (d) => {
   return at >= 0 ? at : d.title ? FIRST.length : FIRST.length + d.seats.length;
 };
 
-function draw({ seats }) {
+/** The rectangles of all seats: of a lecture the lecturer on the left, what he sees on the right. */
+export function rectsOf({ seats, lecturer_sees: audience }) {
+  if (!audience) return seats;
+  const half = (r, x) => ({ x: x + r.x / 2, y: 0.25 + r.y / 2, w: r.w / 2, h: r.h / 2 });
+  return [half({ x: 0, y: 0, w: 1, h: 1 }, 0), ...audience.map((r) => half(r, 0.5))];
+}
+
+function draw(drawing) {
+  const seats = rectsOf(drawing);
   const [w, hgt, gap] = [64, 36, seats.length > 20 ? 0.7 : 1.1];
   const svg = s("svg", { viewBox: `0 0 ${w} ${hgt}`, "aria-hidden": "true" });
   seats.forEach((r, i) => svg.append(s("rect", {

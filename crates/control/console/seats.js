@@ -1,6 +1,7 @@
 // Seats of the layout: who is pinned where, by choosing from a list or by dragging a site onto a seat.
 import { $, h, text } from "./dom.js";
 import { compare, number, t } from "./i18n.js";
+import { rectsOf } from "./layouts.js";
 
 const SITE = "application/x-cau-site";
 let actions; // { pin(seat, participant | null) }
@@ -24,7 +25,7 @@ export function renderSeats(conference, drawing, participants) {
   const board = $("seats");
   board.hidden = !drawing;
   if (!drawing) return;
-  const rects = drawing.lecturer_sees ? lecture(drawing) : drawing.seats;
+  const rects = rectsOf(drawing);
   const key = JSON.stringify([drawing.layout, rects.length]);
   if (shown !== key || board.children.length !== rects.length) {
     shown = key;
@@ -35,12 +36,6 @@ export function renderSeats(conference, drawing, participants) {
   const pinned = conference.seats.length;
   $("unpin").hidden = pinned === 0;
   text($("seats-hint"), pinned ? t("pinnedCount", { n: number(pinned) }) : t("seatsHint"));
-}
-
-/** The lecturer on the left, what he sees on the right. */
-function lecture({ lecturer_sees: grid }) {
-  const half = (r, x) => ({ x: x + r.x / 2, y: 0.25 + r.y / 2, w: r.w / 2, h: r.h / 2 });
-  return [half({ x: 0, y: 0, w: 1, h: 1 }, 0), ...grid.map((r) => half(r, 0.5))];
 }
 
 function build(rect, seat) {
@@ -97,16 +92,16 @@ function fill(choice) {
 }
 
 /**
- * The seats of a layout with one pin changed, or of another layout with every pin kept: who has no seat there by number gets
- * the last free one. `lost`: those for whom there is none.
+ * Pins taken over into another layout of `count` seats, the first `voice` of which follow the voice: who has no seat there by
+ * number gets the last free one behind those. `lost`: those for whom there is none.
  */
-export function carried(seats, count) {
+export function carried(seats, count, voice) {
   const kept = seats.filter((s) => s.seat < count);
   const lost = [];
   for (const pin of seats.filter((s) => s.seat >= count)) {
     let seat = count - 1;
-    while (seat >= 0 && kept.some((s) => s.seat === seat)) seat -= 1;
-    if (seat < 0) lost.push(pin);
+    while (seat >= voice && kept.some((s) => s.seat === seat)) seat -= 1;
+    if (seat < voice) lost.push(pin);
     else kept.push({ ...pin, seat });
   }
   return { kept, lost };

@@ -104,6 +104,16 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         );
     }
     out.push(Sample::new(
+        "cau_sip_dialogs",
+        "SIP calls now, those included that are being ended.",
+        t.dialogs as f64,
+    ));
+    out.push(Sample::new(
+        "cau_sip_transactions",
+        "SIP transactions now, the finished ones included that wait for repetitions.",
+        t.transactions as f64,
+    ));
+    out.push(Sample::new(
         "cau_sip_transactions_timed_out_total",
         "SIP transactions that ended without an answer.",
         s.timeouts as f64,

@@ -37,6 +37,8 @@ pub struct About {
     pub version: String,
     /// Where endpoints dial in: `host:port` of each SIP listener as it is advertised, the one to be shown first.
     pub sip: Vec<String>,
+    /// It has a logo to put on pictures.
+    pub logo: bool,
 }
 
 /// What the routes share. Cheap to clone.

@@ -479,7 +479,7 @@ async fn layouts_are_described_by_their_rectangles() {
     assert!(of("1+5")[0]["w"].as_f64().unwrap() > 0.6);
     assert_eq!(api.get("/api/v1/layouts?sites=0").await.problem(), (422, "sites".into()));
     let about = api.get("/api/v1/about").await.json();
-    assert_eq!(about, json!({"version":"0.1.0","sip":["192.0.2.10:5060"]}));
+    assert_eq!(about, json!({"version":"0.1.0","sip":["192.0.2.10:5060"],"logo":false}));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ pub enum Event {
         /// Whose.
         participant: ParticipantId,
     },
-    /// The first picture of a site, or the first after [`Event::VideoLost`].
+    /// The first picture after [`Event::VideoLost`].
     VideoBack {
         /// Whose.
         participant: ParticipantId,

@@ -267,6 +267,10 @@ impl Worker {
 
     /// Sound goes by the clock, not by the packets that come.
     fn tick(&mut self, now: Instant) {
+        if self.index.is_empty() {
+            // There is nobody to encode for, and no tick to count in.
+            self.out.totals.audio_encoders = 0;
+        }
         let mut done = 0;
         while now >= self.next_tick && !self.index.is_empty() {
             if done == CATCH_UP {

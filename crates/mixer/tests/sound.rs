@@ -56,6 +56,11 @@ fn listeners_share_one_encoder_per_codec() {
     assert_eq!(world.totals.audio_encoders, 2 + 3);
     assert_eq!(world.at(12).received.audio_csrc, [1, 2, 3].map(|n| world.at(n).audio_ssrc().unwrap()));
     assert_eq!(world.at(2).received.audio_csrc, [1, 3].map(|n| world.at(n).audio_ssrc().unwrap()));
+    for n in 1..=12 {
+        world.leave(p(n));
+    }
+    world.run(ms(2500));
+    assert_eq!(world.totals.audio_encoders, 0, "nobody is there to encode for");
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn nobody_hears_his_own_voice_neither_alone_nor_when_two_talk() {
         assert!((-9.0..9.0).contains(&other), "the next site hears site {site} at {other:.1} dB");
     }
     // When two talk: what changes in what one hears by his own talking.
-    for (n, turn) in [(0, 4), (2, 6)] {
+    for (n, turn) in [(0, 4), (1, 5), (2, 6), (3, 7)] {
         let mut without = script.clone();
         without.remove(turn);
         let without = hold(&people, &without, Times::default());
@@ -192,8 +192,10 @@ fn nobody_hears_his_own_voice_neither_alone_nor_when_two_talk() {
         let own = returned(said, changed);
         figures.push(own);
         assert!(own < -45.0, "while two talk site {} hears itself at {own:.1} dB", n + 1);
-        let told = returned(said, &with_echo(changed, said, 140, -42.0));
-        assert!((told + 42.0).abs() < 1.5, "an echo of -42 dB is measured as {told:.1} dB");
+        // Opus encodes another mix with other noise, which is part of what changed: an echo must stand out of it, and is measured less exactly.
+        let (echo, within) = if n % 2 == 1 { (-36.0, 2.0) } else { (-42.0, 1.5) };
+        let told = returned(said, &with_echo(changed, said, 140, echo));
+        assert!((told - echo).abs() < within, "an echo of {echo} dB is measured as {told:.1} dB");
     }
     println!("own voice: {figures:.1?} dB");
 }

@@ -122,7 +122,8 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         .await
         .map_err(|source| Failure::Control { addr: config.control_bind, source })?;
     let http = listener.local_addr().map_err(Failure::system("the console's address"))?;
-    let about = About { version: env!("CARGO_PKG_VERSION").to_owned(), sip: dial.clone() };
+    let about =
+        About { version: env!("CARGO_PKG_VERSION").to_owned(), sip: dial.clone(), logo: equipment.logo };
     let counts = Counts::default();
     let places = Places::new(
         config.control_max_connections,

@@ -178,7 +178,7 @@ fn our_users_are_found_where_they_can_be_reached() {
     let find = |uri: &str| it.bench.endpoint.locate(&uri.parse().unwrap());
     let all = find("sip:hoa-phu@mcu.example").expect("ours");
     let ways: Vec<_> =
-        all.iter().map(|t| (t.uri.to_string(), t.remote.unwrap().to_string(), t.routes.len())).collect();
+        all.iter().map(|(t, _)| (t.uri.to_string(), t.remote.unwrap().to_string(), t.routes.len())).collect();
     assert_eq!(
         ways,
         [
@@ -189,7 +189,9 @@ fn our_users_are_found_where_they_can_be_reached() {
     assert_eq!(find("sip:hoa-phu@192.0.2.2:5060").map(|t| t.len()), Some(2), "our address is our domain too");
     assert_eq!(find("sip:ea-tu@mcu.example").map(|t| t.len()), Some(0), "ours, and not registered");
     assert!(find("sip:hoa-phu@elsewhere.example").is_none() && find("tel:+84").is_none());
-    let call = it.bench.endpoint.call(it.bench.now, all[0].clone(), None).unwrap();
+    assert!(find("sip:8000@192.0.2.2:5060").is_none(), "no account: a room, perhaps");
+    assert_eq!(all[0].1, it.bench.peer, "where it spoke from");
+    let call = it.bench.endpoint.call(it.bench.now, all[0].0.clone(), None).unwrap();
     let sent = it.bench.transmits().remove(0);
     let text = String::from_utf8_lossy(&sent.bytes).into_owned();
     assert_eq!(sent.remote, at("192.0.2.77:5060"));
@@ -320,7 +322,8 @@ fn we_register_elsewhere_keep_it_and_sign_off() {
         assert_eq!(pair.b().endpoint.devices("hoa-phu").len(), 1, "refreshed in time");
         assert_eq!(pair.b().story(), ["hoa-phu Registered"]);
         // Its calls come to the room.
-        let target = pair.b().endpoint.locate(&"sip:hoa-phu@mcu.example".parse().unwrap()).unwrap().remove(0);
+        let all = pair.b().endpoint.locate(&"sip:hoa-phu@mcu.example".parse().unwrap()).unwrap();
+        let (target, _) = all[0].clone();
         let now = pair.now;
         pair.b().endpoint.call(now, Target { headers: Vec::new(), ..target }, Some(OFFER.into())).unwrap();
         pair.run(SECOND);
@@ -331,6 +334,39 @@ fn we_register_elsewhere_keep_it_and_sign_off() {
         assert_eq!(pair.b().endpoint.devices("hoa-phu").len(), 0);
         assert_eq!(pair.a().endpoint.registrations().count(), 0);
     }
+}
+
+/// The answer to a REGISTER may come after the word that we go: then the registrar is told in turn, and has us no more.
+#[test]
+fn who_goes_while_a_register_is_under_way_is_not_left_at_the_registrar() {
+    for wait in (0..120).step_by(5) {
+        let mut pair = Pair::with(4, FAIR, Config { focus: true, ..Config::default() }, with_registrar());
+        let now = pair.now;
+        pair.a().endpoint.register(now, plan("right", Protocol::Udp));
+        pair.run(Duration::from_millis(wait));
+        let now = pair.now;
+        pair.a().endpoint.unregister_all(now);
+        pair.run(SECOND);
+        let left = (pair.b().endpoint.bindings(), pair.a().endpoint.registrations().count());
+        assert_eq!(left, (0, 0), "gone after {wait} ms");
+        let sent = pair.a().sent("REGISTER");
+        pair.run(1000 * SECOND);
+        assert_eq!(pair.a().sent("REGISTER"), sent, "gone after {wait} ms: nothing is tried again");
+    }
+    // A refresh is under way.
+    let mut pair = Pair::with(4, FAIR, Config { focus: true, ..Config::default() }, with_registrar());
+    let now = pair.now;
+    pair.a().endpoint.register(now, plan("right", Protocol::Udp));
+    pair.run(SECOND);
+    let sent = pair.a().sent("REGISTER");
+    while pair.a().sent("REGISTER") == sent {
+        pair.run(Duration::from_millis(5));
+    }
+    assert_eq!(pair.b().endpoint.bindings(), 1);
+    let now = pair.now;
+    pair.a().endpoint.unregister_all(now);
+    pair.run(SECOND);
+    assert_eq!((pair.b().endpoint.bindings(), pair.a().endpoint.registrations().count()), (0, 0));
 }
 
 #[test]

@@ -6,13 +6,13 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use cau_sip::{
-    Config, Event,
+    Config, Event, Transport,
     conference_info::{Description, Endpoint, Joining, Media, MediaStatus, State, Status, User},
     message::{Message, Method, Name, Request, Response},
     refer::Wanted,
     subscribe::SubscriptionId,
 };
-use common::{Bench, in_dialog, only_request, request, response, to_tag};
+use common::{Bench, in_dialog, only_request, read, request, response, to_tag};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -359,6 +359,74 @@ fn a_report_is_not_lost_when_its_call_ends() {
     bench.endpoint.refer_result(bench.now, refer.id, 200, "");
     let last = only_request(bench.sent(), Method::Notify);
     assert_eq!(text(&last), "SIP/2.0 200 OK\r\n");
+}
+
+/// A call leaves behind who watches its conference and what comes of its REFER: one dialog, one count of requests (RFC 3261 12.2.1.1).
+#[test]
+fn what_one_call_leaves_behind_counts_its_requests_together() {
+    let mut bench = bench();
+    let (_, tag) = bench.established();
+    bench.send(&in_dialog("SUBSCRIBE", 2, "s1", &tag, SUBSCRIBE, ""));
+    let watch = wanted(&mut bench);
+    bench.endpoint.accept_subscription(bench.now, watch, "c1", Arc::new(state(&["a"]))).unwrap();
+    let first = only_request(vec![bench.sent().remove(1)], Method::Notify);
+    answer(&mut bench, &first, 200);
+    bench.send(&in_dialog("REFER", 3, "r1", &tag, REFER, ""));
+    let refer = referred(&mut bench);
+    bench.endpoint.accept_refer(bench.now, refer.id).unwrap();
+    let trying = only_request(vec![bench.sent().remove(1)], Method::Notify);
+    answer(&mut bench, &trying, 200);
+    bench.send(&in_dialog("BYE", 4, "b1", &tag, "", ""));
+    bench.endpoint.publish(bench.now, "c1", state(&["a", "b"]));
+    let changed = only_request(bench.sent(), Method::Notify);
+    answer(&mut bench, &changed, 200);
+    bench.endpoint.refer_result(bench.now, refer.id, 180, "");
+    let ringing = only_request(bench.sent(), Method::Notify);
+    answer(&mut bench, &ringing, 200);
+    let number = |r: &Request| header(r, &Name::CSeq).split(' ').next().unwrap().parse::<u32>().unwrap();
+    assert_eq!(number(&changed), number(&trying) + 1);
+    assert_eq!(number(&ringing), number(&changed) + 1, "the other one goes on from there");
+    // Each is refreshed and ended by its own name.
+    let wrong = in_dialog("SUBSCRIBE", 5, "u0", &tag, "Event: presence\nExpires: 600\n", "");
+    assert_eq!(bench.response(&wrong).status, 489);
+    let off = in_dialog("SUBSCRIBE", 6, "u1", &tag, "Event: conference\nExpires: 0\n", "");
+    let last = only_request(vec![bench.send(&off).remove(1)], Method::Notify);
+    assert_eq!(header(&last, &Name::SubscriptionState), "terminated;reason=timeout");
+    assert_eq!((number(&last), bench.endpoint.subscriptions()), (number(&ringing) + 1, 1));
+    answer(&mut bench, &last, 200);
+    bench.endpoint.refer_result(bench.now, refer.id, 200, "");
+    let done = only_request(bench.sent(), Method::Notify);
+    assert_eq!(number(&done), number(&last) + 1);
+    // Nothing is left of the dialog.
+    answer(&mut bench, &done, 200);
+    assert_eq!(bench.response(&in_dialog("SUBSCRIBE", 7, "u2", &tag, SUBSCRIBE, "")).status, 481);
+}
+
+/// A NOTIFY is large sooner than an INVITE: by TCP (RFC 3261 18.1.1), and by UDP after all where nobody listens.
+#[test]
+fn a_large_notify_comes_back_to_udp_when_nobody_listens_on_tcp() {
+    let mut bench = Bench::new(Config { focus: true, ..Config::default() });
+    bench.send(&request("SUBSCRIBE", "s1", SUBSCRIBE, ""));
+    let id = wanted(&mut bench);
+    let names: Vec<String> = (0..12).map(|n| format!("xa-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    bench.endpoint.accept_subscription(bench.now, id, "c1", Arc::new(state(&names))).unwrap();
+    let sent = bench.transmits();
+    let (answered, notify) = (&sent[0], &sent[1]);
+    assert_eq!((answered.transport, notify.transport), (Transport::Udp, Transport::TcpConnect));
+    bench.endpoint.handle_connect_failed(bench.now, notify.remote);
+    let again = bench.transmits().remove(0);
+    assert_eq!((again.transport, again.remote), (Transport::Udp, notify.remote));
+    let text = String::from_utf8_lossy(&again.bytes).into_owned();
+    assert!(text.contains("Via: SIP/2.0/UDP ") && text.contains("<user-count>12</user-count>"), "{text}");
+    let Message::Request(again) = read(&again.bytes) else { panic!("{text}") };
+    answer(&mut bench, &again, 200);
+    assert_eq!((bench.endpoint.subscriptions(), bench.endpoint.counters().fallbacks), (1, 1));
+    // The next one does not try TCP again.
+    let all: Vec<String> = (0..30).map(|n| format!("phuong-{n}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    bench.endpoint.publish(bench.now, "c1", state(&all));
+    assert_eq!(bench.transmits()[0].transport, Transport::Udp);
 }
 
 #[test]

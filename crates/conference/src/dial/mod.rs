@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use allow::{Allow, Pattern};
 pub(crate) use pace::Pace;
-pub(crate) use reason::{ended, refused, unlocated};
+pub(crate) use reason::{ended, refused, unlocated, unregistered};
 pub use redial::When;
 pub(crate) use same::{Caller, Known};
 

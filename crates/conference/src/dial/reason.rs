@@ -177,6 +177,14 @@ pub(crate) fn ended(cause: &EndCause) -> Words {
     }
 }
 
+/// An account of ours without a device.
+pub(crate) fn unregistered() -> Words {
+    Words::new(
+        "thiết bị chưa đăng ký với MCU: kiểm tra xem thiết bị đã bật chưa, tên và mật khẩu SIP",
+        "the device is not registered with the MCU: check that it is on, and its SIP user and password",
+    )
+}
+
 /// An address that was not found.
 pub(crate) fn unlocated(why: Unlocated) -> Words {
     match why {

@@ -6,10 +6,10 @@ use cau_model::command::Join;
 use cau_model::participant::{Direction, State};
 use cau_model::{Command, ConferenceId, ParticipantId, Refusal, Words, name, snapshot};
 use cau_sip::sdp::{self, Origin};
-use cau_sip::{CallId, EndCause, Hop, Target, Told, Uri};
+use cau_sip::{CallId, EndCause, Target, Told, Uri};
 use rand::RngExt as _;
 
-use super::sites::{Line, Route, Site};
+use super::sites::{Line, Route, Site, Way};
 use super::{Basis, Call, Ending, Focus};
 use crate::dial;
 use crate::notice::Body;
@@ -141,10 +141,15 @@ impl Focus {
     }
 
     /// Sends the INVITE.
-    pub(super) fn call_site(&mut self, now: Instant, id: ParticipantId, hop: Hop) -> Result<(), Words> {
+    pub(super) fn call_site(&mut self, now: Instant, id: ParticipantId, way: Way) -> Result<(), Words> {
         let no_route = || dial::unlocated(cau_sip::Unlocated::NoRoute);
         let site = self.sites.get(id).ok_or_else(no_route)?;
-        let uri = site.route.uri.clone().or_else(|| site.target.clone()).ok_or_else(no_route)?;
+        let address = || site.route.uri.clone().or_else(|| site.target.clone());
+        let (uri, routes) = match way.device {
+            Some(device) => device,
+            None => (address().ok_or_else(no_route)?, Vec::new()),
+        };
+        let hop = way.hop;
         let (conference, name, shown) = (site.conference, site.name.clone(), site.uri.clone());
         let local = self.sip.local_toward(hop.protocol, hop.local, hop.remote).ok_or_else(no_route)?;
         let ip = local.ip().to_canonical();
@@ -162,6 +167,7 @@ impl Focus {
             protocol: Some(hop.protocol),
             remote: Some(hop.remote),
             local: Some(local),
+            routes,
             ..Target::new(uri)
         };
         let call = match self.sip.call(now, target, Some(offer.to_bytes())) {
@@ -233,9 +239,9 @@ impl Focus {
             return;
         }
         // Only here, not everywhere, the request failed: the next address may do (RFC 3263 4.3).
-        let next = self.sites.get(id).is_some_and(|site| !site.route.hops.is_empty());
+        let next = self.sites.get(id).is_some_and(|site| !site.route.ways.is_empty());
         if status == 503 && next {
-            return self.try_hops(now, id, Some(words));
+            return self.try_ways(now, id, Some(words));
         }
         self.try_failed(now, id, words, matches!(status, 603 | 604 | 607));
     }
@@ -244,8 +250,8 @@ impl Focus {
     pub(super) fn unanswered(&mut self, now: Instant, id: ParticipantId, cause: &EndCause) {
         let words = dial::ended(cause);
         let elsewhere = matches!(cause, EndCause::NoResponse | EndCause::TransportFailed);
-        if elsewhere && self.sites.get(id).is_some_and(|site| !site.route.hops.is_empty()) {
-            return self.try_hops(now, id, Some(words));
+        if elsewhere && self.sites.get(id).is_some_and(|site| !site.route.ways.is_empty()) {
+            return self.try_ways(now, id, Some(words));
         }
         self.try_failed(now, id, words, false);
     }

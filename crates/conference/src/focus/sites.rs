@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use bytes::Bytes;
 use cau_model::participant::State;
 use cau_model::{Command, ConferenceId, ParticipantId, Words};
-use cau_sip::{CallId, Hop, Unlocated, Uri};
+use cau_sip::{CallId, Hop, Protocol, Target, Unlocated, Uri};
 
 use super::Focus;
 use crate::dial::{self, Dial, Pace};
@@ -19,8 +20,22 @@ pub(super) struct Route {
     pub uri: Option<Uri>,
     /// Where it went before.
     pub tried: Vec<Uri>,
-    /// Addresses still to be tried.
-    pub hops: VecDeque<Hop>,
+    /// Ways still to be tried.
+    pub ways: VecDeque<Way>,
+}
+
+/// One way to a site.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    pub hop: Hop,
+    /// To a device of our registrar: the address it named there, and the proxies on the way to it.
+    pub device: Option<(Uri, Vec<Bytes>)>,
+}
+
+impl From<Hop> for Way {
+    fn from(hop: Hop) -> Way {
+        Way { hop, device: None }
+    }
 }
 
 /// How far the call of a site is.
@@ -246,15 +261,38 @@ impl Focus {
                 continue;
             };
             let redirected = site.route.uri.is_some();
-            match site.remote.filter(|_| !redirected) {
-                Some(remote) => {
-                    let hop = Hop { protocol: cau_sip::Protocol::Udp, remote, local: None };
-                    site.route.hops = [hop].into();
-                    self.try_hops(now, id, None);
-                }
-                None => self.sites.look_up(id, uri),
+            if let Some(remote) = site.remote.filter(|_| !redirected) {
+                let hop = Hop { protocol: Protocol::Udp, remote, local: None };
+                site.route.ways = [Way::from(hop)].into();
+                self.try_ways(now, id, None);
+            } else if let Some(devices) = self.sip.locate(&uri) {
+                self.call_devices(now, id, devices);
+            } else {
+                self.sites.look_up(id, uri);
             }
         }
+    }
+
+    /// Calls the devices an account of ours is registered with, one after the other. One that named an address of somebody else is called
+    /// there only when that is allowed anyway.
+    fn call_devices(&mut self, now: Instant, id: ParticipantId, devices: Vec<(Target, SocketAddr)>) {
+        let allow = &self.config.dial.allow;
+        let way = |(device, seen): (Target, SocketAddr)| {
+            let remote = device.remote?;
+            let hop = Hop {
+                protocol: device.protocol.unwrap_or(Protocol::Udp),
+                remote,
+                local: device.local.map(|local| local.ip()),
+            };
+            let may = remote.ip() == seen.ip() || allow.fits(&device.uri);
+            may.then_some(Way { hop, device: Some((device.uri, device.routes)) })
+        };
+        let ways: VecDeque<Way> = devices.into_iter().filter_map(way).collect();
+        if let Some(site) = self.sites.get_mut(id) {
+            site.found = ways.front().map(|way| way.hop.remote);
+            site.route.ways = ways;
+        }
+        self.try_ways(now, id, Some(dial::unregistered()));
     }
 
     /// The answer to a [`Lookup`]. One that nobody waits for any more is dropped.
@@ -264,22 +302,22 @@ impl Focus {
             Ok(hops) => {
                 if let Some(site) = self.sites.get_mut(id) {
                     site.found = hops.first().map(|hop| hop.remote);
-                    site.route.hops = hops.into();
+                    site.route.ways = hops.into_iter().map(Way::from).collect();
                 }
-                self.try_hops(now, id, Some(dial::unlocated(Unlocated::NoSuchName)));
+                self.try_ways(now, id, Some(dial::unlocated(Unlocated::NoSuchName)));
             }
             Err(why) => self.try_failed(now, id, dial::unlocated(why), false),
         }
         self.pump(now);
     }
 
-    /// Calls the next address of a site; when none is left the try has failed, for `words` or for what the last one said.
-    pub(super) fn try_hops(&mut self, now: Instant, id: ParticipantId, words: Option<Words>) {
+    /// Calls a site on the next way; when none is left the try has failed, for `words` or for what the last one said.
+    pub(super) fn try_ways(&mut self, now: Instant, id: ParticipantId, words: Option<Words>) {
         let mut words = words;
         loop {
             let Some(site) = self.sites.get_mut(id) else { return };
-            let Some(hop) = site.route.hops.pop_front() else { break };
-            match self.call_site(now, id, hop) {
+            let Some(way) = site.route.ways.pop_front() else { break };
+            match self.call_site(now, id, way) {
                 Ok(()) => return,
                 Err(failed) => words = Some(failed),
             }
@@ -300,7 +338,7 @@ impl Focus {
         let next = contacts.iter().find(usable).filter(|_| tried.len() <= dial::MOST_REDIRECTIONS).cloned();
         let Some(next) = next else { return false };
         site.route.uri = Some(next);
-        site.route.hops.clear();
+        site.route.ways.clear();
         self.sites.set_line(id, Line::Queued);
         true
     }

@@ -21,6 +21,8 @@ pub(crate) struct Machine {
     version: String,
     /// `host:port` of each SIP listener as it is advertised; `sip:ROOM@` before it is what an endpoint dials.
     sip: Vec<String>,
+    /// It has a logo to put on pictures (`picture.logo`).
+    logo: bool,
 }
 
 /// What this machine is and how to dial in.
@@ -30,7 +32,8 @@ pub(crate) async fn about(
     signed_in: SignedIn,
 ) -> Result<Answer<Machine>, Problem> {
     signed_in.may(Right::Watch)?;
-    Ok(Answer(Machine { version: state.about.version.clone(), sip: state.about.sip.clone() }))
+    let about = &state.about;
+    Ok(Answer(Machine { version: about.version.clone(), sip: about.sip.clone(), logo: about.logo }))
 }
 
 /// The query of `GET /layouts`.

@@ -91,7 +91,7 @@ impl Api {
             handle.clone(),
             events.clone(),
             Arc::new(move || SystemTime::UNIX_EPOCH + Duration::from_secs(ticking.load(Ordering::Relaxed))),
-            About { version: "0.1.0".into(), sip: vec!["192.0.2.10:5060".into()] },
+            About { version: "0.1.0".into(), sip: vec!["192.0.2.10:5060".into()], logo: false },
         );
         let state = adjust(state);
         let router = cau_control::router(state.clone());

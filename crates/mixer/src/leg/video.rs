@@ -77,6 +77,8 @@ pub struct Video {
     /// When sequence numbers were last left out.
     gap: Option<Instant>,
     asked_for_key: bool,
+    /// [`Event::VideoLost`] was told, and not yet that it is over.
+    told_lost: bool,
     changed: bool,
     ssrc: Option<u32>,
 }
@@ -120,6 +122,7 @@ impl Video {
             loss_answered: None,
             gap: None,
             asked_for_key: false,
+            told_lost: false,
             changed: true,
             ssrc: None,
             config,
@@ -233,10 +236,14 @@ impl Video {
         if news.back {
             self.requester.renew(now);
             self.changed = true;
-            out.events.push_back(Event::VideoBack { participant });
+            // The first picture of a call is no news: that the site joined was told.
+            if std::mem::take(&mut self.told_lost) {
+                out.events.push_back(Event::VideoBack { participant });
+            }
         }
         if news.lost {
             self.changed = true;
+            self.told_lost = true;
             out.events.push_back(Event::VideoLost { participant });
             self.requester.request(now);
         }

@@ -149,22 +149,39 @@ fn ntp_time_goes_on_with_the_monotonic_clock() {
     assert_eq!(to_short(Duration::MAX), u32::MAX);
 }
 
-#[test]
-fn reports_come_early_first_then_every_five_seconds() {
+/// When the first 20 reports of a session of that bandwidth go.
+fn reports(kbps: u32, seed: u64) -> Vec<Duration> {
     let t0 = start();
+    let mut s = Schedule::new(t0, kbps, seed);
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let at = s.poll_timeout();
+        assert!(s.due(at) && !s.due(at - MS));
+        s.sent(at, 100);
+        times.push(at - t0);
+    }
+    times
+}
+
+#[test]
+fn reports_of_sound_come_early_first_then_every_five_seconds() {
     for seed in 0..20 {
-        let mut s = Schedule::new(t0, 1_000, seed);
-        let mut times = Vec::new();
-        for _ in 0..20 {
-            let at = s.poll_timeout();
-            assert!(s.due(at) && !s.due(at - MS));
-            s.sent(at, 100);
-            times.push(at - t0);
-        }
-        assert!(times[0] >= 250 * MS && times[0] < 750 * MS, "{:?}", times[0]);
+        let times = reports(64, seed);
+        assert!(times[0] >= 250 * MS && times[0] < 1_000 * MS, "{:?}", times[0]);
         assert!(times.windows(2).all(|w| w[1] - w[0] >= 500 * MS && w[1] - w[0] < 7_500 * MS));
         let mean = (times[19] - times[4]) / 15;
         assert!(mean > 3_800 * MS && mean < 6_200 * MS, "{mean:?}");
+    }
+}
+
+#[test]
+fn reports_of_video_come_at_the_reduced_minimum() {
+    for (kbps, every) in [(2_000, 400), (900, 400), (360, 1_000)] {
+        for seed in 0..20 {
+            let times = reports(kbps, seed);
+            let mean = (times[19] - times[4]) / 15;
+            assert!(mean > MS * (every * 3 / 4) && mean < MS * (every * 5 / 4), "{kbps}: {mean:?}");
+        }
     }
 }
 

@@ -22,8 +22,8 @@ const MOST_STREAM: usize = 512 * 1024;
 impl Endpoint {
     /// The dialog of a subscription.
     pub(super) fn notifying_dialog(&mut self, id: SubscriptionId) -> Option<&mut Dialog> {
-        match &mut self.subscriptions.all.get_mut(&id)?.place {
-            Place::Own(dialog) => Some(dialog),
+        match &self.subscriptions.all.get(&id)?.place {
+            Place::Own(tag) => self.subscriptions.dialogs.get_mut(tag).map(|shared| &mut shared.dialog),
             Place::InCall(call) => self.calls.get_mut(call).map(|c| &mut c.dialog),
         }
     }

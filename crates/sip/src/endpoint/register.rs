@@ -35,6 +35,9 @@ impl Endpoint {
             expires: plan.expires,
             failures: 0,
             alarm: None,
+            under_way: false,
+            bound: false,
+            parting: false,
             plan,
         };
         self.registrations.all.insert(id, running);
@@ -42,18 +45,29 @@ impl Endpoint {
         id
     }
 
-    /// Signs us off everywhere. Nothing is tried again.
+    /// Signs us off everywhere; where a REGISTER is under way when it is answered (RFC 3261 10.2). Nothing is tried again.
     pub fn unregister_all(&mut self, now: Instant) {
         let all: Vec<_> = self.registrations.all.keys().copied().collect();
         for id in all {
             let Some(running) = self.registrations.all.get_mut(&id) else { continue };
-            let in_force = matches!(running.state, RegistrationState::Registered { .. });
             running.expires = Duration::ZERO;
+            let under_way = running.under_way;
             self.timers.cancel(running.alarm.take());
             self.registration_is(id, RegistrationState::Ended);
-            if in_force {
+            if !under_way {
+                self.sign_off(now, id);
+            }
+        }
+    }
+
+    /// Tells the registrar that we go, once, when it has us; then it is forgotten.
+    fn sign_off(&mut self, now: Instant, id: RegistrationId) {
+        match self.registrations.all.get_mut(&id) {
+            Some(running) if running.bound && !running.parting => {
+                running.parting = true;
                 self.send_register(now, id);
             }
+            _ => drop(self.registrations.all.remove(&id)),
         }
     }
 
@@ -76,7 +90,7 @@ impl Endpoint {
         let sent = self.flow_to(&target).ok().and_then(|flow| {
             let request = self.register_request(id, &flow)?;
             if let Some(running) = self.registrations.all.get_mut(&id) {
-                running.flow = Some(flow);
+                (running.flow, running.under_way) = (Some(flow), true);
             }
             self.start_client(now, request, flow, User::Register(id))
         });
@@ -116,13 +130,15 @@ impl Endpoint {
     pub(super) fn register_heard(&mut self, now: Instant, id: RegistrationId, response: &Response) {
         let spread = self.rng.random_range(0.0..1.0);
         let Some(running) = self.registrations.all.get_mut(&id) else { return };
+        running.under_way = false;
         if running.state == RegistrationState::Ended {
-            self.registrations.all.remove(&id);
-            return;
+            // Granted just now, to one who is going.
+            running.bound |= response.status < 300;
+            return self.sign_off(now, id);
         }
         match response.status {
             200..300 => {
-                running.failures = 0;
+                (running.failures, running.bound) = (0, true);
                 let contact = running.flow.map(|flow| self.contact_of(id, &flow));
                 let Some(running) = self.registrations.all.get_mut(&id) else { return };
                 let granted = match contact.flatten() {
@@ -164,9 +180,9 @@ impl Endpoint {
     ) {
         let spread = self.rng.random_range(0.0..1.0);
         let Some(running) = self.registrations.all.get_mut(&id) else { return };
+        running.under_way = false;
         if running.state == RegistrationState::Ended {
-            self.registrations.all.remove(&id);
-            return;
+            return self.sign_off(now, id);
         }
         let again = now + running.wait(status, headers, spread);
         running.alarm = Some(self.timers.set(again, Due::Register(id)));

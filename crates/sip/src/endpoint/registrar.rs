@@ -1,6 +1,6 @@
 //! REGISTER of the devices of our accounts (RFC 3261 10.3, RFC 3327), and where to call them.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
@@ -158,11 +158,14 @@ impl Endpoint {
         all.into_iter().map(|b| b.device.clone()).collect()
     }
 
-    /// Where to call `uri`: when it is in our domain, the devices of that account, the preferred and the latest first; empty when
-    /// none is registered. `None`: it is not ours to say.
-    pub fn locate(&self, uri: &Uri) -> Option<Vec<Target>> {
+    /// Where to call `uri`: when it is an account of ours in our domain, its devices, the preferred and the latest first, each with the
+    /// address it spoke from; empty when none is registered. `None`: it is not ours to say.
+    pub fn locate(&self, uri: &Uri) -> Option<Vec<(Target, SocketAddr)>> {
         let table = self.registrar.as_ref().filter(|_| self.is_ours(uri))?;
-        Some(table.of(&uri.user()).into_iter().map(target).collect())
+        let (user, digest) = (uri.user(), self.config.digest.as_ref());
+        digest.is_none_or(|d| d.accounts.find(user.as_bytes()).is_some()).then(|| {
+            table.of(&user).into_iter().map(|binding| (target(binding), binding.device.remote)).collect()
+        })
     }
 
     /// Whether a REGISTER is for us.

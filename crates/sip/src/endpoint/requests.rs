@@ -70,10 +70,10 @@ impl Endpoint {
         if tagged {
             return match self.call_of(&checked.core) {
                 Some(call) => self.in_dialog(now, call, checked),
-                None => match self.subscriptions.of(&checked.core) {
-                    Some(id) if request.method == Method::Subscribe => self.resubscribe(now, id, checked),
+                None => match (self.subscriptions.know(&checked.core), &request.method) {
+                    (true, Method::Subscribe) => self.subscribe_alone(now, checked),
                     // There are no dialogs of REGISTER; some refresh with the tag of our last answer.
-                    None if request.method == Method::Register => self.registering(now, checked),
+                    (false, Method::Register) => self.registering(now, checked),
                     _ => self.respond_final(now, checked, 481, &[]),
                 },
             };

@@ -1,9 +1,12 @@
 //! SUBSCRIBE of others (RFC 6665 4.2.1, RFC 4575 3).
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use bytes::Bytes;
 
 use super::{Due, Endpoint, invite};
 use crate::{
@@ -11,7 +14,7 @@ use crate::{
     conference_info::{CONTENT_TYPE, Detail, State},
     event::{CallId, Event, Refused},
     message::{Name, NameAddr, Request, scan},
-    subscribe::{Package, Place, Subscribe, Subscription, SubscriptionId, Undecided, event},
+    subscribe::{Package, Place, Shared, Subscribe, Subscription, SubscriptionId, Undecided, event},
 };
 
 /// The event package others may subscribe to.
@@ -23,6 +26,7 @@ impl Endpoint {
     /// A SUBSCRIBE that opens a subscription, outside of a dialog or within a call.
     pub(super) fn subscribe(&mut self, now: Instant, call: Option<CallId>, checked: Checked) {
         if let Err((status, extra)) = self.may_subscribe(&checked) {
+            self.counters.overload += u64::from(status == 503);
             let extra: Vec<_> = extra.iter().map(|(n, v)| (n.clone(), v.as_str())).collect();
             return self.respond_final(now, checked, status, &extra);
         }
@@ -49,19 +53,38 @@ impl Endpoint {
 
     /// A SUBSCRIBE within a call: about what is subscribed to there already, or a new one.
     pub(super) fn subscribe_in_call(&mut self, now: Instant, call: CallId, checked: Checked) {
-        let (package, id) = event(&checked);
-        let meant = |s: &Subscription| match (&s.place, &s.package) {
-            (Place::InCall(of), Package::Conference { .. }) => *of == call && package == PACKAGES,
-            (Place::InCall(of), Package::Refer { id: number, .. }) => {
-                *of == call && package == "refer" && id.as_ref().is_none_or(|id| *id == number.to_string())
-            }
-            _ => false,
-        };
-        let found = self.subscriptions.all.iter().filter(|(_, s)| meant(s)).map(|(id, _)| *id).min();
-        match found {
+        match self.meant(&Place::InCall(call), &checked) {
             Some(id) => self.resubscribe(now, id, checked),
             None => self.subscribe(now, Some(call), checked),
         }
+    }
+
+    /// A SUBSCRIBE within a dialog of subscriptions alone: refreshes or ends what it names.
+    pub(super) fn subscribe_alone(&mut self, now: Instant, checked: Checked) {
+        let Some(tag) = checked.core.to.tag().map(Bytes::copy_from_slice) else { return };
+        let Some(shared) = self.subscriptions.dialogs.get_mut(&tag) else { return };
+        if shared.dialog.remote_cseq.is_some_and(|seen| checked.core.cseq <= seen) {
+            return self.respond_final(now, checked, 500, &[]);
+        }
+        shared.dialog.remote_cseq = Some(checked.core.cseq);
+        shared.dialog.refresh(&checked.request.headers, checked.source);
+        match self.meant(&Place::Own(tag), &checked) {
+            Some(id) => self.resubscribe(now, id, checked),
+            None => self.respond_final(now, checked, 489, &[(Name::AllowEvents, PACKAGES)]),
+        }
+    }
+
+    /// The subscription of a dialog that a SUBSCRIBE names by its Event (RFC 6665 4.5.1, RFC 3515 2.4.6).
+    fn meant(&self, place: &Place, checked: &Checked) -> Option<SubscriptionId> {
+        let (package, id) = event(checked);
+        let named = |s: &Subscription| match &s.package {
+            Package::Conference { .. } => package == PACKAGES,
+            Package::Refer { id: number, .. } => {
+                package == "refer" && id.as_ref().is_none_or(|id| *id == number.to_string())
+            }
+        };
+        let here = self.subscriptions.all.iter().filter(|(_, s)| s.place == *place && named(s));
+        here.map(|(id, _)| *id).min()
     }
 
     fn may_subscribe(&self, checked: &Checked) -> Result<(), (u16, Vec<(Name, String)>)> {
@@ -115,8 +138,9 @@ impl Endpoint {
                 let contact = checked.request.headers.elements(&Name::Contact).next();
                 let contact = contact.and_then(|c| NameAddr::parse(c).ok());
                 let dialog = self.dialog_of(&checked, contact.as_ref());
-                self.subscriptions.by_tag.insert(dialog.local_tag.clone(), id);
-                Place::Own(Box::new(dialog))
+                let tag = dialog.local_tag.clone();
+                self.subscriptions.dialogs.insert(tag.clone(), Shared { dialog, by: [id].into() });
+                Place::Own(tag)
             }
         };
         if let Some(server) = self.tx.servers.get_mut(&tx) {
@@ -209,26 +233,12 @@ impl Endpoint {
         self.respond_pending(now, tx, status, &tag, &extra, None);
     }
 
-    /// A SUBSCRIBE within a subscription: refreshed, or ended by Expires 0 (RFC 6665 4.2.1.2).
-    pub(super) fn resubscribe(&mut self, now: Instant, id: SubscriptionId, checked: Checked) {
+    /// A SUBSCRIBE about a subscription: refreshed, or ended by Expires 0 (RFC 6665 4.2.1.2).
+    fn resubscribe(&mut self, now: Instant, id: SubscriptionId, checked: Checked) {
         let asked = self.expires(&checked.request).unwrap_or(self.config.subscriptions.max_expires);
         let least = self.config.subscriptions.min_expires;
         let Some(subscription) = self.subscriptions.all.get_mut(&id) else { return };
-        if let Place::Own(dialog) = &mut subscription.place {
-            if dialog.remote_cseq.is_some_and(|seen| checked.core.cseq <= seen) {
-                return self.respond_final(now, checked, 500, &[]);
-            }
-            dialog.remote_cseq = Some(checked.core.cseq);
-            dialog.refresh(&checked.request.headers, checked.source);
-        }
-        let package = event(&checked).0;
-        let (same, refer) = match &subscription.package {
-            Package::Conference { .. } => (package == PACKAGES, false),
-            Package::Refer { .. } => (package == "refer", true),
-        };
-        if !same {
-            return self.respond_final(now, checked, 489, &[(Name::AllowEvents, PACKAGES)]);
-        }
+        let refer = matches!(subscription.package, Package::Refer { .. });
         if subscription.undecided.is_some() {
             return self.respond_final(now, checked, 500, &[(Name::RetryAfter, "5")]);
         }
@@ -339,11 +349,13 @@ impl Endpoint {
     pub(super) fn end_subscription(&mut self, id: SubscriptionId) {
         let Some(subscription) = self.subscriptions.all.remove(&id) else { return };
         self.timers.cancel(subscription.alarm);
-        // Several may have stayed behind of one call, with its tag.
-        if let Place::Own(dialog) = &subscription.place
-            && self.subscriptions.by_tag.get(&dialog.local_tag) == Some(&id)
+        if let Place::Own(tag) = &subscription.place
+            && let Some(shared) = self.subscriptions.dialogs.get_mut(tag)
         {
-            self.subscriptions.by_tag.remove(&dialog.local_tag);
+            shared.by.remove(&id);
+            if shared.by.is_empty() {
+                self.subscriptions.dialogs.remove(tag);
+            }
         }
         if let Package::Conference { room, .. } = &subscription.package
             && let Some(watched) = self.subscriptions.rooms.get_mut(room)
@@ -361,14 +373,14 @@ impl Endpoint {
         if self.subscriptions.all.is_empty() {
             return;
         }
-        let within = |s: &Subscription| matches!(s.place, Place::InCall(id) if id == call.id);
-        let mut all: Vec<_> =
-            self.subscriptions.all.iter().filter(|(_, s)| within(s)).map(|(id, _)| *id).collect();
-        all.sort_unstable();
-        for id in all {
-            let Some(subscription) = self.subscriptions.all.get_mut(&id) else { continue };
-            subscription.place = Place::Own(Box::new(call.dialog.clone()));
-            self.subscriptions.by_tag.insert(call.dialog.local_tag.clone(), id);
+        let (place, tag) = (Place::InCall(call.id), call.dialog.local_tag.clone());
+        let mut by = BTreeSet::new();
+        for (id, subscription) in self.subscriptions.all.iter_mut().filter(|(_, s)| s.place == place) {
+            subscription.place = Place::Own(tag.clone());
+            by.insert(*id);
+        }
+        if !by.is_empty() {
+            self.subscriptions.dialogs.insert(tag, Shared { dialog: call.dialog.clone(), by });
         }
     }
 }

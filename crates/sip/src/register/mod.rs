@@ -85,6 +85,12 @@ pub(crate) struct Running {
     pub expires: Duration,
     pub failures: u32,
     pub alarm: Option<Alarm>,
+    /// A REGISTER is under way.
+    pub under_way: bool,
+    /// The registrar has us, or had us lately.
+    pub bound: bool,
+    /// It was told that we go.
+    pub parting: bool,
 }
 
 /// All registrations of ours.
@@ -157,6 +163,9 @@ mod tests {
             expires: Duration::from_secs(600),
             failures: 0,
             alarm: None,
+            under_way: false,
+            bound: false,
+            parting: false,
         }
     }
 

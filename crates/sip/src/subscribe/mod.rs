@@ -68,11 +68,19 @@ pub struct Subscribe {
 }
 
 /// The dialog a subscription lives in.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Its own, or that of a call that is over.
-    Own(Box<Dialog>),
+    /// Its own, or that of a call that is over; by our tag.
+    Own(Bytes),
     /// A call's.
     InCall(CallId),
+}
+
+/// A dialog without call, and the subscriptions in it: more than one when a call has left them behind (RFC 5057 4.1). They count their requests
+/// together (RFC 3261 12.2.1.1).
+pub(crate) struct Shared {
+    pub dialog: Dialog,
+    pub by: BTreeSet<SubscriptionId>,
 }
 
 /// What is subscribed to.
@@ -136,8 +144,8 @@ pub(crate) struct Watched {
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     pub all: HashMap<SubscriptionId, Subscription>,
-    /// Those with a dialog of their own, by our tag.
-    pub by_tag: HashMap<Bytes, SubscriptionId>,
+    /// Dialogs without calls, by our tag.
+    pub dialogs: HashMap<Bytes, Shared>,
     pub rooms: HashMap<Arc<str>, Watched>,
     last: u64,
 }
@@ -148,12 +156,11 @@ impl Subscriptions {
         SubscriptionId(self.last)
     }
 
-    /// The subscription a request with a To tag belongs to.
-    pub(crate) fn of(&self, core: &crate::message::Core) -> Option<SubscriptionId> {
-        let id = *self.by_tag.get(core.to.tag()?)?;
-        let Place::Own(dialog) = &self.all.get(&id)?.place else { return None };
+    /// Whether a request with a To tag belongs to a dialog of subscriptions alone.
+    pub(crate) fn know(&self, core: &crate::message::Core) -> bool {
+        let shared = core.to.tag().and_then(|tag| self.dialogs.get(tag));
         let theirs = core.from.tag().unwrap_or_default();
-        (dialog.call_id == core.call_id && dialog.remote_tag == theirs).then_some(id)
+        shared.is_some_and(|s| s.dialog.call_id == core.call_id && s.dialog.remote_tag == theirs)
     }
 }
 

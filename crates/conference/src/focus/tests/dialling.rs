@@ -80,6 +80,68 @@ fn what_refuses_says_why_in_plain_words() {
     }
 }
 
+/// A conference whose MCU is the registrar of two devices, whose user is `hoa-phu`.
+fn with_devices() -> Bench {
+    let secret = || cau_sip::digest::Secret::Password("Mat-Khau-1".to_owned());
+    let mut bench = Bench::with(|config| {
+        let accounts = cau_sip::digest::Accounts::new([("hoa-phu".to_owned(), secret())]).unwrap();
+        config.sip.digest = Some(cau_sip::digest::Config::new("mcu.example".to_owned(), accounts));
+        config.sip.registrar = Some(cau_sip::registrar::Config::default());
+        config.dial.allow = crate::dial::Allow(vec!["mcu.example".parse().unwrap()]);
+    });
+    for n in [2, 3] {
+        let now = bench.now;
+        bench.phone(n).sip.register(
+            now,
+            cau_sip::register::Registration {
+                registrar: format!("sip:{MCU}").parse().unwrap(),
+                remote: None,
+                protocol: None,
+                user: "hoa-phu".to_owned(),
+                auth_user: None,
+                secret: secret(),
+                contact: format!("phong-{n}"),
+                expires: SECOND * 600,
+            },
+        );
+        bench.settle();
+        bench.now += SECOND;
+    }
+    assert_eq!(bench.focus.totals().devices, 2);
+    bench
+}
+
+#[test]
+fn a_device_of_an_account_is_called_where_it_has_registered() {
+    let mut bench = with_devices();
+    // The later one first, and the other one when that is gone.
+    bench.phone(3).unplugged = true;
+    let id = bench.invite_uri("sip:hoa-phu@mcu.example").unwrap();
+    assert!(bench.sent("INVITE sip:phong-3@10.0.0.3").contains("To: <sip:phong-3@10.0.0.3"));
+    bench.wait(SECOND * 33);
+    assert_eq!(bench.site(id).state, State::Connected);
+    assert!(bench.phone(2).call.is_some());
+    assert_eq!(bench.site(id).uri, "sip:hoa-phu@mcu.example", "it is known by its account");
+}
+
+#[test]
+fn an_account_without_a_device_is_told_so() {
+    let mut bench = with_devices();
+    let now = bench.now;
+    for n in [2, 3] {
+        bench.phone(n).sip.unregister_all(now);
+    }
+    bench.settle();
+    let id = bench.invite_uri("sip:hoa-phu@mcu.example").unwrap();
+    let site = bench.site(id);
+    assert_eq!(site.state, State::Left);
+    assert!(site.reason_en.unwrap().contains("not registered with the MCU"));
+    assert!(site.reason.unwrap().contains("chưa đăng ký với MCU"));
+    // Nobody of that name has an account: looked up as any other address.
+    let id = bench.invite_uri("sip:ea-tu@mcu.example").unwrap();
+    assert!(bench.site(id).reason_en.unwrap().contains("DNS"));
+}
+
 #[test]
 fn nobody_answers_a_ringing_phone_for_ever() {
     let mut bench = Bench::new();
