@@ -9,15 +9,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cau_conference::Order;
-use cau_model::{OperationId, body, command::participant as parse_participant, snapshot};
+use cau_cascade::Viewers;
+use cau_model::{ConferenceId, OperationId, ParticipantId, body, command::participant as parse_participant, snapshot};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{Conflict, InConference, NotFound, Unauthorized, Unavailable, Unprocessable, conferences::whole};
+use super::{
+    Conflict, InConference, NotFound, Unauthorized, Unavailable, Unprocessable, cascade, conferences::whole,
+};
 use crate::{
     Problem, State,
     auth::{Right, SignedIn},
+    cascade::{FarOperation, Order as FarOrder},
     focus::ask,
     json::Json,
 };
@@ -31,6 +35,14 @@ pub(crate) struct Begun {
     /// For `GET /operations/{id}`.
     #[schema(value_type = String)]
     operation: OperationId,
+}
+
+/// An operation of this MCU, or one across MCUs.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum AnyOperation {
+    Own(snapshot::Operation),
+    Far(FarOperation),
 }
 
 /// Brings a site before the chair, sound and picture; before everybody when there is no chair, or before those named in `for`.
@@ -49,7 +61,8 @@ pub(crate) async fn bring_up(
     signed_in.may(Right::Steer)?;
     let note = json!({ "site": body.site, "for": body.viewers });
     let viewers = body.viewers.map(|ids| {
-        ids.iter().enumerate().map(|(n, id)| parse_participant(id, || format!("for[{n}]"))).collect()
+        let parse = |(n, id): (usize, &String)| parse_participant(id, || format!("for[{n}]"));
+        ids.iter().enumerate().map(parse).collect::<Result<Vec<ParticipantId>, _>>()
     });
     let order = Order {
         site: body.site,
@@ -58,26 +71,51 @@ pub(crate) async fn bring_up(
         by: signed_in.name().to_owned(),
     };
     whole(async move {
-        let begun = ask(state.focus.bring_up(conference, order)).await?;
+        let operation = match order.site.contains('/') {
+            true => far(&state, conference, order).await?,
+            false => ask(state.focus.bring_up(conference, order)).await?.id,
+        };
         state.note(signed_in.name(), "bring-up.begun", Some(conference), note);
-        let location = HeaderValue::try_from(format!("/api/v1/operations/{}", begun.id))
+        let location = HeaderValue::try_from(format!("/api/v1/operations/{operation}"))
             .map_err(|e| Problem::internal(&e))?;
-        let body = Begun { operation: begun.id };
+        let body = Begun { operation };
         Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Answer(body)).into_response())
     })
     .await
 }
 
+/// Through the tree of MCUs.
+async fn far(state: &State, conference: ConferenceId, order: Order) -> Result<OperationId, Problem> {
+    let cascade = cascade::on(state)?;
+    let site = cascade::parse("site", &order.site)?;
+    let viewers = match order.viewers {
+        Some(viewers) => Viewers::Only(viewers.into_iter().collect()),
+        None => match ask(state.focus.conference(conference)).await?.chair_participant {
+            Some(chair) => Viewers::Only([chair].into()),
+            None => Viewers::All,
+        },
+    };
+    if !(1..=300).contains(&order.deadline.as_secs()) {
+        return Err(Problem::invalid("deadline_s", "Từ 1 đến 300 giây.", "1 to 300 seconds."));
+    }
+    cascade.bring_up(FarOrder { conference, site, viewers, deadline: order.deadline, by: order.by }).await
+}
+
 /// How far an operation is, or how it ended; known for an hour.
 #[utoipa::path(get, path = "/operations/{id}", operation_id = "operation", tag = "operations", params(("id" = String, Path)),
-    responses((status = 200, body = snapshot::Operation), Unauthorized, NotFound, Unavailable))]
+    responses((status = 200, body = inline(AnyOperation)), Unauthorized, NotFound, Unavailable))]
 pub(crate) async fn operation(
     Extracted(state): Extracted<State>,
     signed_in: SignedIn,
     Path(id): Path<String>,
-) -> Result<Answer<snapshot::Operation>, Problem> {
+) -> Result<Answer<AnyOperation>, Problem> {
     signed_in.may(Right::Watch)?;
     let missing = || Problem::missing("Không có thao tác này.", "There is no such operation.");
     let id = id.parse().map_err(|_| missing())?;
-    Ok(Answer(ask(state.focus.operation(id)).await?))
+    if let Some(cascade) = &state.cascade
+        && let Some(far) = cascade.operation(id).await?
+    {
+        return Ok(Answer(AnyOperation::Far(far)));
+    }
+    Ok(Answer(AnyOperation::Own(ask(state.focus.operation(id)).await?)))
 }
