@@ -1,4 +1,4 @@
-//! The HTTP listener: a bound on connections, and time-outs for those who do not finish what they begin to say.
+//! The HTTP listeners, plain and over TLS: a bound on connections, and time-outs for those who do not finish what they begin to say.
 //!
 //! A request's head has [`Limits::head`] to arrive, its body [`Limits::body`] as a whole, so that a trickle does not hold a
 //! connection either. Answers may take as long as they like, event streams included, as long as the client takes what it
@@ -18,12 +18,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Extension, Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
-use cau_control::Sample;
+use cau_control::{Sample, Secure};
 use hyper::{
     Request,
     body::{Body as _, Frame, Incoming, SizeHint},
+    rt::{Read, Write},
     server::conn::http1,
     service::service_fn,
 };
@@ -35,9 +36,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::Sleep,
 };
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
 
-use crate::places::{Full, Places};
+use crate::{
+    cascade::{Refusals, Shown},
+    places::{Full, Places},
+    tls::{Face, Refused, Tls},
+};
 
 /// After an error of accept (no file descriptors, as a rule) the next try waits a little instead of turning in circles.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -95,18 +101,50 @@ impl Counts {
     }
 }
 
+/// What is served, and over what.
+#[derive(Clone)]
+pub enum Over {
+    /// Plain HTTP.
+    Plain(Router),
+    /// HTTPS, and links where they are wanted.
+    Tls(Secured),
+}
+
+/// What is served over TLS.
+#[derive(Clone)]
+pub struct Secured {
+    tls: Arc<Tls>,
+    console: Router,
+    links: Option<Router>,
+    refusals: Refusals,
+}
+
+impl Over {
+    /// HTTPS with these certificates; `links`: for the other MCUs.
+    pub fn tls(tls: Arc<Tls>, console: Router, links: Option<Router>, refusals: Refusals) -> Self {
+        Self::Tls(Secured { tls, console: console.layer(Extension(Secure)), links, refusals })
+    }
+}
+
+impl From<Router> for Over {
+    fn from(app: Router) -> Self {
+        Self::Plain(app)
+    }
+}
+
 /// Serves `app` until `ended`, then lets the requests under way come to their end.
 ///
 /// # Errors
 /// None yet: what fails concerns one connection, and is logged or counted.
 pub async fn serve(
     listener: TcpListener,
-    app: Router,
+    app: impl Into<Over>,
     places: Places,
     limits: Limits,
     counts: Counts,
     ended: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let app = app.into();
     let graceful = GracefulShutdown::new();
     tokio::pin!(ended);
     loop {
@@ -133,11 +171,19 @@ pub async fn serve(
                 continue;
             }
         };
-        let connection = connection(stream, peer, app.clone(), limits, counts.clone());
-        let connection = graceful.watch(connection);
-        let counts = counts.clone();
+        let (app, counts, watcher) = (app.clone(), counts.clone(), graceful.watcher());
         tokio::spawn(async move {
-            if let Err(e) = connection.await {
+            prepare(&stream, limits);
+            let done = match app {
+                Over::Plain(app) => {
+                    watcher.watch(connection(TokioIo::new(stream), peer, app, limits, counts.clone())).await
+                }
+                Over::Tls(secured) => {
+                    let Some((stream, app)) = secured.accept(stream, peer).await else { return };
+                    watcher.watch(connection(TokioIo::new(stream), peer, app, limits, counts.clone())).await
+                }
+            };
+            if let Err(e) = done {
                 if e.is_timeout() {
                     counts.0.no_request.fetch_add(1, Ordering::Relaxed);
                 } else if is_stalled(&e) {
@@ -152,20 +198,45 @@ pub async fn serve(
     Ok(())
 }
 
+impl Secured {
+    /// The handshake, and what this connection is for.
+    async fn accept(self, stream: TcpStream, peer: SocketAddr) -> Option<(TlsStream<TcpStream>, Router)> {
+        match self.tls.accept(stream).await {
+            Ok((stream, Face::Console)) => Some((stream, self.console)),
+            Ok((stream, Face::Link(shown))) => match self.links {
+                Some(links) => Some((stream, links.layer(Extension(Shown(shown))))),
+                None => {
+                    self.refusals.tell(peer, "not-a-cascade");
+                    None
+                }
+            },
+            Err(refused) => {
+                if refused == Refused::Certificate {
+                    self.refusals.tell(peer, "certificate");
+                }
+                None
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream, limits: Limits) {
+    // Events are small and must not wait for the next one.
+    let _ = stream.set_nodelay(true);
+    // The kernel knows what the client has taken, hyper only what the kernel has.
+    #[cfg(target_os = "linux")]
+    if let Err(e) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limits.stalled)) {
+        tracing::debug!(error = %e, "no time-out for a client that does not read");
+    }
+}
+
 fn connection(
-    stream: TcpStream,
+    stream: impl Read + Write + Unpin + Send + 'static,
     peer: SocketAddr,
     app: Router,
     limits: Limits,
     counts: Counts,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send {
-    // Events are small and must not wait for the next one.
-    let _ = stream.set_nodelay(true);
-    // The kernel knows what the client has taken, hyper only what the kernel has.
-    #[cfg(target_os = "linux")]
-    if let Err(e) = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(limits.stalled)) {
-        tracing::debug!(error = %e, "no time-out for a client that does not read");
-    }
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(|body| Body::new(Timed::new(body, limits.body, counts.clone())));
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -174,7 +245,8 @@ fn connection(
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(stream, service)
+        .with_upgrades()
 }
 
 /// The system gave the connection up: nothing was taken for too long.
