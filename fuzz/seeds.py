@@ -189,6 +189,46 @@ def sound():
         yield bytes([which]) + records([(0, p) for p in payloads] + [(1, payloads[0]), (2, payloads[-1]), (3, b"")])
 
 
+def control():
+    """Conversations of the control protocol; kinds as in src/cascade.rs."""
+    def text(body):
+        return ('{"session":{s},"seq":{n},' + body + "}").encode()
+
+    slave = [
+        '"type":"tree","version":3,"done":true,"entries":[{"path":"a/b/c","kind":"mcu","name":"C","slots":[{"site":"a/b/c/x","by":"Lan"},{}],"floor":"Lan"},'
+        '{"path":"a/b/c/x","kind":"site","name":"X","line":"connected","grade":"good","level":2,"hand":true},{"path":"a/b/c/y","kind":"foreign","line":"idle"}]',
+        '"type":"tree","base":3,"version":4,"done":true,"entries":[{"path":"a/z","kind":"site"}],"gone":["a/b/c/y"]',
+        '"type":"tree","base":9,"version":10', '"type":"tree","version":7,"entries":[]',
+        '"type":"policy","pictures":true,"sound":false,"slots":1,"closed":["a/b/c/y"]', '"type":"token-request"',
+        '"type":"step","order":{o},"name":"route","mcu":"a/b/c","after_ms":12', '"type":"ready","order":{o}',
+        '"type":"failed","order":{o},"step":"keyframe","mcu":"a/b/c","vi":"hỏng","en":"broken"',
+        '"type":"failed","order":{o},"step":"find","mcu":"a/b/c","vi":"x","en":"x"',
+        '"type":"progress","order":{o},"total":9,"connected":3,"failed":1', '"type":"refusal","to":1,"code":"x","vi":"x","en":"x"',
+        '"type":"ping","id":1', '"type":"pong","id":1', '"type":"teleport","to":{"deep":[[1]]}',
+    ]
+    master = [
+        '"type":"open","order":1,"slot":0,"site":"a/b/xa-hoa-phu","by":"Lan","deadline_ms":9000',
+        '"type":"open","order":2,"slot":0,"site":"a/b/c/x","prepare":true,"by":"Lan","deadline_ms":9000',
+        '"type":"open","order":3,"slot":0,"site":"a/b/c/x","by":"Lan","deadline_ms":9000', '"type":"open","order":4,"slot":7,"site":"a/q","by":"","deadline_ms":0',
+        '"type":"abort","order":3', '"type":"abort","order":1', '"type":"close","slot":0', '"type":"tree-ack","version":3', '"type":"resync"',
+        '"type":"token","token":"00112233445566778899aabbccddeeff"', '"type":"floor","mcu":"a/b","by":"Lan"', '"type":"floor","mcu":"a/b/c"',
+        '"type":"call","order":5,"under":"a","priority":3',
+    ]
+    begun = [(0, text(slave[0]))]
+    passed = [(6, b"\3\0"), (6, b"\4\0")]
+    for said in slave[1:]:
+        yield records(begun + [(7, b"\0\0"), (0, text(said)), (5, b"x" * 50)])
+        yield records(begun + [(2, text(master[2])), (0, text(said))] + passed + [(5, b"x" * 50)])
+    for said in master:
+        yield records(begun + [(2, text(master[0]))] + passed + [(2, text(said))] + passed + [(5, b"x" * 200)])
+        yield records(begun + [(2, text(master[1])), (2, text(said))] + passed + [(2, text(master[6]))])
+    hello = '{"session":0,"seq":1,"type":"hello","versions":[1,1],"capabilities":["x"],"instance":3,"path":"a/b/d","name":"D","room":"","term":0,"slots":4}'
+    yield records([(4, hello.encode()), (4, hello.replace("a/b/d", "a/b").encode()), (4, hello.replace('"term":0', '"term":9').encode())])
+    for n in range(8):
+        yield records(begun + [(7, bytes([n, 1])), (7, bytes([n, 16])), (7, b"\1\3"), (7, bytes([n, 2])), (5, b"x" * 150)] + passed + [(7, b"\4\0")])
+        yield records(begun + [(2, text(master[0])), (6, bytes([n, 5]) + "Xã Ea Tu".encode()), (6, bytes([n, 0])), (5, b"x" * 100), (6, bytes([n, 3]))])
+
+
 def streams():
     for piece, data in enumerate(messages()):
         yield bytes([piece % 256]) + data
@@ -204,6 +244,7 @@ SEEDS = {
     "sdp_answer": descriptions,
     "rtp_session": rtp_sessions,
     "h264": h264,
+    "cascade": control,
     "opus_g7xx": sound,
 }
 

@@ -8,12 +8,14 @@
     reason = "a panic is what is looked for; the clock gives a zero only"
 )]
 
+mod cascade;
 #[cfg(feature = "codec")]
 mod codec;
 mod media;
 mod memory;
 mod sip;
 
+pub use cascade::Middle;
 pub use media::{Line, Stream};
 pub use memory::{bounded, used};
 pub use sip::Stage;
@@ -48,6 +50,8 @@ pub const SDP_ANSWER: Target = Target { name: "sdp_answer", run: sip::sdp_answer
 pub const RTP_SESSION: Target = Target { name: "rtp_session", run: media::rtp_session, limit: KIB * KIB };
 /// Packets of an H.264 stream.
 pub const H264: Target = Target { name: "h264", run: media::h264, limit: KIB * KIB };
+/// Control messages between MCUs.
+pub const CASCADE: Target = Target { name: "cascade", run: cascade::cascade, limit: 2 * KIB * KIB };
 /// Payloads of the sound codecs.
 #[cfg(feature = "codec")]
 pub const OPUS_G7XX: Target = Target { name: "opus_g7xx", run: codec::opus_g7xx, limit: 256 * KIB };

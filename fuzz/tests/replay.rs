@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use cau_fuzz::{
-    H264, Line, RTP_SESSION, SDP_ANSWER, SDP_OFFER, SIP_ENDPOINT, SIP_STREAM, Stage, Stream, Target, bounded,
+    CASCADE, H264, Line, Middle, RTP_SESSION, SDP_ANSWER, SDP_OFFER, SIP_ENDPOINT, SIP_STREAM, Stage, Stream, Target, bounded,
     used,
 };
 
@@ -58,6 +58,11 @@ fn h264() {
     replay(&H264);
 }
 
+#[test]
+fn cascade() {
+    replay(&CASCADE);
+}
+
 #[cfg(feature = "codec")]
 #[test]
 fn opus_g7xx() {
@@ -100,5 +105,14 @@ fn a_video_stream_does_not_grow() {
     does_not_grow(&H264, |input| {
         stream.play(input);
         stream.end();
+    });
+}
+
+#[test]
+fn a_node_of_the_cascade_does_not_grow() {
+    let mut node = Middle::default();
+    does_not_grow(&CASCADE, |input| {
+        node.play(input);
+        node.end();
     });
 }

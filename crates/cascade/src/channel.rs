@@ -5,8 +5,12 @@ use std::time::{Duration, Instant};
 use crate::ConnId;
 use crate::wire::{Body, Frame};
 
-/// A ping is sent after that long without sending anything.
+/// The slave sends a ping after that long without sending anything; the answer keeps its master alive for it.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// The master does so only when that is late.
+pub(crate) const MASTER_KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// The round trip is measured at least so often.
+const MEASURE: Duration = Duration::from_secs(30);
 /// Who was not heard of for that long is gone.
 pub const SILENCE: Duration = Duration::from_secs(7);
 /// Messages one connection may send in a second.
@@ -32,13 +36,16 @@ pub(crate) struct Channel {
     heard_seq: u64,
     sent: Instant,
     heard: Instant,
+    /// How long it may send nothing.
+    keep_alive: Duration,
     ping: Option<(u64, Instant)>,
+    measured: Option<Instant>,
     rtt: Option<Duration>,
     second: (Instant, u32),
 }
 
 impl Channel {
-    pub fn new(now: Instant, conn: ConnId, session: u64) -> Channel {
+    pub fn new(now: Instant, conn: ConnId, session: u64, keep_alive: Duration) -> Channel {
         Channel {
             conn,
             session,
@@ -46,7 +53,9 @@ impl Channel {
             heard_seq: 0,
             sent: now,
             heard: now,
+            keep_alive,
             ping: None,
+            measured: None,
             rtt: None,
             second: (now, 0),
         }
@@ -82,6 +91,7 @@ impl Channel {
     /// A pong came.
     pub fn pong(&mut self, now: Instant, id: u64) {
         if let Some((_, at)) = self.ping.take_if(|(sent, _)| *sent == id) {
+            self.measured = Some(now);
             let measured = now.saturating_duration_since(at);
             // A retransmission below makes one of many long: smoothed, quicker down than up.
             self.rtt = Some(self.rtt.map_or(measured, |rtt| if measured < rtt { (rtt + measured) / 2 } else { (rtt * 7 + measured) / 8 }));
@@ -95,8 +105,8 @@ impl Channel {
 
     /// The ping that is due.
     pub fn ping_due(&mut self, now: Instant) -> Option<Body> {
-        let first = self.ping.is_none() && self.rtt.is_none();
-        if !first && now.saturating_duration_since(self.sent) < KEEP_ALIVE {
+        let stale = self.ping.is_none() && self.measured.is_none_or(|at| at + MEASURE <= now);
+        if !stale && now.saturating_duration_since(self.sent) < self.keep_alive {
             return None;
         }
         let id = self.sent_seq;
@@ -115,6 +125,7 @@ impl Channel {
     }
 
     pub fn poll_timeout(&self) -> Instant {
-        (self.sent + KEEP_ALIVE).min(self.heard + SILENCE)
+        let measure = self.measured.filter(|_| self.ping.is_none()).map_or(self.heard + SILENCE, |at| at + MEASURE);
+        (self.sent + self.keep_alive).min(self.heard + SILENCE).min(measure)
     }
 }

@@ -8,7 +8,7 @@ use cau_model::Words;
 use super::{Act, Event, Link, Node, Role, Transmit, refused};
 use crate::ConnId;
 use crate::backoff::Backoff;
-use crate::channel::Channel;
+use crate::channel::{Channel, KEEP_ALIVE};
 use crate::path::Path;
 use crate::tree::Tree;
 use crate::wire::{Body, Frame, Hello, VERSIONS, Welcome};
@@ -106,7 +106,7 @@ impl Node {
             return;
         }
         self.conns.insert(conn, Role::Above);
-        let mut channel = Channel::new(now, conn, 0);
+        let mut channel = Channel::new(now, conn, 0, KEEP_ALIVE);
         let hello = Hello {
             versions: VERSIONS,
             capabilities: Vec::new(),
@@ -244,7 +244,7 @@ impl Node {
         let parent = self.config.path.parent().unwrap_or_else(Path::root);
         let versions = VERSIONS.first().zip(VERSIONS.last());
         let speaks = versions.is_some_and(|(least, most)| (*least..=*most).contains(&welcome.version));
-        if welcome.path != parent || welcome.session == 0 || !speaks {
+        if welcome.path != parent || welcome.assigned == 0 || !speaks {
             let words = Words::new(
                 format!("MCU trả lời là “{}”, không phải cấp trên của MCU này", welcome.path),
                 format!("the MCU that answers is \"{}\", not the one above this one", welcome.path),
@@ -253,7 +253,7 @@ impl Node {
             return;
         }
         let State::Greeting(mut channel, _) = std::mem::take(&mut self.above.state) else { return };
-        channel.session = welcome.session;
+        channel.session = welcome.assigned;
         self.above.state = State::Up(channel);
         self.above.backoff.succeeded(now);
         self.above.instance = welcome.instance;

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 
 use super::{Event, Link, Node, Role, Transmit, refused};
 use crate::ConnId;
-use crate::channel::{Channel, KEEP_ALIVE};
+use crate::channel::{Channel, KEEP_ALIVE, MASTER_KEEP_ALIVE};
 use crate::path::Path;
 use crate::rights::Policy;
 use crate::tree::{Entry, Kind, Line as State};
@@ -83,7 +83,7 @@ impl Node {
 
     /// The first message of a connection.
     pub(super) fn greeted(&mut self, now: Instant, conn: ConnId, identity: Path, frame: Frame) {
-        let mut channel = Channel::new(now, conn, 0);
+        let mut channel = Channel::new(now, conn, 0, MASTER_KEEP_ALIVE);
         let seq = frame.seq;
         let refusal = match (channel.check(now, &frame), frame.body) {
             (Ok(()), Body::Hello(hello)) => match self.refuses(now, &identity, &hello) {
@@ -182,7 +182,7 @@ impl Node {
             version: VERSIONS.last().copied().unwrap_or_default().min(hello.versions.last().copied().unwrap_or_default()),
             capabilities: Vec::new(),
             instance: self.instance,
-            session,
+            assigned: session,
             term: self.term,
             path: self.config.path.clone(),
             have: below.have,

@@ -14,6 +14,10 @@ use crate::wire::{Body, MAX_SLOTS, Open};
 const EARLIER: Duration = Duration::from_millis(250);
 /// How long what was there before a loss may take to come back.
 pub(super) const RESTORING: Duration = Duration::from_secs(30);
+/// What is wanted and not to be found below – an MCU there has just begun – is asked for again so often …
+const AGAIN: Duration = Duration::from_secs(2);
+/// … and so long.
+const MISSING: Duration = Duration::from_secs(60);
 
 /// One site on its way here.
 #[derive(Debug, Clone)]
@@ -29,6 +33,8 @@ pub(super) struct Feed {
     by: String,
     /// The site whose slot it has taken, until that is for good.
     took: Option<Path>,
+    /// It was there and is not to be found now: since when, and when it is asked for again.
+    missing: Option<(Instant, Instant)>,
 }
 
 /// How a feed ends.
@@ -87,7 +93,7 @@ impl Node {
             None => self.find_slot(now, site, want)?,
         };
         let (sound, by) = (want.sound, want.by.to_owned());
-        self.feeds.insert(site.clone(), Feed { slot, order: 0, sent: now, ready: false, sound, by, took });
+        self.feeds.insert(site.clone(), Feed { slot, order: 0, sent: now, ready: false, sound, by, took, missing: None });
         self.ask(now, site, want.deadline);
         Ok(())
     }
@@ -128,7 +134,7 @@ impl Node {
         }
         if !below.media {
             return Err(self.obstacle(
-                StepName::Route,
+                StepName::Find,
                 format!("chưa có đường hình và tiếng với {name}"),
                 format!("there is no media call with {name}"),
             ));
@@ -203,7 +209,7 @@ impl Node {
         let back = feed.took.filter(|old| end != End::Close && self.wanted_by(old) > 0);
         self.hold(&link, usize::from(slot), back.clone());
         if let Some(back) = back {
-            let again = Feed { slot: Some((link, slot)), order: 0, sent: now, ready: true, took: None, ..feed };
+            let again = Feed { slot: Some((link, slot)), order: 0, sent: now, ready: true, took: None, missing: None, ..feed };
             self.feeds.insert(back, again);
         }
     }
@@ -234,14 +240,40 @@ impl Node {
     pub(super) fn ready_below(&mut self, link: &Path, order: u64) {
         let Some(site) = self.asked_with(link, order) else { return self.count("unknown-order") };
         if let Some(feed) = self.feeds.get_mut(&site) {
-            feed.ready = true;
+            (feed.ready, feed.missing) = (true, None);
         }
     }
 
     /// A slave could not do it; it has put back what was there.
     pub(super) fn failed_below(&mut self, now: Instant, link: &Path, order: u64, obstacle: Obstacle) {
         let Some(site) = self.asked_with(link, order) else { return self.count("unknown-order") };
+        let waited_for = self.screens.iter().any(|s| s.next.as_ref().is_some_and(|(_, next)| *next == site))
+            || self.ups.iter().any(|up| up.next.as_ref().is_some_and(|next| next.site == site));
+        if let Some(feed) = self.feeds.get_mut(&site).filter(|_| !waited_for && obstacle.step == StepName::Find) {
+            let since = feed.missing.map_or(now, |(since, _)| since);
+            if now.saturating_duration_since(since) < MISSING {
+                (feed.ready, feed.missing) = (false, Some((since, now + AGAIN)));
+                return;
+            }
+        }
         self.feed_failed(now, &site, &obstacle, End::Failed);
+    }
+
+    pub(super) fn feeds_timeout(&self) -> Option<Instant> {
+        self.feeds.values().filter_map(|feed| feed.missing.map(|(_, again)| again)).min()
+    }
+
+    /// Asks again for what is wanted and was not to be found.
+    pub(super) fn time_feeds(&mut self, now: Instant) {
+        let due = |feed: &Feed| feed.missing.is_some_and(|(_, again)| again <= now);
+        let sites: Vec<Path> = self.feeds.iter().filter(|(_, f)| due(f)).map(|(site, _)| site.clone()).collect();
+        for site in sites {
+            if let Some((_, again)) = self.feeds.get_mut(&site).and_then(|feed| feed.missing.as_mut()) {
+                // The answer says whether once more.
+                *again = now + RESTORING;
+            }
+            self.ask(now, &site, now + RESTORING);
+        }
     }
 
     /// A site cannot be had: everybody who waits for it or had it is told.
@@ -257,7 +289,7 @@ impl Node {
         }
         self.screens_failed(now, site, obstacle);
         for slot in 0_u8..MAX_SLOTS {
-            self.slot_emptied(now, slot, site);
+            self.slot_emptied(now, slot, site, obstacle);
         }
         let before = self.prepared.len();
         self.prepared.retain(|(prepared, _)| prepared != site);

@@ -199,6 +199,7 @@ impl Node {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.time_above(now);
         self.time_below(now);
+        self.time_feeds(now);
         self.time_slots(now);
         self.time_operations(now);
         self.time_calls(now);
@@ -220,7 +221,7 @@ impl Node {
         });
         let below = self.below.values().filter_map(below::Below::poll_timeout);
         let slots = self.ups.iter().filter_map(slots::Up::poll_timeout);
-        [self.above.poll_timeout(&self.tree), self.storm.poll_timeout(), self.operations_timeout()]
+        [self.above.poll_timeout(&self.tree), self.storm.poll_timeout(), self.operations_timeout(), self.feeds_timeout()]
             .into_iter()
             .flatten()
             .chain(strangers)

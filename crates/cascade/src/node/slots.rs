@@ -283,21 +283,16 @@ impl Node {
     }
 
     /// A site that is in a slot cannot be had any more.
-    pub(super) fn slot_emptied(&mut self, now: Instant, slot: u8, site: &Path) {
+    pub(super) fn slot_emptied(&mut self, now: Instant, slot: u8, site: &Path, obstacle: &Obstacle) {
         let Some(up) = self.up(slot) else { return };
         if up.current.take_if(|current| current == site).is_some() {
             let order = up.order.take();
             self.acts.push_back(Act::Unroute { slot });
             if let Some((order, _)) = order {
-                let gone = self.obstacle(StepName::Find, "điểm cầu không còn", "the site is no more there");
-                self.say_above(now, Body::Failed { order, step: gone.step, mcu: gone.mcu, words: gone.words });
+                let Obstacle { step, mcu, words } = obstacle.clone();
+                self.say_above(now, Body::Failed { order, step, mcu, words });
             }
-            self.alarm(
-                now,
-                "slot-empty",
-                site,
-                Words::new("điểm cầu đang đưa lên không còn", "the site that was sent up is no more there"),
-            );
+            self.alarm(now, "slot-empty", site, obstacle.words.clone());
             self.show_own();
         }
     }

@@ -235,8 +235,8 @@ pub struct Welcome {
     pub capabilities: Vec<String>,
     /// Random number of this run of the master.
     pub instance: u64,
-    /// Number of this connection.
-    pub session: u64,
+    /// Number of this connection: `session` of all that follows.
+    pub assigned: u64,
     /// Its term.
     pub term: u64,
     /// Its place in the tree.
