@@ -126,6 +126,8 @@ pub enum Request {
         /// With them, in the same order, as they are now.
         answer: Answer<Vec<snapshot::Participant>>,
     },
+    /// Calls a site of the list again now; nothing when it is there or being called.
+    CallAgain(ConferenceId, ParticipantId, Answer<()>),
     /// Brings a meeting back after a restart: layouts, seats, and the calls that stood.
     Restore {
         /// Where; opened already.

@@ -28,15 +28,14 @@ use hyper::{
     server::conn::http1,
     service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     time::Sleep,
 };
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::{
@@ -145,7 +144,9 @@ pub async fn serve(
     ended: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let app = app.into();
-    let graceful = GracefulShutdown::new();
+    let ending = CancellationToken::new();
+    // Each connection holds one end; when all are gone nothing is under way.
+    let (alive, mut gone) = mpsc::channel::<()>(1);
     tokio::pin!(ended);
     loop {
         let accepted = tokio::select! {
@@ -171,16 +172,16 @@ pub async fn serve(
                 continue;
             }
         };
-        let (app, counts, watcher) = (app.clone(), counts.clone(), graceful.watcher());
+        let (app, counts, alive, ending) = (app.clone(), counts.clone(), alive.clone(), ending.clone());
         tokio::spawn(async move {
             prepare(&stream, limits);
             let done = match app {
                 Over::Plain(app) => {
-                    watcher.watch(connection(TokioIo::new(stream), peer, app, limits, counts.clone())).await
+                    connection(TokioIo::new(stream), peer, app, limits, counts.clone(), ending).await
                 }
                 Over::Tls(secured) => {
                     let Some((stream, app)) = secured.accept(stream, peer).await else { return };
-                    watcher.watch(connection(TokioIo::new(stream), peer, app, limits, counts.clone())).await
+                    connection(TokioIo::new(stream), peer, app, limits, counts.clone(), ending).await
                 }
             };
             if let Err(e) = done {
@@ -190,11 +191,12 @@ pub async fn serve(
                     counts.0.stalled.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            drop(place);
+            drop((place, alive));
         });
     }
-    drop(listener);
-    graceful.shutdown().await;
+    drop((listener, alive));
+    ending.cancel();
+    let _ = gone.recv().await;
     Ok(())
 }
 
@@ -230,23 +232,31 @@ fn prepare(stream: &TcpStream, limits: Limits) {
     }
 }
 
-fn connection(
+/// Serves a connection to its end; `ending`: the request under way is the last.
+async fn connection(
     stream: impl Read + Write + Unpin + Send + 'static,
     peer: SocketAddr,
     app: Router,
     limits: Limits,
     counts: Counts,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send {
+    ending: CancellationToken,
+) -> Result<(), hyper::Error> {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(|body| Body::new(Timed::new(body, limits.body, counts.clone())));
         request.extensions_mut().insert(ConnectInfo(peer));
         app.clone().oneshot(request)
     });
-    http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .serve_connection(stream, service)
-        .with_upgrades()
+        .with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        done = connection.as_mut() => return done,
+        () = ending.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
 }
 
 /// The system gave the connection up: nothing was taken for too long.

@@ -123,6 +123,35 @@ impl Focus {
         Ok(id)
     }
 
+    /// Calls a site of a conference again, for whoever asks.
+    pub(super) fn call_known(
+        &mut self,
+        now: Instant,
+        conference: ConferenceId,
+        id: ParticipantId,
+    ) -> Result<(), Error> {
+        if self.drain.is_some() {
+            return Err(Error::ended());
+        }
+        let room = self.room(conference)?;
+        if room.conference.find(id).is_none() {
+            let words = Words::new("phiên họp không có điểm cầu này", "there is no such site in the conference");
+            return Err(Refusal::NotFound(words).into());
+        }
+        let target = self.sites.get_mut(id).map(|site| {
+            site.dialled |= site.target.is_some();
+            site.target.is_some()
+        });
+        if target != Some(true) {
+            let words = Words::new(
+                "không rõ gọi lại điểm cầu ở địa chỉ nào",
+                "it is not known where to call the site",
+            );
+            return Err(Refusal::Conflict(words).into());
+        }
+        Ok(self.call_again(now, id)?)
+    }
+
     /// Calls a known site now: one that has left, or is waiting for its next try. Nothing when it is there or being called.
     pub(super) fn call_again(&mut self, now: Instant, id: ParticipantId) -> Result<(), Refusal> {
         let Some(site) = self.sites.get_mut(id) else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! `cau ctl`: the operator's command line, on the HTTP API.
 
 mod api;
+mod cascade;
 mod file;
 mod find;
 mod table;
@@ -105,7 +106,7 @@ enum Command {
     BringUp {
         /// Id, room or name.
         conference: String,
-        /// Id or name.
+        /// Id or name, or its path through the tree of MCUs (dak-lak/hoa-phu).
         site: String,
         /// Before these sites instead of the chair; may be repeated.
         #[arg(long = "for", value_name = "SITE")]
@@ -113,6 +114,19 @@ enum Command {
         /// Seconds after which it has failed.
         #[arg(long, default_value_t = 30, value_name = "SECONDS")]
         deadline: u32,
+    },
+    /// Shows this MCU and everything below it.
+    Tree {
+        /// Path of an MCU: it and what is below.
+        under: Option<String>,
+        /// Levels below that.
+        #[arg(long, value_name = "LEVELS")]
+        depth: Option<usize>,
+    },
+    /// Lists the links to other MCUs, makes one, ends one.
+    Links {
+        #[command(subcommand)]
+        action: Option<cascade::Action>,
     },
     /// Shows what happens, line by line, until it is interrupted.
     Watch {
@@ -186,6 +200,11 @@ impl Ctl<'_> {
             Command::BringUp { conference, site, viewers, deadline } => {
                 return self.bring_up(conference, site, viewers, *deadline);
             }
+            Command::Tree { under, depth } => {
+                let list = cascade::tree(self.api, under.as_deref(), *depth)?;
+                self.show(&Value::Array(list), table::tree);
+            }
+            Command::Links { action } => self.links(action.as_ref())?,
             Command::Watch { conference } => self.watch(conference.as_deref())?,
         }
         Ok(ExitCode::SUCCESS)
@@ -250,7 +269,10 @@ impl Ctl<'_> {
         deadline: u32,
     ) -> Result<ExitCode, Failure> {
         let id = find::conference(self.api, conference)?;
-        let site = find::site(self.api, &id, site)?;
+        let site = match site.contains('/') {
+            true => site.to_owned(),
+            false => find::site(self.api, &id, site)?,
+        };
         let mut body = json!({ "site": site, "deadline_s": deadline });
         if !viewers.is_empty() {
             body["for"] = json!(self.sites(&id, viewers)?);
@@ -265,6 +287,23 @@ impl Ctl<'_> {
             }
             api::pause(LOOK);
         }
+    }
+
+    fn links(&self, action: Option<&cascade::Action>) -> Result<(), Failure> {
+        let shown = match action {
+            None => Value::Array(self.api.list("/cascade/links")?),
+            Some(cascade::Action::Add(link)) => {
+                let made = cascade::add(self.api, link)?;
+                if !self.json {
+                    cli::say(made["token"].as_str().unwrap_or_default());
+                    return Ok(());
+                }
+                made
+            }
+            Some(cascade::Action::Remove { link }) => return cascade::remove(self.api, link),
+        };
+        self.show(&shown, |list| table::links(list, self.vi));
+        Ok(())
     }
 
     fn watch(&self, conference: Option<&str>) -> Result<(), Failure> {
