@@ -36,8 +36,14 @@ impl Default for Middle {
         let mut config = Config::new(path("a/b"), "Buôn Ma Thuột");
         (config.masters, config.max_sites, config.max_links) = (1, 100, 4);
         let none = (ConnId(0), 0, 0);
-        let mut it =
-            Self { now, node: Node::new(now, config, [7; 32]), conns: 0, master: none, slave: none, order: 1 };
+        let mut it = Self {
+            now,
+            node: Node::new(now, config, [7; 32]),
+            conns: 0,
+            master: none,
+            slave: none,
+            order: 1,
+        };
         it.set_out();
         it
     }
@@ -183,7 +189,8 @@ impl Middle {
         let name = String::from_utf8_lossy(record.get(2..).unwrap_or_default()).into_owned();
         let fact = match kind % 8 {
             0 => {
-                let state = [State::Left, State::Connected, State::Calling, State::Reconnecting][usize::from(value / 4 % 4)];
+                let state = [State::Left, State::Connected, State::Calling, State::Reconnecting]
+                    [usize::from(value / 4 % 4)];
                 Fact::Site(site, Site { name, state, hand: value & 64 != 0, foreign: value & 128 != 0 })
             }
             1 => Fact::Gone(site),
@@ -203,7 +210,8 @@ impl Middle {
 
     fn command(&mut self, record: &[u8]) {
         let sites = ["a/b/c/x", "a/b/xa-hoa-phu", "a/b/c/y", "a/b/xa-hoa-khanh"].map(path);
-        let (kind, value) = (record.first().copied().unwrap_or(0), usize::from(record.get(1).copied().unwrap_or(0)));
+        let (kind, value) =
+            (record.first().copied().unwrap_or(0), usize::from(record.get(1).copied().unwrap_or(0)));
         let site = sites[value % 4].clone();
         let viewers = if value & 16 == 0 { Viewers::All } else { Viewers::Only([ParticipantId(7)].into()) };
         let deadline = ms(5_000);
@@ -215,7 +223,12 @@ impl Middle {
             4 => Command::Release { viewers },
             5 => Command::Offer { slot: (value % 3) as u8, site: (value & 8 == 0).then_some(site) },
             6 => Command::CallAll { under: path("a/b"), priority: value as u8 },
-            _ => Command::SetPolicy(Policy { seize: value & 1 == 0, dial: value & 2 == 0, pictures: value & 4 == 0, ..Policy::default() }),
+            _ => Command::SetPolicy(Policy {
+                seize: value & 1 == 0,
+                dial: value & 2 == 0,
+                pictures: value & 4 == 0,
+                ..Policy::default()
+            }),
         };
         let _ = self.node.command(self.now, "Lan", command);
     }
@@ -236,7 +249,10 @@ fn filled(text: &[u8], session: u64, seq: u64, order: u64) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(text) else { return text.to_vec() };
     let own = format!(r#""session":{session},"seq":{seq}"#);
     let text = text.replace(r#""session":0,"seq":0"#, &own);
-    text.replace("{s}", &session.to_string()).replace("{n}", &seq.to_string()).replace("{o}", &order.to_string()).into_bytes()
+    text.replace("{s}", &session.to_string())
+        .replace("{n}", &seq.to_string())
+        .replace("{o}", &order.to_string())
+        .into_bytes()
 }
 
 /// See [`Middle::play`].

@@ -5,8 +5,8 @@
 use std::{fs, path::Path};
 
 use cau_fuzz::{
-    CASCADE, H264, Line, Middle, RTP_SESSION, SDP_ANSWER, SDP_OFFER, SIP_ENDPOINT, SIP_STREAM, Stage, Stream, Target, bounded,
-    used,
+    CASCADE, H264, Line, Middle, RTP_SESSION, SDP_ANSWER, SDP_OFFER, SIP_ENDPOINT, SIP_STREAM, Stage, Stream,
+    Target, bounded, used,
 };
 
 /// Most bytes by which a receiver may be larger after the same inputs once more.

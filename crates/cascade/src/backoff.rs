@@ -72,7 +72,11 @@ mod tests {
         assert_eq!(waits, [0, 2, 5, 10, 20, 30, 30, 30]);
         backoff.succeeded(now);
         backoff.failed(now + Duration::from_secs(1));
-        assert_eq!(backoff.next(), Some(now + Duration::from_secs(31)), "what falls at once is not tried at once");
+        assert_eq!(
+            backoff.next(),
+            Some(now + Duration::from_secs(31)),
+            "what falls at once is not tried at once"
+        );
         backoff.succeeded(now);
         now += Duration::from_secs(6);
         backoff.failed(now);

@@ -94,7 +94,9 @@ impl Channel {
             self.measured = Some(now);
             let measured = now.saturating_duration_since(at);
             // A retransmission below makes one of many long: smoothed, quicker down than up.
-            self.rtt = Some(self.rtt.map_or(measured, |rtt| if measured < rtt { (rtt + measured) / 2 } else { (rtt * 7 + measured) / 8 }));
+            self.rtt = Some(self.rtt.map_or(measured, |rtt| {
+                if measured < rtt { (rtt + measured) / 2 } else { (rtt * 7 + measured) / 8 }
+            }));
         }
     }
 
@@ -125,7 +127,8 @@ impl Channel {
     }
 
     pub fn poll_timeout(&self) -> Instant {
-        let measure = self.measured.filter(|_| self.ping.is_none()).map_or(self.heard + SILENCE, |at| at + MEASURE);
+        let measure =
+            self.measured.filter(|_| self.ping.is_none()).map_or(self.heard + SILENCE, |at| at + MEASURE);
         (self.sent + self.keep_alive).min(self.heard + SILENCE).min(measure)
     }
 }

@@ -36,7 +36,9 @@ pub mod tree;
 pub mod wire;
 
 pub use channel::{KEEP_ALIVE, SILENCE};
-pub use node::{Act, Command, Config, Event, Fact, Kept, Link, Node, Outcome, Site, Source, Transmit, Viewers};
+pub use node::{
+    Act, Command, Config, Event, Fact, Kept, Link, Node, Outcome, Site, Source, Transmit, Viewers,
+};
 pub use operation::{Operation, Step};
 pub use path::Path;
 pub use rights::Policy;

@@ -42,7 +42,11 @@ impl Path {
     /// The path one step below. `segment` has to be one made by [`segment`].
     #[must_use]
     pub fn join(&self, segment: &str) -> Path {
-        if self.is_root() { Path(Arc::from(segment)) } else { Path(Arc::from(format!("{}/{segment}", self.0))) }
+        if self.is_root() {
+            Path(Arc::from(segment))
+        } else {
+            Path(Arc::from(format!("{}/{segment}", self.0)))
+        }
     }
 
     /// One step up; none for the root.
@@ -87,9 +91,10 @@ impl Path {
 
     /// The number that names its pictures and sound in RTP (CSRC): 32-bit FNV-1a, never 0.
     pub fn csrc(&self) -> u32 {
-        let hash = self.0.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
+        let hash = self
+            .0
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         hash.max(1)
     }
 }
@@ -179,7 +184,10 @@ mod tests {
         assert_eq!(segment("Xã Hòa Phú"), "xa-hoa-phu");
         assert_eq!(segment("Đắk Lắk"), "dak-lak");
         assert_eq!(segment("?!"), "site");
-        assert_eq!(path("dak-lak/buon-ma-thuot").join(&segment("Hòa Phú")).as_str(), "dak-lak/buon-ma-thuot/hoa-phu");
+        assert_eq!(
+            path("dak-lak/buon-ma-thuot").join(&segment("Hòa Phú")).as_str(),
+            "dak-lak/buon-ma-thuot/hoa-phu"
+        );
         let long = segment(&"ệ".repeat(200));
         assert!(Path::root().join(&long).as_str().parse::<Path>().is_ok());
     }

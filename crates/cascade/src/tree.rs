@@ -155,7 +155,8 @@ impl Entry {
 
     /// About how long it is as text.
     fn size(&self) -> usize {
-        let slots: usize = self.slots.iter().map(|s| 40 + s.site.as_ref().map_or(0, |p| p.as_str().len())).sum();
+        let slots: usize =
+            self.slots.iter().map(|s| 40 + s.site.as_ref().map_or(0, |p| p.as_str().len())).sum();
         100 + self.path.as_str().len() + self.name.len() + slots
     }
 }
@@ -246,7 +247,8 @@ impl Tree {
         self.changes.insert(self.version, path.clone());
         self.gone.insert(path.clone(), self.version);
         if self.gone.len() > REMEMBERED
-            && let Some((path, version)) = self.gone.iter().min_by_key(|(_, v)| **v).map(|(p, v)| (p.clone(), *v))
+            && let Some((path, version)) =
+                self.gone.iter().min_by_key(|(_, v)| **v).map(|(p, v)| (p.clone(), *v))
         {
             self.gone.remove(&path);
             self.changes.remove(&version);
@@ -262,7 +264,8 @@ impl Tree {
 
     /// What changed since a version, as much as fits into one message; `whole`: removals are left out.
     pub fn changes_since(&self, version: u64, whole: bool) -> wire::Tree {
-        let mut told = wire::Tree { base: Some(version), version, done: true, entries: Vec::new(), gone: Vec::new() };
+        let mut told =
+            wire::Tree { base: Some(version), version, done: true, entries: Vec::new(), gone: Vec::new() };
         let mut size = 0;
         for (at, path) in self.changes.range((Bound::Excluded(version), Bound::Unbounded)) {
             let full = told.entries.len() >= wire::MAX_ENTRIES || told.gone.len() >= wire::MAX_ENTRIES;

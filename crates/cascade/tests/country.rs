@@ -35,7 +35,11 @@ fn country(seed: u64, provinces: usize, towns: usize, sites: usize, state: State
         links.push(id);
         let mut lowest = vec![(id, name.clone())];
         if towns > 0 {
-            lowest = (0..towns).map(|town| (world.add(&format!("{name}/do-thi-{town}"), |_| ()), format!("{name}/do-thi-{town}"))).collect();
+            lowest = (0..towns)
+                .map(|town| {
+                    (world.add(&format!("{name}/do-thi-{town}"), |_| ()), format!("{name}/do-thi-{town}"))
+                })
+                .collect();
             links.extend(lowest.iter().map(|(id, _)| *id));
         }
         for (id, name) in lowest {
@@ -99,7 +103,11 @@ impl Country {
         self.world.mcus[self.centre].conference.seen_after.clear();
         for _ in 0..count {
             let site = self.any_site();
-            match self.world.command(self.centre, "Lan", Command::BringUp { site: site.clone(), viewers: chair(), deadline: ms(30_000) }) {
+            match self.world.command(
+                self.centre,
+                "Lan",
+                Command::BringUp { site: site.clone(), viewers: chair(), deadline: ms(30_000) },
+            ) {
                 Err(_) => failed += 1,
                 Ok(id) => {
                     let operation = self.world.finish(self.centre, id.unwrap());
@@ -119,7 +127,9 @@ impl Country {
             self.world.mcus[id].conference.unanswered = 0.03;
         }
         let from = self.world.now;
-        self.world.command(self.centre, "Lan", Command::CallAll { under: Path::root(), priority: 1 }).unwrap();
+        self.world
+            .command(self.centre, "Lan", Command::CallAll { under: Path::root(), priority: 1 })
+            .unwrap();
         let total = self.sites() as u32;
         loop {
             self.world.run(ms(500));
@@ -154,12 +164,19 @@ fn prove(name: &str, mut it: Country, bring_ups: usize) {
     let begun = std::time::Instant::now();
     let whole = it.until_whole(ms(60_000));
     let (_, root_bytes, _, slave_bytes) = it.worst(&[]);
-    println!("{name}: {} MCUs, {} sites; all linked and known after {whole:?}; sent by the centre {root_bytes} bytes, by a slave at most {slave_bytes}", it.world.mcus.len(), it.sites());
+    println!(
+        "{name}: {} MCUs, {} sites; all linked and known after {whole:?}; sent by the centre {root_bytes} bytes, by a slave at most {slave_bytes}",
+        it.world.mcus.len(),
+        it.sites()
+    );
 
     let before = it.traffic();
     let took = it.call_all();
     let (m, b, sm, sb) = it.worst(&before);
-    println!("  call all: {took:?}; at most {} calls begun by one MCU in a second; centre {m} messages {b} bytes, a slave at most {sm} messages {sb} bytes", it.most_per_second());
+    println!(
+        "  call all: {took:?}; at most {} calls begun by one MCU in a second; centre {m} messages {b} bytes, a slave at most {sm} messages {sb} bytes",
+        it.most_per_second()
+    );
     assert!(it.most_per_second() <= 52);
     it.world.run(ms(3_000));
     assert!(it.is_whole());
@@ -174,11 +191,17 @@ fn prove(name: &str, mut it: Country, bring_ups: usize) {
     let (p50, p99, worst) = (percentile(&times, 0.5), percentile(&times, 0.99), percentile(&times, 1.0));
     println!(
         "  {bring_ups} bring-ups: seen by the chair p50 {p50:?}, p99 {p99:?}, worst {worst:?}; {failed} failed; per second: centre {:.1} messages {:.0} bytes, busiest slave {:.1} messages {:.0} bytes",
-        m as f64 / seconds, b as f64 / seconds, sm as f64 / seconds, sb as f64 / seconds
+        m as f64 / seconds,
+        b as f64 / seconds,
+        sm as f64 / seconds,
+        sb as f64 / seconds
     );
     assert_eq!((failed, times.len()), (0, bring_ups));
     assert!(p99 <= ms(1_000) && p50 <= ms(400));
-    assert!(b as f64 / seconds < 100_000.0 && (sb as f64) / seconds < 30_000.0, "the control channel stays small");
+    assert!(
+        b as f64 / seconds < 100_000.0 && (sb as f64) / seconds < 30_000.0,
+        "the control channel stays small"
+    );
     println!("  {} events in {:?}", it.world.handled, begun.elapsed());
 }
 
@@ -233,7 +256,9 @@ fn cut_killed_and_restarted_everything_comes_back_without_a_hand() {
     it.world.switch_on(it.centre);
     let took = back(&mut it, 15_000);
     let (_, b, _, sb) = it.worst(&before);
-    println!("master killed and started again: 34 provinces back after {took:?}; centre {b} bytes, a slave at most {sb}");
+    println!(
+        "master killed and started again: 34 provinces back after {took:?}; centre {b} bytes, a slave at most {sb}"
+    );
     let operation = it.world.bring_up(it.centre, it.leaves[9].1[1].clone().as_str()).unwrap();
     assert_eq!(it.world.finish(it.centre, operation).state, OperationState::Done);
 }

@@ -8,6 +8,7 @@ use cau_cascade::{Act, Command, Event, Fact, Link, Policy, Site, Viewers};
 use cau_model::ParticipantId;
 use cau_model::participant::State;
 use cau_model::snapshot::{OperationState, Quality, StepName};
+use rand::RngExt as _;
 use world::{World, chair, ms, path};
 
 /// The centre, two provinces, a town below the first; communes everywhere.
@@ -105,7 +106,8 @@ fn two_sites_of_one_name_have_two_paths_and_a_renamed_one_another() {
     let second = it.world.site(it.town, "Xã Hòa Phú", State::Connected);
     it.world.run(ms(1_000));
     assert!(it.world.node(it.centre).tree().get(&path("dak-lak/buon-ma-thuot/xa-hoa-phu-2")).is_some());
-    let renamed = Site { name: "Xã Hòa Phú Đông".into(), state: State::Connected, hand: false, foreign: false };
+    let renamed =
+        Site { name: "Xã Hòa Phú Đông".into(), state: State::Connected, hand: false, foreign: false };
     it.world.fact(it.town, Fact::Site(second, renamed));
     it.world.run(ms(1_000));
     let tree = it.world.node(it.centre).tree();
@@ -142,7 +144,8 @@ fn everything_changing_all_the_time_does_not_flood_the_link() {
         }
         it.world.run(ms(100));
     }
-    let (messages, bytes) = (it.world.mcus[it.town].messages - messages, it.world.mcus[it.town].bytes - bytes);
+    let (messages, bytes) =
+        (it.world.mcus[it.town].messages - messages, it.world.mcus[it.town].bytes - bytes);
     assert!(messages < 130 && bytes < 1_000_000, "{messages} messages, {bytes} bytes in 10 s");
 }
 
@@ -162,11 +165,22 @@ fn a_commune_two_levels_down_comes_before_the_chair_with_one_command() {
             assert!(steps.contains(&(step, mcu.to_owned())), "{step:?} at {mcu} in {steps:?}");
         }
     }
-    for step in [StepName::Find, StepName::Route, StepName::Keyframe, StepName::Layout, StepName::Picture, StepName::Sound] {
+    for step in [
+        StepName::Find,
+        StepName::Route,
+        StepName::Keyframe,
+        StepName::Layout,
+        StepName::Picture,
+        StepName::Sound,
+    ] {
         assert!(steps.contains(&(step, String::new())), "{step:?} at the centre");
     }
     assert!(ended.steps.is_sorted_by_key(|step| step.at_ms));
-    let route = ended.steps.iter().find(|s| s.name == StepName::Route && s.mcu == path("dak-lak/buon-ma-thuot")).unwrap();
+    let route = ended
+        .steps
+        .iter()
+        .find(|s| s.name == StepName::Route && s.mcu == path("dak-lak/buon-ma-thuot"))
+        .unwrap();
     assert!((30..=60).contains(&route.at_ms), "the town switched after 40 ms: {}", route.at_ms);
     assert_eq!(it.world.mcus[it.town].conference.sounds.get(&0), Some(&true), "its sound is opened");
 }
@@ -270,7 +284,8 @@ fn a_hundred_quick_changes_of_mind_end_with_the_last() {
     assert!(it.shows(HOA_XUAN));
     assert_eq!((it.slots(it.town), it.slots(it.dak_lak)), (csrcs(&[HOA_XUAN]), csrcs(&[HOA_XUAN])));
     assert!(it.slots(it.hue).is_empty());
-    let expected: Vec<_> = (0..4).filter_map(|slot| it.world.node(it.centre).expects(&path("dak-lak"), slot)).collect();
+    let expected: Vec<_> =
+        (0..4).filter_map(|slot| it.world.node(it.centre).expects(&path("dak-lak"), slot)).collect();
     assert_eq!(expected, [(&path(HOA_XUAN), path(HOA_XUAN).csrc())]);
 }
 
@@ -288,7 +303,10 @@ fn different_viewers_do_not_meddle() {
     // Both slots of the link are held by others: said with what holds them, and nothing has changed.
     let command = Command::BringUp { site: path(HOA_XUAN), viewers: only(3), deadline: ms(30_000) };
     let words = it.command(command).unwrap_err().words().clone();
-    assert!(words.en.contains("no slot of MCU dak-lak is free") && words.en.contains("xa-hoa-phu"), "{words}");
+    assert!(
+        words.en.contains("no slot of MCU dak-lak is free") && words.en.contains("xa-hoa-phu"),
+        "{words}"
+    );
     assert_eq!(it.slots(it.town), csrcs(&[HOA_PHU, HOA_KHANH]));
     // Everybody sees one: the slots of the single viewers are given back.
     let command = Command::BringUp { site: path(THUY_THANH), viewers: Viewers::All, deadline: ms(30_000) };
@@ -346,7 +364,10 @@ fn a_slaves_operator_says_what_may_be_opened() {
     it.world.command(it.town, "Bình", Command::SetPolicy(policy)).unwrap();
     it.world.site(it.town, "Xã Ea Tu", State::Left);
     it.world.run(ms(1_000));
-    assert!(refused(&mut it, HOA_KHANH).contains("route at MCU dak-lak/buon-ma-thuot: its own operator does not let"));
+    assert!(
+        refused(&mut it, HOA_KHANH)
+            .contains("route at MCU dak-lak/buon-ma-thuot: its own operator does not let")
+    );
     assert!(refused(&mut it, "dak-lak/buon-ma-thuot/xa-ea-tu").contains("may not be called from above"));
     assert!(it.world.mcus[it.town].conference.dialled.is_empty());
     it.show(HOA_PHU);
@@ -392,12 +413,24 @@ fn the_floor_of_a_town_is_taken_and_given_back() {
     it.command(floor(true)).unwrap();
     it.world.run(ms(1_000));
     assert_eq!(it.world.mcus[it.town].conference.floor.as_deref(), Some("Lan"));
-    let shown = |it: &Country| it.world.node(it.centre).tree().get(&path("dak-lak/buon-ma-thuot")).unwrap().floor.clone();
+    let shown = |it: &Country| {
+        it.world.node(it.centre).tree().get(&path("dak-lak/buon-ma-thuot")).unwrap().floor.clone()
+    };
     assert_eq!(shown(&it).as_deref(), Some("Lan"));
+    // Whoever restarts in between: it stays taken.
+    for id in [it.town, it.dak_lak, it.centre] {
+        it.world.kill(id);
+        it.world.switch_on(id);
+        it.world.run(ms(15_000));
+        assert_eq!(it.world.mcus[it.town].conference.floor.as_deref(), Some("Lan"));
+        assert_eq!(shown(&it).as_deref(), Some("Lan"));
+    }
     it.command(floor(false)).unwrap();
     it.world.run(ms(1_000));
     assert_eq!((it.world.mcus[it.town].conference.floor.clone(), shown(&it)), (None, None));
-    it.world.command(it.town, "Bình", Command::SetPolicy(Policy { floor: false, ..Policy::default() })).unwrap();
+    it.world
+        .command(it.town, "Bình", Command::SetPolicy(Policy { floor: false, ..Policy::default() }))
+        .unwrap();
     it.command(floor(true)).unwrap();
     it.world.run(ms(1_000));
     assert_eq!(shown(&it), None);
@@ -439,7 +472,11 @@ fn a_province_uses_its_own_sites_while_the_centre_shows_them() {
     assert_eq!(it.world.finish(it.dak_lak, operation).state, OperationState::Done);
     it.command(Command::Release { viewers: chair() }).unwrap();
     it.world.run(ms(500));
-    assert_eq!((it.slots(it.town), it.slots(it.dak_lak)), (csrcs(&[HOA_PHU]), vec![]), "the province still sees it");
+    assert_eq!(
+        (it.slots(it.town), it.slots(it.dak_lak)),
+        (csrcs(&[HOA_PHU]), vec![]),
+        "the province still sees it"
+    );
 }
 
 #[test]
@@ -451,7 +488,10 @@ fn a_site_that_was_lost_is_routed_again_when_it_is_back() {
     it.world.mcus[it.town].conference.keep_acts = true;
     it.world.set_state(it.town, site, State::Reconnecting);
     it.world.run(ms(1_000));
-    assert_eq!(it.world.node(it.centre).tree().get(&path("dak-lak/buon-ma-thuot/xa-ea-tu")).unwrap().line, Line::Lost);
+    assert_eq!(
+        it.world.node(it.centre).tree().get(&path("dak-lak/buon-ma-thuot/xa-ea-tu")).unwrap().line,
+        Line::Lost
+    );
     it.world.set_state(it.town, site, State::Connected);
     it.world.run(ms(1_000));
     let routed = |act: &Act| matches!(act, Act::Route { slot: 0, sound: true, .. });
@@ -466,7 +506,11 @@ fn a_cut_of_ten_seconds_or_a_minute_heals_by_itself() {
         it.world.cut(it.dak_lak, true);
         it.world.run(ms(8_000));
         assert_eq!(it.world.node(it.centre).tree().get(&path("dak-lak")).unwrap().line, Line::Lost);
-        assert_eq!(it.world.node(it.dak_lak).tree().get(&path(HOA_PHU)).unwrap().line, Line::Connected, "goes on locally");
+        assert_eq!(
+            it.world.node(it.dak_lak).tree().get(&path(HOA_PHU)).unwrap().line,
+            Line::Connected,
+            "goes on locally"
+        );
         it.world.site(it.town, "Xã Mới", State::Connected);
         if cut > 30 {
             it.world.run(ms(22_000));
@@ -477,7 +521,10 @@ fn a_cut_of_ten_seconds_or_a_minute_heals_by_itself() {
         }
         it.world.cut(it.dak_lak, false);
         let mut healed = 0;
-        while !(it.world.tree_is_true(it.centre) && it.world.node(it.dak_lak).is_linked() && it.slots(it.dak_lak) == csrcs(&[HOA_PHU])) {
+        while !(it.world.tree_is_true(it.centre)
+            && it.world.node(it.dak_lak).is_linked()
+            && it.slots(it.dak_lak) == csrcs(&[HOA_PHU]))
+        {
             it.world.run(ms(100));
             healed += 100;
             assert!(healed < most * 1_000, "not healed {healed} ms after a cut of {cut} s");
@@ -525,7 +572,10 @@ fn a_slave_that_dies_in_the_middle_fails_the_bring_up_and_leaves_the_picture() {
     let ended = it.world.finish(it.centre, operation);
     assert_eq!(ended.state, OperationState::Failed);
     let words = ended.error.unwrap().en;
-    assert!(words.contains("route at MCU dak-lak: the control link with MCU dak-lak/buon-ma-thuot was lost"), "{words}");
+    assert!(
+        words.contains("route at MCU dak-lak: the control link with MCU dak-lak/buon-ma-thuot was lost"),
+        "{words}"
+    );
     assert!(ended.took_ms.unwrap() < 1_000);
     assert!(it.shows(THUY_THANH));
 }
@@ -591,13 +641,149 @@ fn the_media_call_is_made_with_a_token_that_is_good_once() {
     it.world.fact(it.hue, Fact::Media { link: Link::Above, up: false });
     it.world.run(ms(3_000));
     assert!(it.world.mcus[it.hue].conference.media_up);
-    let tokens: Vec<String> = it.world.mcus[it.hue].conference.acts.iter().filter_map(|(_, act)| match act {
-        Act::CallMaster { token } => Some(token.clone()),
-        _ => None,
-    }).collect();
+    let tokens: Vec<String> = it.world.mcus[it.hue]
+        .conference
+        .acts
+        .iter()
+        .filter_map(|(_, act)| match act {
+            Act::CallMaster { token } => Some(token.clone()),
+            _ => None,
+        })
+        .collect();
     assert_eq!(tokens.len(), 1);
     let now = it.world.now;
     let centre = it.world.mcus[it.centre].node.as_mut().unwrap();
     assert_eq!(centre.redeem(now, &tokens[0]), None, "used already");
     assert_eq!(centre.redeem(now, ""), None);
+}
+
+/// Whatever operators do, whatever dies or breaks: when it is quiet again both ends of every link agree, and nothing is held that
+/// nobody wants.
+#[test]
+fn after_any_trouble_both_ends_of_every_link_agree() {
+    for seed in 0..12 {
+        let mut it = country();
+        it.world.random = rand::SeedableRng::seed_from_u64(seed);
+        it.world.loss = 0.01;
+        let away = it.world.site(it.town, "Xã Vắng", State::Left);
+        let dead = it.world.site(it.town, "Xã Im Lặng", State::Left);
+        it.world.mcus[it.town].conference.dead.push(dead);
+        it.world.run(ms(1_000));
+        let mut off = None;
+        for step in 0..120 {
+            trouble(&mut it, &mut off, away);
+            let pause = it.world.random.random_range(0..800);
+            it.world.run(ms(pause));
+            let _ = step;
+        }
+        if let Some(id) = off {
+            it.world.switch_on(id);
+        }
+        for slave in [it.dak_lak, it.town, it.hue] {
+            it.world.cut(slave, false);
+        }
+        it.world.run(ms(120_000));
+        agree(&it, seed);
+        for id in [it.centre, it.dak_lak] {
+            it.world.command(id, "Lan", Command::Prepare { sites: vec![] }).unwrap();
+            it.world.command(id, "Lan", Command::Release { viewers: Viewers::All }).unwrap();
+        }
+        it.world.run(ms(3_000));
+        agree(&it, seed);
+        for (master, link) in
+            [(it.centre, "dak-lak"), (it.centre, "hue"), (it.dak_lak, "dak-lak/buon-ma-thuot")]
+        {
+            let held = (0..4).find_map(|slot| it.world.node(master).expects(&path(link), slot));
+            let offered = it.world.node(it.dak_lak).kept().offers.contains(&Some(path(HOA_XUAN)));
+            assert!(held.is_none() || offered, "{seed}: {link} still holds {held:?}");
+        }
+    }
+}
+
+fn trouble(it: &mut Country, off: &mut Option<usize>, away: ParticipantId) {
+    let sites = [
+        HOA_PHU,
+        HOA_KHANH,
+        HOA_XUAN,
+        EA_KAO,
+        THUY_THANH,
+        "dak-lak/buon-ma-thuot/xa-vang",
+        "dak-lak/buon-ma-thuot/xa-im-lang",
+    ];
+    let pick = |it: &mut Country| path(sites[it.world.random.random_range(0..sites.len())]);
+    let viewers = if it.world.random.random_range(0..4) == 0 { Viewers::All } else { chair() };
+    let (site, deadline) = (pick(it), ms(5_000));
+    let who = if it.world.random.random_range(0..4) == 0 { it.dak_lak } else { it.centre };
+    let command = match it.world.random.random_range(0..24) {
+        0..=8 => Command::BringUp { site, viewers, deadline },
+        9 | 10 => Command::Prepare { sites: vec![site, pick(it)] },
+        11 => Command::Take { viewers, deadline },
+        12 => Command::Undo { viewers, deadline },
+        13 => Command::Release { viewers },
+        14 => {
+            let offers = [None, Some(path(EA_KAO)), Some(path(HOA_XUAN))];
+            let offer = offers[it.world.random.random_range(0..3)].clone();
+            let command = Command::Offer { slot: it.world.random.random_range(0..2), site: offer };
+            if *off != Some(it.dak_lak) {
+                let _ = it.world.command(it.dak_lak, "Bình", command);
+            }
+            return;
+        }
+        15 => {
+            let pictures = it.world.random.random_range(0..3) > 0;
+            if *off != Some(it.town) {
+                let _ = it.world.command(
+                    it.town,
+                    "Bình",
+                    Command::SetPolicy(Policy { pictures, ..Policy::default() }),
+                );
+            }
+            return;
+        }
+        16 => {
+            let slave = [it.dak_lak, it.town, it.hue][it.world.random.random_range(0..3)];
+            let cut = !it.world.is_cut(slave);
+            return it.world.cut(slave, cut);
+        }
+        17 => {
+            match off.take() {
+                Some(id) => it.world.switch_on(id),
+                None => {
+                    let id = [it.centre, it.dak_lak, it.town][it.world.random.random_range(0..3)];
+                    it.world.kill(id);
+                    *off = Some(id);
+                }
+            }
+            return;
+        }
+        18 => {
+            let state =
+                [State::Left, State::Reconnecting, State::Connected][it.world.random.random_range(0..3)];
+            return if *off == Some(it.town) { () } else { it.world.set_state(it.town, away, state) };
+        }
+        _ => return,
+    };
+    if *off != Some(who) {
+        let _ = it.world.command(who, "Lan", command);
+    }
+}
+
+fn agree(it: &Country, seed: u64) {
+    assert!(it.world.tree_is_true(it.centre), "{seed}");
+    for (master, slave) in [(it.centre, it.dak_lak), (it.centre, it.hue), (it.dak_lak, it.town)] {
+        let link = it.world.mcus[slave].config.path.clone();
+        assert!(it.world.node(slave).is_linked(), "{seed}: {link}");
+        let own = it.world.node(slave).tree().get(&link).unwrap().clone();
+        for (slot, held) in (0_u8..).zip(&own.slots) {
+            let wanted = it.world.node(master).expects(&link, slot).map(|(site, _)| site.clone());
+            let commanded = held.by.as_ref().and(held.site.clone());
+            assert_eq!(wanted, commanded, "{seed}: slot {slot} of {link}: {held:?}");
+            let there = held.site.as_ref().filter(|site| {
+                it.world.node(slave).tree().get(site).is_some_and(|entry| entry.line == Line::Connected)
+            });
+            if let Some(site) = there {
+                assert_eq!(it.world.in_slot(slave, slot), Some(site.csrc()), "{seed}: slot {slot} of {link}");
+            }
+        }
+    }
 }

@@ -127,7 +127,11 @@ impl Node {
             } else {
                 ("MCU không nằm ngay dưới MCU này", "not one level below this MCU")
             };
-            return no("topology", format!("“{}” là {vi}", hello.path), format!("\"{}\" is {en}", hello.path));
+            return no(
+                "topology",
+                format!("“{}” là {vi}", hello.path),
+                format!("\"{}\" is {en}", hello.path),
+            );
         }
         if hello.term > self.term {
             self.commands = false;
@@ -146,9 +150,14 @@ impl Node {
             return no("room", "không có phiên họp đó ở đây".into(), "there is no such meeting here".into());
         }
         if !self.below.contains_key(identity) && self.below.len() >= self.config.max_links {
-            return no("too-many", "đã đủ số MCU cấp dưới".into(), "there are as many slaves as allowed".into());
+            return no(
+                "too-many",
+                "đã đủ số MCU cấp dưới".into(),
+                "there are as many slaves as allowed".into(),
+            );
         }
-        let before = self.below.get(identity).and_then(|b| b.channel.as_ref().map(|c| (b.instance, c.heard())));
+        let before =
+            self.below.get(identity).and_then(|b| b.channel.as_ref().map(|c| (b.instance, c.heard())));
         match before {
             Some((instance, heard))
                 if instance != hello.instance && now.saturating_duration_since(heard) < STALE =>
@@ -179,7 +188,11 @@ impl Node {
         (below.whole, below.resync, below.token) = (None, false, None);
         below.limit = hello.slots.min(self.config.slots).clamp(1, MAX_SLOTS);
         let welcome = Welcome {
-            version: VERSIONS.last().copied().unwrap_or_default().min(hello.versions.last().copied().unwrap_or_default()),
+            version: VERSIONS
+                .last()
+                .copied()
+                .unwrap_or_default()
+                .min(hello.versions.last().copied().unwrap_or_default()),
             capabilities: Vec::new(),
             instance: self.instance,
             assigned: session,
@@ -198,12 +211,14 @@ impl Node {
             if let Some(below) = self.below.get_mut(&path) {
                 below.known += 1;
             }
-            let entry = Entry { name: hello.name, line: State::Connected, ..Entry::new(path.clone(), Kind::Mcu) };
+            let entry =
+                Entry { name: hello.name, line: State::Connected, ..Entry::new(path.clone(), Kind::Mcu) };
             self.tree.put(entry);
         } else {
             self.tree.change(&path, |entry| entry.line = State::Connected);
         }
         self.event(Event::Link { link: Link::Below(path.clone()), up: true, words: None });
+        self.say_floors(now, &path);
         self.call_again_below(now, &path);
         self.want_again(now, &path);
     }
@@ -305,7 +320,11 @@ impl Node {
     /// A part of a slave's tree.
     fn grown(&mut self, now: Instant, link: &Path, told: Tree) {
         let present = told.base.is_none().then(|| {
-            self.tree.within(link).map(|entry| entry.path.clone()).filter(|path| path != link).collect::<BTreeSet<_>>()
+            self.tree
+                .within(link)
+                .map(|entry| entry.path.clone())
+                .filter(|path| path != link)
+                .collect::<BTreeSet<_>>()
         });
         let Some(below) = self.below.get_mut(link) else { return };
         let instance = below.instance;
@@ -355,10 +374,14 @@ impl Node {
         if !self.is_its_own(now, link, &entry.path) {
             return;
         }
-        let strange = entry.slots.iter().filter_map(|held| held.site.clone()).find(|site| !site.is_below(link));
+        let strange =
+            entry.slots.iter().filter_map(|held| held.site.clone()).find(|site| !site.is_below(link));
         if let Some(site) = strange {
             self.is_its_own(now, link, &site);
-            entry.slots.iter_mut().for_each(|held| held.site = held.site.take().filter(|site| site.is_below(link)));
+            entry
+                .slots
+                .iter_mut()
+                .for_each(|held| held.site = held.site.take().filter(|site| site.is_below(link)));
         }
         if entry.path == *link {
             // Whether it is linked is ours to say.

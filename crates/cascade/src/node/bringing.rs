@@ -11,7 +11,6 @@ use super::{Act, Event, Node, Obstacle, Outcome, Viewers};
 use crate::operation::{Operation, step_words};
 use crate::path::Path;
 use crate::tree::{Kind, Line as State};
-use crate::wire::Body;
 
 /// Operations that ended are known for this long …
 const KNOWN: Duration = Duration::from_secs(3600);
@@ -57,8 +56,13 @@ impl Node {
             return Err(Refusal::invalid("deadline_s", "từ 1 đến 300 giây", "1 to 300 seconds"));
         }
         let (site, note) = self.meant(site)?;
-        if !self.screens.iter().any(|screen| screen.viewers == viewers) && self.screens.len() >= MOST_SCREENS {
-            return Err(Refusal::invalid("for", "quá nhiều nhóm người xem khác nhau", "too many groups of viewers"));
+        if !self.screens.iter().any(|screen| screen.viewers == viewers) && self.screens.len() >= MOST_SCREENS
+        {
+            return Err(Refusal::invalid(
+                "for",
+                "quá nhiều nhóm người xem khác nhau",
+                "too many groups of viewers",
+            ));
         }
         self.supersede(now, by, &site, &viewers);
         let at = self.screen(&viewers, by);
@@ -177,8 +181,12 @@ impl Node {
     }
 
     fn forget_operations(&mut self, now: Instant) {
-        let old = |operation: &Operation| operation.ended.is_some_and(|at| now.saturating_duration_since(at) >= KNOWN);
-        if self.operations.first_key_value().is_some_and(|(_, first)| old(first)) || self.operations.len() >= MOST {
+        let old = |operation: &Operation| {
+            operation.ended.is_some_and(|at| now.saturating_duration_since(at) >= KNOWN)
+        };
+        if self.operations.first_key_value().is_some_and(|(_, first)| old(first))
+            || self.operations.len() >= MOST
+        {
             self.operations.retain(|_, operation| !old(operation));
         }
         while self.operations.len() >= MOST {
@@ -236,7 +244,8 @@ impl Node {
 
     /// The conference says how it ended.
     pub(super) fn conference_ended(&mut self, now: Instant, id: OperationId, outcome: Outcome) {
-        let Some(at) = self.screens.iter().position(|s| s.next.as_ref().is_some_and(|(next, _)| *next == id)) else {
+        let Some(at) = self.screens.iter().position(|s| s.next.as_ref().is_some_and(|(next, _)| *next == id))
+        else {
             return;
         };
         let Some((_, site)) = self.screens.get_mut(at).and_then(|screen| screen.next.take()) else { return };
@@ -245,7 +254,8 @@ impl Node {
             Outcome::Unconfirmed => self.shown(now, id, at, site, OperationState::Unconfirmed),
             Outcome::Failed(words) => {
                 let name = &self.config.name;
-                let words = Words::new(format!("tại {name}: {}", words.vi), format!("at {name}: {}", words.en));
+                let words =
+                    Words::new(format!("tại {name}: {}", words.vi), format!("at {name}: {}", words.en));
                 self.finish(now, id, OperationState::Failed, Some(words));
                 self.release(now, &site, End::Abort);
                 self.forget_empty_screens();
@@ -327,13 +337,18 @@ impl Node {
 
     pub(super) fn operations_timeout(&self) -> Option<Instant> {
         let running = self.screens.iter().filter_map(|screen| screen.next.as_ref());
-        running.filter_map(|(id, _)| self.operations.get(id)).map(|operation| operation.deadline + GRACE).min()
+        running
+            .filter_map(|(id, _)| self.operations.get(id))
+            .map(|operation| operation.deadline + GRACE)
+            .min()
     }
 
     pub(super) fn time_operations(&mut self, now: Instant) {
-        let late = |node: &Node, id: &OperationId| node.operations.get(id).is_none_or(|o| o.deadline + GRACE <= now);
+        let late =
+            |node: &Node, id: &OperationId| node.operations.get(id).is_none_or(|o| o.deadline + GRACE <= now);
         let running = self.screens.iter().filter_map(|screen| screen.next.as_ref());
-        let late: Vec<Path> = running.filter(|(id, _)| late(self, id)).map(|(_, site)| site.clone()).collect();
+        let late: Vec<Path> =
+            running.filter(|(id, _)| late(self, id)).map(|(_, site)| site.clone()).collect();
         for site in late {
             let obstacle = self.obstacle(
                 StepName::Picture,
@@ -402,7 +417,10 @@ impl Node {
     ) -> Result<Option<OperationId>, Refusal> {
         let found = self.screens.iter().position(|screen| screen.viewers == viewers);
         let Some(screen) = found.and_then(|at| self.screens.get_mut(at)) else {
-            return Err(Refusal::Conflict(Words::new("không có gì để quay lại", "there is nothing to go back from")));
+            return Err(Refusal::Conflict(Words::new(
+                "không có gì để quay lại",
+                "there is nothing to go back from",
+            )));
         };
         let Some(before) = screen.history.last().cloned() else {
             self.release_viewers(now, by, &viewers);
@@ -417,10 +435,13 @@ impl Node {
 
     /// These viewers see their layout again.
     pub(super) fn release_viewers(&mut self, now: Instant, by: &str, viewers: &Viewers) {
-        let words = Words::new(format!("{by} đã trả bố cục sau đó"), format!("{by} has given the layout back since"));
+        let words =
+            Words::new(format!("{by} đã trả bố cục sau đó"), format!("{by} has given the layout back since"));
         self.supersede_with(now, viewers, &words);
         let mut left = Vec::new();
-        for screen in self.screens.iter_mut().filter(|screen| screen.viewers == *viewers || *viewers == Viewers::All) {
+        for screen in
+            self.screens.iter_mut().filter(|screen| screen.viewers == *viewers || *viewers == Viewers::All)
+        {
             left.extend(screen.current.take());
         }
         self.acts.push_back(Act::Release { viewers: viewers.clone() });
@@ -438,68 +459,15 @@ impl Node {
         prepared: Vec<(Path, String)>,
     ) {
         for (viewers, site, by) in screens.into_iter().take(MOST_SCREENS) {
-            self.screens.push(Screen { viewers, current: Some(site), by, next: None, history: Vec::new(), undoing: None });
+            self.screens.push(Screen {
+                viewers,
+                current: Some(site),
+                by,
+                next: None,
+                history: Vec::new(),
+                undoing: None,
+            });
         }
         self.prepared = prepared.into_iter().take(MOST_SCREENS).collect();
-    }
-
-    pub(super) fn set_policy(&mut self, now: Instant, policy: crate::Policy) {
-        self.policy = policy;
-        self.tell_policy(now);
-        self.event(Event::Keep);
-        // What is forbidden now ends now.
-        for slot in (0_u8..).zip(&self.ups).map(|(slot, _)| slot).collect::<Vec<_>>() {
-            self.check_slot(now, slot);
-        }
-        if !self.policy.floor && self.floor.is_some() {
-            self.hold_floor(None);
-        }
-    }
-
-    /// The floor of an MCU below.
-    pub(super) fn seize_floor(&mut self, now: Instant, mcu: &Path, by: Option<String>) -> Result<(), Refusal> {
-        let known = self.tree.get(mcu).is_some_and(|entry| entry.kind == Kind::Mcu);
-        let link = mcu.step_below(&self.config.path).filter(|_| known);
-        let Some(below) = link.as_ref().and_then(|link| self.below.get(link)).filter(|below| below.is_up()) else {
-            let vi = format!("không có MCU “{mcu}” đang nối");
-            return Err(Refusal::invalid("mcu", vi, format!("no MCU \"{mcu}\" is linked")));
-        };
-        if by.is_some() && link.as_ref() == Some(mcu) && !below.policy.floor {
-            return Err(Refusal::Conflict(Words::new(
-                "người điều khiển tại đó không cho lấy quyền điều khiển",
-                "its own operator does not let the floor be taken",
-            )));
-        }
-        if let Some(link) = link {
-            self.say_below(now, &link, Body::Floor { mcu: mcu.clone(), by });
-        }
-        Ok(())
-    }
-
-    /// The master takes a floor or gives it back: ours, or that of an MCU below.
-    pub(super) fn floor_taken(&mut self, now: Instant, mcu: &Path, by: Option<String>) {
-        if *mcu != self.config.path {
-            if let Some(link) = mcu.step_below(&self.config.path) {
-                self.say_below(now, &link, Body::Floor { mcu: mcu.clone(), by });
-            }
-            return;
-        }
-        if by.is_some() && !self.policy.floor {
-            let words = Words::new(
-                "người điều khiển tại đó không cho lấy quyền điều khiển",
-                "its own operator does not let the floor be taken",
-            );
-            self.say_above(now, super::refused(0, "policy", words));
-            return;
-        }
-        self.hold_floor(by);
-    }
-
-    fn hold_floor(&mut self, by: Option<String>) {
-        if self.floor != by {
-            self.floor.clone_from(&by);
-            self.acts.push_back(Act::Floor { by });
-            self.show_own();
-        }
     }
 }

@@ -152,7 +152,8 @@ impl Node {
         let own = &self.config.path;
         let mine = |path: &Path| path.is_within(&under) || own.is_within(&under);
         let idle: Vec<ParticipantId> = if own.is_within(&under) || under.parent().as_ref() == Some(own) {
-            let sites = self.tree.within(own).filter(|entry| entry.kind != Kind::Mcu && entry.line == State::Idle);
+            let sites =
+                self.tree.within(own).filter(|entry| entry.kind != Kind::Mcu && entry.line == State::Idle);
             let sites = sites.filter(|entry| mine(&entry.path));
             sites.filter_map(|entry| self.roster.id_of(&entry.path)).collect()
         } else {
@@ -176,12 +177,21 @@ impl Node {
                 }
                 None => {
                     total += 1;
-                    self.storm.wanted.insert(id, Wanted { call: order, priority, tries: 0, place: None, later: None });
+                    self.storm
+                        .wanted
+                        .insert(id, Wanted { call: order, priority, tries: 0, place: None, later: None });
                     self.storm.enqueue(id);
                 }
             }
         }
-        let fresh = || Call { under: under.clone(), priority, above, own: Progress::default(), below: BTreeMap::new(), told: None };
+        let fresh = || Call {
+            under: under.clone(),
+            priority,
+            above,
+            own: Progress::default(),
+            below: BTreeMap::new(),
+            told: None,
+        };
         let call = self.storm.calls.entry(order).or_insert_with(fresh);
         call.own.total = call.own.total.saturating_add(total);
         (self.storm.dirty, self.storm.tell) = (true, Some(self.storm.tell.map_or(now, |at| at.max(now))));
@@ -205,7 +215,8 @@ impl Node {
         let unfinished = |call: &Call| {
             call.below.get(link).is_none_or(|part| part.connected.saturating_add(part.failed) < part.total)
         };
-        let orders: Vec<u64> = self.storm.calls.iter().filter(|(_, c)| unfinished(c)).map(|(order, _)| *order).collect();
+        let orders: Vec<u64> =
+            self.storm.calls.iter().filter(|(_, c)| unfinished(c)).map(|(order, _)| *order).collect();
         for order in orders {
             self.call_below(now, link, order);
         }
@@ -221,7 +232,8 @@ impl Node {
     /// A site of this MCU is in the meeting.
     pub(super) fn call_answered(&mut self, now: Instant, id: ParticipantId) {
         if let Some(wanted) = self.storm.drop(id) {
-            self.storm.progress(wanted.call, |progress| progress.connected = progress.connected.saturating_add(1));
+            self.storm
+                .progress(wanted.call, |progress| progress.connected = progress.connected.saturating_add(1));
         }
         self.time_calls(now);
     }
@@ -252,8 +264,13 @@ impl Node {
     }
 
     pub(super) fn time_calls(&mut self, now: Instant) {
-        let unanswered: Vec<ParticipantId> =
-            self.storm.under_way.iter().filter(|(_, at)| **at + UNANSWERED <= now).map(|(id, _)| *id).collect();
+        let unanswered: Vec<ParticipantId> = self
+            .storm
+            .under_way
+            .iter()
+            .filter(|(_, at)| **at + UNANSWERED <= now)
+            .map(|(id, _)| *id)
+            .collect();
         for id in unanswered {
             self.call_failed(now, id);
         }
@@ -264,10 +281,12 @@ impl Node {
             }
             self.storm.enqueue(id);
         }
-        while self.storm.under_way.len() < self.storm.at_a_time && self.storm.next.is_none_or(|at| at <= now) {
+        while self.storm.under_way.len() < self.storm.at_a_time && self.storm.next.is_none_or(|at| at <= now)
+        {
             let Some((.., id)) = self.storm.queue.pop_first() else { break };
             // Counted from when it was due, so that a late timer does not slow the rate; but what was not used is not saved up.
-            let due = self.storm.next.map_or(now, |at| at.max(now.checked_sub(self.storm.gap).unwrap_or(now)));
+            let due =
+                self.storm.next.map_or(now, |at| at.max(now.checked_sub(self.storm.gap).unwrap_or(now)));
             self.storm.next = Some(due + self.storm.gap);
             self.storm.under_way.insert(id, now);
             if let Some(wanted) = self.storm.wanted.get_mut(&id) {

@@ -31,8 +31,8 @@ pub(super) struct Feed {
     pub ready: bool,
     pub sound: bool,
     by: String,
-    /// The site whose slot it has taken, until that is for good.
-    took: Option<Path>,
+    /// The site whose slot it has taken, until that is for good, and the order that had brought it.
+    took: Option<(Path, u64)>,
     /// It was there and is not to be found now: since when, and when it is asked for again.
     missing: Option<(Instant, Instant)>,
 }
@@ -93,7 +93,10 @@ impl Node {
             None => self.find_slot(now, site, want)?,
         };
         let (sound, by) = (want.sound, want.by.to_owned());
-        self.feeds.insert(site.clone(), Feed { slot, order: 0, sent: now, ready: false, sound, by, took, missing: None });
+        self.feeds.insert(
+            site.clone(),
+            Feed { slot, order: 0, sent: now, ready: false, sound, by, took, missing: None },
+        );
         self.ask(now, site, want.deadline);
         Ok(())
     }
@@ -118,9 +121,18 @@ impl Node {
 
     /// A slot on the link that leads to a site, and the site whose slot is taken for it.
     #[allow(clippy::type_complexity)]
-    fn find_slot(&mut self, now: Instant, site: &Path, want: &Want<'_>) -> Result<(Option<(Path, u8)>, Option<Path>), Obstacle> {
+    fn find_slot(
+        &mut self,
+        now: Instant,
+        site: &Path,
+        want: &Want<'_>,
+    ) -> Result<(Option<(Path, u8)>, Option<(Path, u64)>), Obstacle> {
         let unknown = |node: &Node| {
-            node.obstacle(StepName::Find, format!("không có điểm cầu “{site}”"), format!("there is no site \"{site}\""))
+            node.obstacle(
+                StepName::Find,
+                format!("không có điểm cầu “{site}”"),
+                format!("there is no site \"{site}\""),
+            )
         };
         let link = site.step_below(&self.config.path).ok_or_else(|| unknown(self))?;
         let name = self.tree.get(&link).map(|entry| entry.name.clone()).unwrap_or_default();
@@ -151,7 +163,8 @@ impl Node {
         }
         let held: Vec<Path> = below.slots.iter().take(limit).flatten().cloned().collect();
         let at = |path: &Path| below.slots.iter().position(|held| held.as_ref() == Some(path));
-        let idle = self.prepared.iter().map(|(p, _)| p).find(|p| at(p).is_some() && self.wanted_by(p) == 1).cloned();
+        let idle =
+            self.prepared.iter().map(|(p, _)| p).find(|p| at(p).is_some() && self.wanted_by(p) == 1).cloned();
         if let Some(idle) = idle
             && let Some(slot) = at(&idle)
         {
@@ -164,9 +177,9 @@ impl Node {
             && let Some(slot) = at(old)
         {
             let old = old.clone();
-            self.feeds.remove(&old);
+            let order = self.feeds.remove(&old).map(|feed| feed.order).unwrap_or_default();
             self.hold(&link, slot, Some(site.clone()));
-            return Ok((Some((link, place(slot))), Some(old)));
+            return Ok((Some((link, place(slot))), Some((old, order))));
         }
         let held: Vec<&str> = held.iter().map(Path::as_str).collect();
         let held = if held.is_empty() { "–".to_owned() } else { held.join(", ") };
@@ -199,17 +212,28 @@ impl Node {
     fn drop_feed(&mut self, now: Instant, site: &Path, end: End) {
         let Some(feed) = self.feeds.remove(site) else { return };
         let Some((link, slot)) = feed.slot else { return };
-        match end {
-            End::Close => self.say_below(now, &link, Body::Close { slot }),
-            End::Abort => self.say_below(now, &link, Body::Abort { order: feed.order }),
-            // What was put back may be the site itself, when it was there already.
-            End::Failed if feed.took.is_none() => self.say_below(now, &link, Body::Close { slot }),
-            End::Failed => {}
+        let took = feed.took.is_some();
+        // Somebody else may have had it brought by another slot meanwhile, or nobody wants it any more.
+        let back = feed
+            .took
+            .filter(|(old, _)| end != End::Close && self.wanted_by(old) > 0 && !self.feeds.contains_key(old));
+        if end == End::Abort && took {
+            self.say_below(now, &link, Body::Abort { order: feed.order });
         }
-        let back = feed.took.filter(|old| end != End::Close && self.wanted_by(old) > 0);
-        self.hold(&link, usize::from(slot), back.clone());
-        if let Some(back) = back {
-            let again = Feed { slot: Some((link, slot)), order: 0, sent: now, ready: true, took: None, missing: None, ..feed };
+        if back.is_none() {
+            self.say_below(now, &link, Body::Close { slot });
+        }
+        self.hold(&link, usize::from(slot), back.as_ref().map(|(old, _)| old.clone()));
+        if let Some((back, order)) = back {
+            let again = Feed {
+                slot: Some((link, slot)),
+                order,
+                sent: now,
+                ready: true,
+                took: None,
+                missing: None,
+                ..feed
+            };
             self.feeds.insert(back, again);
         }
     }
@@ -228,7 +252,15 @@ impl Node {
     }
 
     /// A slave has done a step.
-    pub(super) fn step_below(&mut self, now: Instant, link: &Path, order: u64, name: StepName, mcu: &Path, after_ms: u64) {
+    pub(super) fn step_below(
+        &mut self,
+        now: Instant,
+        link: &Path,
+        order: u64,
+        name: StepName,
+        mcu: &Path,
+        after_ms: u64,
+    ) {
         let Some(site) = self.asked_with(link, order) else { return self.count("unknown-order") };
         let Some(feed) = self.feeds.get(&site) else { return };
         let one_way = self.below.get(link).map(|below| below.one_way()).unwrap_or_default();
@@ -249,7 +281,9 @@ impl Node {
         let Some(site) = self.asked_with(link, order) else { return self.count("unknown-order") };
         let waited_for = self.screens.iter().any(|s| s.next.as_ref().is_some_and(|(_, next)| *next == site))
             || self.ups.iter().any(|up| up.next.as_ref().is_some_and(|next| next.site == site));
-        if let Some(feed) = self.feeds.get_mut(&site).filter(|_| !waited_for && obstacle.step == StepName::Find) {
+        if let Some(feed) =
+            self.feeds.get_mut(&site).filter(|_| !waited_for && obstacle.step == StepName::Find)
+        {
             let since = feed.missing.map_or(now, |(since, _)| since);
             if now.saturating_duration_since(since) < MISSING {
                 (feed.ready, feed.missing) = (false, Some((since, now + AGAIN)));
@@ -266,7 +300,8 @@ impl Node {
     /// Asks again for what is wanted and was not to be found.
     pub(super) fn time_feeds(&mut self, now: Instant) {
         let due = |feed: &Feed| feed.missing.is_some_and(|(_, again)| again <= now);
-        let sites: Vec<Path> = self.feeds.iter().filter(|(_, f)| due(f)).map(|(site, _)| site.clone()).collect();
+        let sites: Vec<Path> =
+            self.feeds.iter().filter(|(_, f)| due(f)).map(|(site, _)| site.clone()).collect();
         for site in sites {
             if let Some((_, again)) = self.feeds.get_mut(&site).and_then(|feed| feed.missing.as_mut()) {
                 // The answer says whether once more.
@@ -305,7 +340,8 @@ impl Node {
         let vi = format!("mất kết nối điều khiển với {name}");
         let obstacle = self.obstacle(StepName::Route, vi, format!("the control link with {name} was lost"));
         let over = |feed: &Feed| feed.slot.as_ref().is_some_and(|(l, _)| l == link);
-        let sites: Vec<Path> = self.feeds.iter().filter(|(_, f)| over(f)).map(|(site, _)| site.clone()).collect();
+        let sites: Vec<Path> =
+            self.feeds.iter().filter(|(_, f)| over(f)).map(|(site, _)| site.clone()).collect();
         for site in sites {
             let waits = self.screens.iter().any(|s| s.next.as_ref().is_some_and(|(_, next)| *next == site))
                 || self.ups.iter().any(|up| up.next.as_ref().is_some_and(|next| next.site == site));
@@ -336,7 +372,8 @@ impl Node {
         // After a restart of ours nothing was in the slots.
         let screens = self.screens.iter().filter_map(|s| Some((s.current.clone()?, s.by.clone(), true)));
         let prepared = self.prepared.iter().map(|(site, by)| (site.clone(), by.clone(), false));
-        let wanted: Vec<(Path, String, bool)> = screens.chain(prepared).filter(|(s, ..)| s.is_below(link)).collect();
+        let wanted: Vec<(Path, String, bool)> =
+            screens.chain(prepared).filter(|(s, ..)| s.is_below(link)).collect();
         for (site, by, sound) in wanted {
             if self.feeds.contains_key(&site) {
                 continue;
@@ -355,7 +392,8 @@ impl Node {
                     self.ask(now, &site, now + RESTORING);
                 }
                 None => {
-                    let taken = self.below.get(link).and_then(|b| b.slots.get(usize::from(slot)).cloned().flatten());
+                    let taken =
+                        self.below.get(link).and_then(|b| b.slots.get(usize::from(slot)).cloned().flatten());
                     if taken.is_none() {
                         self.say_below(now, link, Body::Close { slot });
                     }

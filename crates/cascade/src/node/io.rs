@@ -363,6 +363,8 @@ pub struct Kept {
     pub screens: Vec<(Viewers, Path, String)>,
     /// Prepared sites and who prepared them.
     pub prepared: Vec<(Path, String)>,
+    /// MCUs below whose floor is taken, and by whom.
+    pub floors: Vec<(Path, String)>,
     /// What the own operator offers in each slot.
     pub offers: Vec<Option<Path>>,
 }

@@ -7,6 +7,7 @@ mod calling;
 mod feeds;
 mod io;
 mod local;
+mod ruling;
 mod slots;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -76,6 +77,8 @@ pub struct Node {
     last_order: u64,
     storm: calling::Storm,
     floor: Option<String>,
+    /// Floors taken below, and by whom.
+    floors: BTreeMap<Path, String>,
     transmits: VecDeque<Transmit>,
     acts: VecDeque<Act>,
     events: VecDeque<Event>,
@@ -110,6 +113,7 @@ impl Node {
             last_order: 0,
             storm: calling::Storm::new(config.per_second, config.at_a_time),
             floor: None,
+            floors: BTreeMap::new(),
             transmits: VecDeque::new(),
             acts: VecDeque::new(),
             events: VecDeque::new(),
@@ -132,6 +136,7 @@ impl Node {
         self.term = self.term.max(kept.term);
         self.policy = kept.policy.unwrap_or_else(|| self.policy.clone());
         self.restore_wishes(kept.screens, kept.prepared);
+        self.floors = kept.floors.into_iter().collect();
         for (slot, site) in (0_u8..).zip(kept.offers) {
             self.offer(now, slot, site);
         }
@@ -148,6 +153,7 @@ impl Node {
                 .filter_map(|s| s.current.clone().map(|site| (s.viewers.clone(), site, s.by.clone())))
                 .collect(),
             prepared: self.prepared.clone(),
+            floors: self.floors.iter().map(|(mcu, by)| (mcu.clone(), by.clone())).collect(),
             offers: self.ups.iter().map(|up| up.offer.clone()).collect(),
         }
     }
@@ -221,13 +227,18 @@ impl Node {
         });
         let below = self.below.values().filter_map(below::Below::poll_timeout);
         let slots = self.ups.iter().filter_map(slots::Up::poll_timeout);
-        [self.above.poll_timeout(&self.tree), self.storm.poll_timeout(), self.operations_timeout(), self.feeds_timeout()]
-            .into_iter()
-            .flatten()
-            .chain(strangers)
-            .chain(below)
-            .chain(slots)
-            .min()
+        [
+            self.above.poll_timeout(&self.tree),
+            self.storm.poll_timeout(),
+            self.operations_timeout(),
+            self.feeds_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(strangers)
+        .chain(below)
+        .chain(slots)
+        .min()
     }
 
     /// The next thing for the driver.
@@ -255,7 +266,12 @@ impl Node {
     ///
     /// # Errors
     /// Why it cannot be done; what was seen is seen further on.
-    pub fn command(&mut self, now: Instant, by: &str, command: Command) -> Result<Option<OperationId>, Refusal> {
+    pub fn command(
+        &mut self,
+        now: Instant,
+        by: &str,
+        command: Command,
+    ) -> Result<Option<OperationId>, Refusal> {
         let answer = self.obey(now, by, command);
         self.flush(now);
         answer
@@ -386,7 +402,8 @@ impl Node {
             Malformed::TooMany => "too-many-values",
             Malformed::Unreadable => "unreadable",
         });
-        let words = Words::new("bản tin điều khiển không đọc được", format!("a control message: {malformed}"));
+        let words =
+            Words::new("bản tin điều khiển không đọc được", format!("a control message: {malformed}"));
         self.alarm(now, "malformed", &self.peer(role), words);
         self.transmits.push_back(Transmit::Close { conn });
         self.lost(now, conn);
@@ -397,14 +414,21 @@ impl Node {
         let (code, words) = match fault {
             Fault::Replay => (
                 "replay",
-                Words::new("bản tin điều khiển bị phát lại, đã bỏ", "a control message was replayed; dropped"),
+                Words::new(
+                    "bản tin điều khiển bị phát lại, đã bỏ",
+                    "a control message was replayed; dropped",
+                ),
             ),
-            Fault::Gap => {
-                ("gap", Words::new("thiếu bản tin điều khiển, nối lại", "control messages are missing; reconnecting"))
-            }
+            Fault::Gap => (
+                "gap",
+                Words::new("thiếu bản tin điều khiển, nối lại", "control messages are missing; reconnecting"),
+            ),
             Fault::Flood => (
                 "flood",
-                Words::new("quá nhiều bản tin điều khiển, ngắt kết nối", "too many control messages; disconnected"),
+                Words::new(
+                    "quá nhiều bản tin điều khiển, ngắt kết nối",
+                    "too many control messages; disconnected",
+                ),
             ),
         };
         self.count(code);

@@ -17,8 +17,8 @@ use crate::wire::{Body, Open};
 pub(super) struct Next {
     pub site: Path,
     /// The master's order; `None`: the own operator's wish, or what was there before.
-    order: Option<u64>,
-    by: Option<String>,
+    pub order: Option<u64>,
+    pub by: Option<String>,
     sound: bool,
     began: Instant,
     deadline: Instant,
@@ -33,11 +33,11 @@ pub(super) struct Up {
     pub offer: Option<Path>,
     pub current: Option<Path>,
     /// The operator above who holds it.
-    by: Option<String>,
-    sound: bool,
+    pub by: Option<String>,
+    pub sound: bool,
     /// The order that brought `current` and when it came; what was there and who held it before, should it fail above.
-    order: Option<(u64, Instant)>,
-    before: Option<(Path, Option<String>, bool)>,
+    pub order: Option<(u64, Instant)>,
+    before: Option<Before>,
     pub next: Option<Next>,
 }
 
@@ -56,6 +56,15 @@ impl Up {
     }
 }
 
+/// What was in a slot before.
+#[derive(Debug, Clone)]
+struct Before {
+    site: Path,
+    by: Option<String>,
+    sound: bool,
+    order: Option<u64>,
+}
+
 /// Who wants a site in a slot, and how.
 struct Wish {
     order: Option<u64>,
@@ -65,9 +74,9 @@ struct Wish {
 }
 
 impl Wish {
-    /// The own operator's, or what was there before.
-    fn own(now: Instant, by: Option<String>, sound: bool) -> Wish {
-        Wish { order: None, by, sound, deadline: now + RESTORING }
+    /// The own operator's.
+    fn own(now: Instant) -> Wish {
+        Wish { order: None, by: None, sound: false, deadline: now + RESTORING }
     }
 }
 
@@ -81,40 +90,12 @@ impl Node {
         let order = open.order;
         let deadline = now + Duration::from_millis(open.deadline_ms.min(600_000));
         let wish = Wish { order: Some(order), by: Some(open.by), sound: !open.prepare, deadline };
-        let done = self.may_open(open.slot, &open.site, wish.sound).and_then(|()| self.fill(now, open.slot, open.site, wish));
+        let done = self
+            .may_open(open.slot, &open.site, wish.sound)
+            .and_then(|()| self.fill(now, open.slot, open.site, wish));
         if let Err(Obstacle { step, mcu, words }) = done {
             self.say_above(now, Body::Failed { order, step, mcu, words });
         }
-    }
-
-    fn may_open(&self, slot: u8, site: &Path, sound: bool) -> Result<(), Obstacle> {
-        let no = |vi: &str, en: &str| Err(self.obstacle(StepName::Route, vi, en));
-        let Some(up) = self.ups.get(usize::from(slot)).filter(|_| slot < self.policy.slots) else {
-            return no("không có khe hình đó", "there is no such slot");
-        };
-        if self.tree.get(site).is_none() || !site.is_below(&self.config.path) {
-            let vi = format!("không có điểm cầu “{site}”");
-            return Err(self.obstacle(StepName::Find, vi, format!("there is no site \"{site}\"")));
-        }
-        if let Some(words) = self.policy.forbids(site, sound) {
-            return Err(Obstacle { step: StepName::Route, mcu: self.config.path.clone(), words });
-        }
-        if up.by.is_none() && up.offer.is_some() && !self.policy.seize {
-            return no(
-                "người điều khiển tại đó đang dùng khe hình này và không cho lấy",
-                "its own operator uses this slot and does not let it be taken",
-            );
-        }
-        let away = self.roster.id_of(site).is_some()
-            && self.tree.get(site).is_some_and(|entry| entry.line != State::Connected);
-        if away && !self.policy.dial {
-            return Err(self.obstacle(
-                StepName::Dial,
-                "điểm cầu không có mặt, và tại đó không cho gọi từ cấp trên",
-                "the site is not in the meeting, and may not be called from above",
-            ));
-        }
-        Ok(())
     }
 
     /// A site into a slot; what is there stays until its key frame comes by.
@@ -235,7 +216,10 @@ impl Node {
         let Some(up) = self.up(slot) else { return };
         let Some(next) = up.next.take_if(|next| next.routed && next.site.csrc() == csrc) else { return };
         let old = up.current.replace(next.site.clone()).filter(|old| *old != next.site);
-        up.before = old.clone().map(|old| (old, up.by.clone(), up.sound));
+        up.before = old.clone().map(|site| {
+            let order = up.order.map(|(order, _)| order);
+            Before { site, by: up.by.clone(), sound: up.sound, order }
+        });
         (up.by, up.sound, up.order) = (next.by, next.sound, next.order.map(|order| (order, next.began)));
         if let Some(old) = old {
             self.release(now, &old, End::Close);
@@ -299,8 +283,13 @@ impl Node {
 
     /// An order failed above: back to what was there.
     pub(super) fn aborted(&mut self, now: Instant, order: u64) {
-        let is = |up: &Up| up.order.is_some_and(|(live, _)| live == order) || up.next.as_ref().is_some_and(|next| next.order == Some(order));
-        let Some(slot) = self.ups.iter().position(is).and_then(|slot| u8::try_from(slot).ok()) else { return };
+        let is = |up: &Up| {
+            up.order.is_some_and(|(live, _)| live == order)
+                || up.next.as_ref().is_some_and(|next| next.order == Some(order))
+        };
+        let Some(slot) = self.ups.iter().position(is).and_then(|slot| u8::try_from(slot).ok()) else {
+            return;
+        };
         let Some(up) = self.up(slot) else { return };
         if let Some(next) = up.next.take_if(|next| next.order == Some(order)) {
             self.release(now, &next.site, End::Abort);
@@ -313,21 +302,21 @@ impl Node {
         let Some(failed) = up.current.take() else { return };
         let before = up.before.take();
         // Before the feed is dropped: so that what it took comes back.
-        let back = before.as_ref().map(|(site, ..)| site.clone());
-        up.current.clone_from(&back);
-        let by = before.as_ref().and_then(|(_, by, _)| by.clone());
-        up.by.clone_from(&by);
-        up.sound = before.as_ref().is_some_and(|(.., sound)| *sound);
+        up.current = before.as_ref().map(|before| before.site.clone());
+        up.by = before.as_ref().and_then(|before| before.by.clone());
+        up.sound = before.as_ref().is_some_and(|before| before.sound);
+        up.order = before.as_ref().and_then(|before| before.order).map(|order| (order, now));
         self.release(now, &failed, End::Abort);
         match before {
-            Some((site, ..)) if self.feeds.contains_key(&site) => self.route_again(slot),
-            Some((site, by, sound)) => {
+            Some(before) if self.feeds.contains_key(&before.site) => self.route_again(slot),
+            Some(before) => {
                 if let Some(up) = self.up(slot) {
-                    up.current = None;
+                    (up.current, up.by, up.order) = (None, None, None);
                 }
-                self.refill(now, slot, Some(site), by, sound);
+                let Before { site, by, sound, order } = before;
+                self.refill(now, slot, site, Wish { order, by, sound, deadline: now + RESTORING });
             }
-            None => self.refill(now, slot, None, None, false),
+            None => self.refill_own(now, slot),
         }
         self.show_own();
     }
@@ -358,23 +347,31 @@ impl Node {
             self.release(now, &left, End::Close);
         }
         if held {
-            self.refill(now, slot, offer, None, false);
+            self.refill_own(now, slot);
         } else {
             self.reroute_or_clear(slot);
         }
         self.show_own();
     }
 
-    /// A slot nobody has ordered gets what was there before, or what the own operator offers.
-    fn refill(&mut self, now: Instant, slot: u8, site: Option<Path>, by: Option<String>, sound: bool) {
-        let offer = self.up(slot).and_then(|up| up.offer.clone());
-        let Some(site) = site.or(offer) else {
+    /// A slot gets what was there before; when that cannot be, who had ordered it is told.
+    fn refill(&mut self, now: Instant, slot: u8, site: Path, wish: Wish) {
+        let order = wish.order;
+        if let Err(obstacle) = self.fill(now, slot, site.clone(), wish) {
             self.acts.push_back(Act::Unroute { slot });
-            return;
-        };
-        if let Err(obstacle) = self.fill(now, slot, site.clone(), Wish::own(now, by, sound)) {
-            self.acts.push_back(Act::Unroute { slot });
-            self.alarm(now, "slot-empty", &site, obstacle.words);
+            self.alarm(now, "slot-empty", &site, obstacle.words.clone());
+            if let Some(order) = order {
+                let Obstacle { step, mcu, words } = obstacle;
+                self.say_above(now, Body::Failed { order, step, mcu, words });
+            }
+        }
+    }
+
+    /// A slot nobody has ordered gets what the own operator offers.
+    fn refill_own(&mut self, now: Instant, slot: u8) {
+        match self.up(slot).and_then(|up| up.offer.clone()) {
+            Some(site) => self.refill(now, slot, site, Wish::own(now)),
+            None => self.acts.push_back(Act::Unroute { slot }),
         }
     }
 
@@ -407,7 +404,7 @@ impl Node {
         }
         // Known after a restart as soon as its call is there.
         if site.as_ref().is_none_or(|site| self.tree.get(site).is_some()) {
-            self.refill(now, slot, site, None, false);
+            self.refill_own(now, slot);
         }
         self.show_own();
     }
@@ -420,7 +417,7 @@ impl Node {
             if up.current.as_ref() == Some(site) {
                 self.route_again(slot);
             } else if idle {
-                self.refill(now, slot, None, None, false);
+                self.refill_own(now, slot);
             }
             self.try_route(now, slot);
         }
@@ -428,16 +425,19 @@ impl Node {
 
     /// A site of this MCU could not be called.
     pub(super) fn slots_not_dialled(&mut self, now: Instant, site: &Path, words: &Words) {
-        let waits = self.ups.iter().any(|up| up.next.as_ref().is_some_and(|next| next.site == *site && !next.routed));
+        let waits =
+            self.ups.iter().any(|up| up.next.as_ref().is_some_and(|next| next.site == *site && !next.routed));
         if waits {
-            let obstacle = Obstacle { step: StepName::Dial, mcu: self.config.path.clone(), words: words.clone() };
+            let obstacle =
+                Obstacle { step: StepName::Dial, mcu: self.config.path.clone(), words: words.clone() };
             self.feed_failed(now, site, &obstacle, End::Abort);
         }
     }
 
     pub(super) fn time_slots(&mut self, now: Instant) {
         for slot in (0_u8..).zip(&self.ups).map(|(slot, _)| slot).collect::<Vec<_>>() {
-            let late = self.ups.get(usize::from(slot)).and_then(|up| up.next.as_ref()).filter(|n| n.deadline <= now);
+            let late =
+                self.ups.get(usize::from(slot)).and_then(|up| up.next.as_ref()).filter(|n| n.deadline <= now);
             let Some(next) = late else { continue };
             let obstacle = if next.routed {
                 self.obstacle(
@@ -446,30 +446,13 @@ impl Node {
                     "no key frame of the site came by in time",
                 )
             } else {
-                self.obstacle(StepName::Dial, "chưa gọi được điểm cầu trong thời hạn", "the site could not be reached in time")
+                self.obstacle(
+                    StepName::Dial,
+                    "chưa gọi được điểm cầu trong thời hạn",
+                    "the site could not be reached in time",
+                )
             };
             self.slot_failed(now, slot, &obstacle);
-        }
-    }
-
-    /// The policy has changed: what a master holds and may not have any more goes back.
-    pub(super) fn check_slot(&mut self, now: Instant, slot: u8) {
-        let Some(up) = self.ups.get(usize::from(slot)) else { return };
-        let masters = up.by.is_some() || up.next.as_ref().is_some_and(|next| next.by.is_some());
-        let mut sites = up.current.iter().chain(up.next.as_ref().map(|next| &next.site));
-        let forbidden = slot >= self.policy.slots || sites.any(|site| self.policy.forbids(site, up.sound).is_some());
-        if masters && forbidden {
-            let order = up.next.as_ref().and_then(|next| next.order).or(up.order.map(|(order, _)| order));
-            let obstacle = self.obstacle(
-                StepName::Route,
-                "người điều khiển tại đó đã rút lại quyền",
-                "its own operator has withdrawn the right",
-            );
-            self.closed(now, slot);
-            if let Some(order) = order {
-                let Obstacle { step, mcu, words } = obstacle;
-                self.say_above(now, Body::Failed { order, step, mcu, words });
-            }
         }
     }
 

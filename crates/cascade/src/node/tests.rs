@@ -110,7 +110,10 @@ impl Stage {
     }
 
     fn alarms(&self) -> Vec<&'static str> {
-        self.events.iter().filter_map(|e| if let Event::Alarm { code, .. } = e { Some(*code) } else { None }).collect()
+        self.events
+            .iter()
+            .filter_map(|e| if let Event::Alarm { code, .. } = e { Some(*code) } else { None })
+            .collect()
     }
 
     fn is_open(&self, peer: &Peer) -> bool {
@@ -119,7 +122,8 @@ impl Stage {
 }
 
 fn entries(paths: &[&str]) -> Body {
-    let entries = paths.iter().map(|text| Entry { name: "X".into(), ..Entry::new(path(text), Kind::Site) }).collect();
+    let entries =
+        paths.iter().map(|text| Entry { name: "X".into(), ..Entry::new(path(text), Kind::Site) }).collect();
     Body::Tree(Tree { base: None, version: 5, done: true, entries, gone: vec![] })
 }
 
@@ -143,7 +147,10 @@ fn a_newer_slave_that_still_speaks_this_version_is_let_in() {
     let mut it = Stage::new("");
     let mut peer = it.accept("hue");
     let hello = Hello { versions: [1, 7], capabilities: vec!["teleport".into()], ..it.hello("hue") };
-    assert!(matches!(it.say(&mut peer, Body::Hello(hello)).first(), Some(Body::Welcome(Welcome { version: 1, .. }))));
+    assert!(matches!(
+        it.say(&mut peer, Body::Hello(hello)).first(),
+        Some(Body::Welcome(Welcome { version: 1, .. }))
+    ));
 }
 
 #[test]
@@ -214,7 +221,9 @@ fn an_unknown_type_is_answered_and_the_link_goes_on() {
     let peer = it.linked("hue");
     let text = format!(r#"{{"session":{},"seq":2,"type":"teleport","to":"hanoi"}}"#, peer.session);
     let said = it.text(&peer, text.as_bytes());
-    assert!(matches!(said.as_slice(), [Body::Refusal(refused)] if refused.code == "unknown-type" && refused.to == 2));
+    assert!(
+        matches!(said.as_slice(), [Body::Refusal(refused)] if refused.code == "unknown-type" && refused.to == 2)
+    );
     assert!(it.is_open(&peer));
 }
 
@@ -249,12 +258,26 @@ fn a_slave_can_speak_of_its_own_part_only() {
     assert_eq!(it.node.tree().get(&Path::root()).unwrap().name, "Trung ương");
     assert_eq!(it.node.dropped().find(|(cause, _)| *cause == "foreign-path"), Some(("foreign-path", 4)));
     assert_eq!(it.alarms().iter().filter(|code| **code == "foreign-path").count(), 1, "one alarm, not four");
-    let gone = Tree { base: Some(5), version: 6, done: true, entries: vec![], gone: vec![path("da-nang"), path("hue")] };
+    let gone = Tree {
+        base: Some(5),
+        version: 6,
+        done: true,
+        entries: vec![],
+        gone: vec![path("da-nang"), path("hue")],
+    };
     it.say(&mut peer, Body::Tree(gone));
     assert!(it.node.tree().get(&path("da-nang")).is_some() && it.node.tree().get(&path("hue")).is_some());
     let held = Held { site: Some(path("da-nang/x")), by: None };
-    let own = Entry { slots: vec![held], line: State::Lost, kind: Kind::Site, ..Entry::new(path("hue"), Kind::Mcu) };
-    it.say(&mut peer, Body::Tree(Tree { base: Some(6), version: 7, done: true, entries: vec![own], gone: vec![] }));
+    let own = Entry {
+        slots: vec![held],
+        line: State::Lost,
+        kind: Kind::Site,
+        ..Entry::new(path("hue"), Kind::Mcu)
+    };
+    it.say(
+        &mut peer,
+        Body::Tree(Tree { base: Some(6), version: 7, done: true, entries: vec![own], gone: vec![] }),
+    );
     let shown = it.node.tree().get(&path("hue")).unwrap();
     assert_eq!((shown.kind, shown.line, shown.slots[0].site.clone()), (Kind::Mcu, State::Connected, None));
 }
@@ -269,7 +292,9 @@ fn a_slave_cannot_answer_what_it_was_not_asked() {
     let command = Command::BringUp { site: path("hue/a"), viewers, deadline: Duration::from_secs(30) };
     let id = it.node.command(it.now, "Lan", command).unwrap().unwrap();
     let said = it.heard(&peer);
-    let order = said.iter().find_map(|body| if let Body::Open(Open { order, .. }) = body { Some(*order) } else { None });
+    let order = said
+        .iter()
+        .find_map(|body| if let Body::Open(Open { order, .. }) = body { Some(*order) } else { None });
     let order = order.unwrap();
     for wrong in [0, order + 1, u64::MAX] {
         it.say(&mut peer, Body::Ready { order: wrong });
@@ -311,7 +336,10 @@ fn a_tree_with_a_gap_is_asked_for_anew_once() {
     assert!(matches!(it.say(&mut peer, change(Some(9), 10, &["hue/c"])).as_slice(), [Body::Resync]));
     assert!(it.say(&mut peer, change(Some(10), 11, &["hue/d"])).is_empty());
     assert!(it.node.tree().get(&path("hue/c")).is_none());
-    assert!(matches!(it.say(&mut peer, change(None, 12, &["hue", "hue/b", "hue/e"])).as_slice(), [Body::TreeAck { version: 12 }]));
+    assert!(matches!(
+        it.say(&mut peer, change(None, 12, &["hue", "hue/b", "hue/e"])).as_slice(),
+        [Body::TreeAck { version: 12 }]
+    ));
     let below: Vec<&str> = it.node.tree().within(&path("hue")).map(|entry| entry.path.as_str()).collect();
     assert_eq!(below, ["hue", "hue/b", "hue/e"], "what was not said again is gone");
 }
@@ -333,7 +361,8 @@ fn a_slave_is_told_what_to_wait_for_and_no_other_picture_counts() {
     let mut peer = it.linked("hue");
     it.say(&mut peer, entries(&["hue", "hue/a"]));
     it.node.fact(it.now, Fact::Media { link: Link::Below(path("hue")), up: true });
-    let command = Command::BringUp { site: path("hue/a"), viewers: Viewers::All, deadline: Duration::from_secs(30) };
+    let command =
+        Command::BringUp { site: path("hue/a"), viewers: Viewers::All, deadline: Duration::from_secs(30) };
     it.node.command(it.now, "Lan", command).unwrap();
     assert_eq!(it.node.expects(&path("hue"), 0), Some((&path("hue/a"), path("hue/a").csrc())));
     assert_eq!(it.node.expects(&path("hue"), 1), None);

@@ -322,7 +322,10 @@ pub struct Refused {
 
 fn short(text: &mut String, most: usize) {
     // Cleaned only when there is something to clean: nearly every text is fine as it came.
-    let fine = text.len() <= most && text.bytes().all(|b| (b' '..0x7f).contains(&b)) && text.trim() == text && !text.contains("  ");
+    let fine = text.len() <= most
+        && text.bytes().all(|b| (b' '..0x7f).contains(&b))
+        && text.trim() == text
+        && !text.contains("  ");
     if !fine {
         *text = name::line(text, most);
     }

@@ -106,7 +106,10 @@ impl World {
         let repaired = self.random.random::<f64>() < 1.0 - (1.0 - self.loss).powi(40);
         let lost_request = self.random.random::<f64>() < self.loss;
         let encoder = ms(self.random.random_range(5..45));
-        self.delay * 2 + encoder + if repaired { self.delay * 2 + ms(20) } else { ms(0) } + if lost_request { ms(200) } else { ms(0) }
+        self.delay * 2
+            + encoder
+            + if repaired { self.delay * 2 + ms(20) } else { ms(0) }
+            + if lost_request { ms(200) } else { ms(0) }
     }
 
     fn device_event(&mut self, id: Id, wait: Duration, ev: Ev) {
@@ -128,7 +131,8 @@ impl World {
                 }
             }
             Source::Slot { link, slot } => {
-                if let Some(slave) = self.mcus[id].slaves.iter().copied().find(|s| self.mcus[*s].config.path == *link)
+                if let Some(slave) =
+                    self.mcus[id].slaves.iter().copied().find(|s| self.mcus[*s].config.path == *link)
                     && !self.is_cut(slave)
                 {
                     let wait = self.way(slave);
@@ -232,8 +236,12 @@ impl World {
         let media_up = self.mcus[id].conference.media_up;
         let is = |source: &Source, wanted: u32| source == from && csrc.is_none_or(|csrc| csrc == wanted);
         let conference = &mut self.mcus[id].conference;
-        let passing: Vec<(u8, u32, bool)> =
-            conference.wanted.iter().filter(|(_, r)| is(&r.source, r.csrc)).map(|(slot, r)| (*slot, r.csrc, r.sound)).collect();
+        let passing: Vec<(u8, u32, bool)> = conference
+            .wanted
+            .iter()
+            .filter(|(_, r)| is(&r.source, r.csrc))
+            .map(|(slot, r)| (*slot, r.csrc, r.sound))
+            .collect();
         let ready = conference.bringing.iter_mut().filter(|(_, b)| !b.decoded && is(&b.source, b.csrc));
         let ready: Vec<OperationId> = ready
             .map(|(operation, b)| {

@@ -71,6 +71,9 @@ impl Line {
         let Some(since) = self.cut.take() else { return Vec::new() };
         // The time-out has doubled all the while: the next try is up to that long away.
         let next = (now - since).min(MOST_RTO).mul_f64(random.random::<f64>()).max(ms(1));
-        std::mem::take(&mut self.held).into_iter().map(|(stream, ev)| (self.in_order(stream, now + next), ev)).collect()
+        std::mem::take(&mut self.held)
+            .into_iter()
+            .map(|(stream, ev)| (self.in_order(stream, now + next), ev))
+            .collect()
     }
 }

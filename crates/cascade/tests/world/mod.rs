@@ -10,7 +10,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
-use cau_cascade::{Act, Command, Config, ConnId, Event, Fact, Kept, Link, Node, Path, Site, Transmit, Viewers};
+use cau_cascade::{
+    Act, Command, Config, ConnId, Event, Fact, Kept, Link, Node, Path, Site, Transmit, Viewers,
+};
 use cau_model::participant::State;
 use cau_model::{OperationId, ParticipantId, Refusal};
 use rand::rngs::SmallRng;
@@ -34,13 +36,35 @@ pub type Id = usize;
 #[derive(Debug)]
 pub enum Ev {
     Timer(Id, u64),
-    Connect { slave: Id, run: u64 },
-    Deliver { conn: ConnId, to: Id, text: Vec<u8> },
-    Closed { conn: ConnId, at: Id },
+    Connect {
+        slave: Id,
+        run: u64,
+    },
+    Deliver {
+        conn: ConnId,
+        to: Id,
+        text: Vec<u8>,
+    },
+    Closed {
+        conn: ConnId,
+        at: Id,
+    },
     /// The slave's INVITE reaches the master, or the answer the slave.
-    Invite { slave: Id, token: String, run: u64 },
-    Answered { slave: Id, run: u64 },
-    Media { at: Id, link: Link, up: bool, run: u64 },
+    Invite {
+        slave: Id,
+        token: String,
+        run: u64,
+    },
+    Answered {
+        slave: Id,
+        run: u64,
+    },
+    Media {
+        at: Id,
+        link: Link,
+        up: bool,
+        run: u64,
+    },
     /// In a conference.
     Device(Id, u64, conference::Ev),
 }
@@ -171,6 +195,7 @@ impl World {
         mcu.node = None;
         mcu.run += 1;
         mcu.conference.forget_media();
+        mcu.conference.floor = None;
         for conn in std::mem::take(&mut mcu.conns) {
             self.hang_up(conn, id);
         }
@@ -178,7 +203,9 @@ impl World {
             .slaves
             .iter()
             .map(|slave| (*slave, Link::Above))
-            .chain(self.mcus[id].master.map(|master| (master, Link::Below(self.mcus[id].config.path.clone()))))
+            .chain(
+                self.mcus[id].master.map(|master| (master, Link::Below(self.mcus[id].config.path.clone()))),
+            )
             .collect();
         for (at, link) in peers {
             // A device that does not send is noticed by the re-INVITE after a while.
@@ -312,7 +339,10 @@ impl World {
                 if self.mcus[slave].run != run {
                     return;
                 }
-                let Some(link) = self.mcus[master].node.as_mut().and_then(|node| node.redeem(now, &token)) else { return };
+                let Some(link) = self.mcus[master].node.as_mut().and_then(|node| node.redeem(now, &token))
+                else {
+                    return;
+                };
                 self.fact(master, Fact::Media { link: Link::Below(link.clone()), up: false });
                 self.fact(master, Fact::Media { link: Link::Below(link), up: true });
                 let back = self.way(slave);
@@ -403,7 +433,9 @@ impl World {
     fn send(&mut self, slave: Id, from: Id, conn: ConnId, len: usize, ev: Ev) {
         let (now, delay, loss) = (self.now, self.delay, self.loss);
         let stream = (conn, from == slave);
-        if let Some((at, ev)) = self.lines.get_mut(&slave).unwrap().send(now, stream, len, delay, loss, &mut self.random, ev) {
+        if let Some((at, ev)) =
+            self.lines.get_mut(&slave).unwrap().send(now, stream, len, delay, loss, &mut self.random, ev)
+        {
             self.at(at, ev);
         }
     }
