@@ -1,4 +1,4 @@
-//! `cau-bench [NAME …]`: `grid8`, `grid16`, `full8`, `setup`, `switching`, `calls`; all without a name. Called by `./x bench`.
+//! `cau-bench [NAME …]`; all that one machine shows in a few minutes without a name. Called by `./x bench`.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -8,9 +8,10 @@
 
 mod bare;
 mod calls;
-mod full;
 mod grid;
+mod meetings;
 mod phones;
+mod room;
 mod rows;
 mod setup;
 mod switching;
@@ -31,12 +32,37 @@ fn clips() -> Vec<PathBuf> {
 
 /// The number of callers behind a benchmark's name.
 fn number(name: &str, of: &str) -> Option<usize> {
-    name.strip_prefix(of).and_then(|n| n.parse().ok()).filter(|n| (2..=200).contains(n))
+    name.strip_prefix(of).and_then(|n| n.parse().ok()).filter(|n| (2..=2_000).contains(n))
+}
+
+/// A benchmark with the number of its callers in its name.
+fn sized(name: &str) -> Option<Vec<rows::Row>> {
+    let of = |kind| number(name, kind);
+    of("grid")
+        .map(grid::run)
+        .or_else(|| of("full").map(meetings::full))
+        .or_else(|| of("switched").map(meetings::switched))
+        .or_else(|| of("large").map(|callers| meetings::large(callers, 30)))
+        .or_else(|| of("long").map(|callers| meetings::large(callers, 300)))
 }
 
 #[expect(clippy::disallowed_macros, reason = "the benchmark talks to its user")]
 fn main() -> ExitCode {
-    let all = ["setup", "switching", "calls", "grid8", "grid16", "full8"];
+    let all = [
+        "setup",
+        "switching",
+        "calls",
+        "grid8",
+        "grid16",
+        "seen4",
+        "full8",
+        "switched100",
+        "sound",
+        "delay",
+        "memory",
+        "most",
+        "large1000",
+    ];
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let names = if asked.is_empty() { all.map(str::to_owned).to_vec() } else { asked };
     for name in names {
@@ -44,12 +70,16 @@ fn main() -> ExitCode {
             "setup" => setup::run(),
             "switching" => switching::run(),
             "calls" => calls::run(),
-            _ => match (number(&name, "grid"), number(&name, "full")) {
-                (Some(callers), _) => grid::run(callers),
-                (_, Some(callers)) => full::run(callers),
-                _ => {
+            "seen4" => meetings::four_of_sixteen(),
+            "sound" => meetings::sound(),
+            "delay" => meetings::delay(),
+            "memory" => meetings::memory(),
+            "most" => meetings::most(),
+            _ => match sized(&name) {
+                Some(rows) => rows,
+                None => {
                     eprintln!(
-                        "there is no benchmark {name}; there are {}, and gridN, fullN for N from 2 to 200",
+                        "there is no benchmark {name}; there are {}, and other numbers (gridN, fullN, switchedN, largeN; longN: largeN for five minutes)",
                         all.join(", ")
                     );
                     return ExitCode::from(2);

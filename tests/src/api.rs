@@ -89,7 +89,7 @@ impl Api {
 
     /// The participants of a conference that are connected.
     pub fn connected(&self, conference: &str) -> Vec<Value> {
-        let (status, list) = self.get(&format!("/api/v1/conferences/{conference}/participants"));
+        let (status, list) = self.get(&format!("/api/v1/conferences/{conference}/participants?limit=10000"));
         assert_eq!(status, 200, "participants: {list}");
         let all = list.as_array().cloned().unwrap_or_default();
         all.into_iter().filter(|p| p["state"] == "connected").collect()

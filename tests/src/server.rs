@@ -60,6 +60,9 @@ impl Server {
             ("CAU_CONTROL__BIND", "127.0.0.1:0".to_owned()),
             ("CAU_RTP__PORTS", format!("{}-{}", rtp.0, rtp.1)),
             ("CAU_ADMIN_PASSWORD", PASSWORD.to_owned()),
+            // How busy the machine of the tests is must not decide what they find.
+            ("CAU_CAPACITY__REFUSE", "false".to_owned()),
+            ("CAU_CAPACITY__LEAST_FPS", "30".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();

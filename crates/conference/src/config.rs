@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cau_sip::sdp::Capabilities;
 
-use crate::dial::Dial;
+use crate::{capacity::Rules, dial::Dial};
 
 /// Settings of the focus, fixed at its start.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Config {
     pub roster: Roster,
     /// Who may call and hang up others by REFER.
     pub refer: Referrers,
+    /// What is done when the machine is full.
+    pub capacity: Rules,
     /// How long calls may go on after [`crate::Focus::begin_drain`].
     pub drain_grace: Duration,
 }
@@ -69,6 +71,7 @@ impl Config {
             dial: Dial::default(),
             roster: Roster::Participants,
             refer: Referrers::Chair,
+            capacity: Rules::default(),
             drain_grace: Duration::from_secs(5),
         }
     }

@@ -5,6 +5,7 @@ mod calls;
 mod devices;
 mod dialling;
 mod keeping;
+mod loading;
 mod merging;
 mod mixing;
 mod notices;
@@ -34,6 +35,7 @@ use cau_sip::{CallId, ConnId, EndCause, Endpoint, IncomingInvite, Input, Transmi
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::media::Media;
 use crate::notice::Notice;
@@ -70,6 +72,8 @@ pub struct Focus {
     next_participant: u64,
     notices: Notices,
     totals: Totals,
+    /// How full the machine is.
+    capacity: Capacity,
     /// When the calls still there are ended.
     drain: Option<Instant>,
     /// When the last of them has been told; `None` when nobody has to be.
@@ -144,6 +148,7 @@ impl Focus {
         let sip = Endpoint::new(config.sip.clone(), random.random());
         // Ids of an earlier run stand in the journal: start somewhere else each time.
         let sites = Sites::new(&config.dial);
+        let capacity = Capacity::new(config.capacity);
         let next_participant = u64::from(random.random::<u32>() >> 8) << 24 | 1;
         Focus {
             config,
@@ -163,6 +168,7 @@ impl Focus {
             next_participant,
             notices: Notices::default(),
             totals: Totals::default(),
+            capacity,
             drain: None,
             last_words: None,
             mixers: BTreeMap::new(),
@@ -296,6 +302,8 @@ impl Focus {
             transactions: self.sip.transactions(),
             registrations: self.registrations(),
             draining: self.drain.is_some(),
+            overloaded: self.capacity.is_full(),
+            fps: self.capacity.fps(),
             sip: *self.sip.counters(),
             mixer: self.mixers.values().copied().collect(),
             ..self.totals.clone()

@@ -63,7 +63,7 @@ pub enum Body {
         /// Whom it concerns, if one participant.
         participant: Option<ParticipantId>,
         /// A short name that holds still: `picture-lost`, `picture-back`, `media-lost`, `media-back`, `no-ports`,
-        /// `registration-failed`, `registration-back`, `noise`, `hum`, `echo` and each of these three with `-over`.
+        /// `overload`, `overload-over`, `pictures-slowed`, `pictures-normal`, `registration-failed`, `registration-back`, `noise`, `hum`, `echo` and each of these three with `-over`.
         code: &'static str,
         /// In words.
         words: Words,

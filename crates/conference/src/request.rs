@@ -201,6 +201,13 @@ pub enum Request {
         /// The report.
         event: cau_mixer::Event,
     },
+    /// How busy the threads are, 0–1: the busiest of packets and sound, those of pictures on average. About once a second.
+    Load {
+        /// Packets and sound.
+        media: f32,
+        /// Pictures.
+        pictures: f32,
+    },
     /// Registers the MCU at somebody else's registrar, from now on.
     Register(Box<cau_sip::register::Registration>),
     /// No new calls; BYE to all after the grace time.
@@ -241,6 +248,8 @@ pub struct Totals {
     pub refused_full: u64,
     /// Calls refused because too many of their source had not been confirmed.
     pub refused_unproven: u64,
+    /// Calls refused because the machine was too busy.
+    pub refused_overload: u64,
     /// Calls refused because the program was ending.
     pub refused_draining: u64,
     /// Notices lost because nobody took them, or because there were too many of refused calls.
@@ -257,6 +266,10 @@ pub struct Totals {
     pub registrations: Vec<Registration>,
     /// Whether the program is ending.
     pub draining: bool,
+    /// Whether new calls are refused because the machine is too busy.
+    pub overloaded: bool,
+    /// Pictures per second of encoded views at most, by how busy the machine is.
+    pub fps: u32,
     /// Counters of SIP.
     pub sip: cau_sip::Counters,
     /// The figures of every worker as last reported, in order of their numbers.

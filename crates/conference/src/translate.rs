@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use cau_mixer::command::{AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Stream, Tools, VideoLeg};
+use cau_mixer::command::{
+    AudioCodec, AudioLeg, Feedback, LegConfig, Limits, Mode, Rtx, Stream, Tools, VideoLeg,
+};
 use cau_sip::sdp::{self, h264::Profile};
 
 /// A leg as negotiated. `peer` is where signalling comes from: media goes there where the description names no address,
@@ -73,7 +75,13 @@ fn video(video: &sdp::Video, peer: IpAddr) -> VideoLeg {
         },
         tools: tools(video),
         pt_recv: video.pt_recv.iter().map(|(pt, packetization)| (*pt, mode(*packetization))).collect(),
-        feedback: Feedback { pli: video.feedback.pli, fir: video.feedback.fir, nack: video.feedback.nack },
+        feedback: Feedback {
+            pli: video.feedback.pli,
+            fir: video.feedback.fir,
+            nack: video.feedback.nack,
+            tmmbr: video.feedback.tmmbr,
+        },
+        rtx: video.repairs.as_ref().map(|r| Rtx { pt_send: r.pt_send, pt_recv: r.pt_recv.clone() }),
         max_kbps: Some(video.max_kbps),
     }
 }

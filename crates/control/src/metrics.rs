@@ -60,6 +60,21 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         Sample::new("cau_participants", "Participants in a conference now.", t.participants as f64),
         Sample::new("cau_draining", "1 while the program is ending.", f64::from(u8::from(t.draining))),
         Sample::new("cau_calls_accepted_total", "Calls let in.", t.accepted as f64),
+        Sample::new(
+            "cau_overloaded",
+            "1 while new calls are refused because the machine is too busy.",
+            f64::from(u8::from(t.overloaded)),
+        ),
+        Sample::new(
+            "cau_view_fps",
+            "Pictures per second of encoded views at most, by load.",
+            f64::from(t.fps),
+        ),
+        Sample::new(
+            "cau_sound_late_seconds",
+            "How late a tick of sound was at most in the last second.",
+            t.mixer.iter().map(|m| f64::from(m.tick_late_us)).fold(0.0, f64::max) / 1e6,
+        ),
     ];
     out.push(Sample::new("cau_calls_dialled_total", "Calls that went out.", t.dialled as f64));
     out.push(Sample::new(
@@ -77,6 +92,7 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("media", t.refused_media),
         ("full", t.refused_full),
         ("unconfirmed", t.refused_unproven),
+        ("overload", t.refused_overload),
         ("draining", t.refused_draining),
     ] {
         out.push(

@@ -8,11 +8,13 @@
 //! - [`signal`]: the SIP sockets (UDP, TCP) and the loop around the signalling core.
 //! - [`drops`]: what the sockets lose.
 //! - [`limits`]: what the operating system allows this process.
+//! - [`load`]: how busy its threads are.
 
 pub mod addresses;
 pub mod clock;
 pub mod drops;
 pub mod limits;
+pub mod load;
 pub mod locate;
 pub mod media;
 pub mod pool;

@@ -15,14 +15,24 @@ use std::{
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use mio::{Events, Interest, Poll, Token, Waker};
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 
-use crate::{Clock, drops, limits};
+use crate::{Clock, drops, limits, load::Load};
 
 /// Token of the waker; sockets count from one.
 const WAKE: Token = Token(0);
+/// Datagrams (each of up to 64 packets, by GRO) read by one call: a line has few waiting, and what the kernel is told of each costs time.
+const BATCH: usize = 8;
+/// From so many sockets a second on that have something …
+const BUSY: u32 = 5_000;
+/// … a thread lets them gather for this long: a wake-up costs as much as reading two of them, for who sends as for who reads.
+const GATHER: Duration = Duration::from_millis(1);
+/// Sockets read between two looks at the clock.
+const SOCKETS: usize = 16;
+/// Sleeping for less costs more than it saves.
+const NAP: Duration = Duration::from_micros(100);
 /// Batches read from one socket before the others get their turn.
-const BATCHES_PER_TURN: usize = 4;
+const BATCHES_PER_TURN: usize = 16;
 /// Sockets and commands on their way to a thread; a sender waits when there are more. The thread itself never waits for senders.
 const INBOX: usize = 4096;
 /// One GRO buffer: the largest datagram the kernel hands over, coalesced or not.
@@ -77,11 +87,12 @@ enum Message<C: Core> {
 pub struct Handle<C: Core> {
     messages: Sender<Message<C>>,
     waker: Arc<Waker>,
+    load: Arc<Load>,
 }
 
 impl<C: Core> Clone for Handle<C> {
     fn clone(&self) -> Self {
-        Self { messages: self.messages.clone(), waker: self.waker.clone() }
+        Self { messages: self.messages.clone(), waker: self.waker.clone(), load: self.load.clone() }
     }
 }
 
@@ -99,6 +110,11 @@ impl<C: Core> Handle<C> {
     /// Hands over a command.
     pub fn command(&self, command: C::Command) {
         self.send(Message::Command(command));
+    }
+
+    /// How busy the thread is.
+    pub fn load(&self) -> &Arc<Load> {
+        &self.load
     }
 
     /// Ends the thread.
@@ -135,12 +151,13 @@ pub fn spawn<C: Core>(
         })
     };
     let core = build(wake);
-    let handle = Handle { messages, waker: waker.clone() };
+    let load = Arc::new(Load::default());
+    let handle = Handle { messages, waker: waker.clone(), load: load.clone() };
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         if urgent {
             limits::be_urgent();
         }
-        Runner::new(poll, waker, inbox, core, events).run();
+        Runner::new(poll, waker, inbox, core, events, load).run();
     })?;
     Ok((handle, thread))
 }
@@ -158,34 +175,73 @@ struct Runner<C: Core, F> {
     inbox: Receiver<Message<C>>,
     core: C,
     events: F,
-    ports: HashMap<Token, Port<C::Port>>,
+    /// By token less one.
+    ports: Vec<Option<Port<C::Port>>>,
     tokens: HashMap<C::Port, Token>,
-    next: usize,
-    buffers: Vec<Vec<u8>>,
+    /// Places in `ports` that are free.
+    free: Vec<usize>,
+    buffers: [Vec<u8>; BATCH],
     /// Sockets with more to read than one turn allowed.
     unread: Vec<Token>,
+    load: Arc<Load>,
+    traffic: Traffic,
+}
+
+/// How many sockets have something, by the tenth of a second.
+#[derive(Debug)]
+struct Traffic {
+    since: Instant,
+    count: u32,
+    busy: bool,
+}
+
+impl Traffic {
+    fn new(now: Instant) -> Self {
+        Self { since: now, count: 0, busy: false }
+    }
+
+    fn note(&mut self, now: Instant, sockets: usize) {
+        self.count += u32::try_from(sockets).unwrap_or(u32::MAX);
+        if now.saturating_duration_since(self.since) >= Duration::from_millis(100) {
+            *self = Self { since: now, count: 0, busy: self.count >= BUSY / 10 };
+        }
+    }
 }
 
 impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
-    fn new(poll: Poll, waker: Arc<Waker>, inbox: Receiver<Message<C>>, core: C, events: F) -> Self {
+    fn new(
+        poll: Poll,
+        waker: Arc<Waker>,
+        inbox: Receiver<Message<C>>,
+        core: C,
+        events: F,
+        load: Arc<Load>,
+    ) -> Self {
         Self {
             poll,
             _waker: waker,
             inbox,
             core,
             events,
-            ports: HashMap::new(),
+            ports: Vec::new(),
             tokens: HashMap::new(),
-            next: 1,
-            buffers: (0..BATCH_SIZE).map(|_| vec![0; BUFFER]).collect(),
+            free: Vec::new(),
+            buffers: std::array::from_fn(|_| vec![0; BUFFER]),
             unread: Vec::new(),
+            load,
+            traffic: Traffic::new(Clock::now()),
         }
     }
 
     fn run(mut self) {
         let mut ready = Events::with_capacity(1024);
         let mut tokens = Vec::new();
+        let mut woke = Clock::now();
         loop {
+            let slept = Clock::now();
+            if self.traffic.busy && self.unread.is_empty() {
+                self.gather(woke + GATHER);
+            }
             let wait = if self.unread.is_empty() {
                 self.core.poll_timeout().map(|at| at.saturating_duration_since(Clock::now()))
             } else {
@@ -197,12 +253,17 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
                 tracing::error!("media thread cannot wait for packets: {e}");
                 return;
             }
+            self.load.worked(slept.saturating_duration_since(woke), slept);
+            woke = Clock::now();
             tokens.append(&mut self.unread);
+            let again = tokens.len();
+            self.traffic.note(woke, ready.iter().count());
             let mut woken = false;
             for event in &ready {
                 match event.token() {
                     WAKE => woken = true,
-                    token if !tokens.contains(&token) => tokens.push(token),
+                    // The system names each once; only those of the turn before may be among them.
+                    token if !tokens.iter().take(again).any(|t| *t == token) => tokens.push(token),
                     _ => {}
                 }
             }
@@ -210,18 +271,37 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
                 self.flush();
                 return;
             }
-            for token in tokens.drain(..) {
+            for (n, token) in tokens.drain(..).enumerate() {
                 self.receive(token);
                 self.flush();
+                // A thousand sockets take as long to read as half a tick of sound: that does not wait for them.
+                if n % SOCKETS == SOCKETS - 1 {
+                    self.be_on_time();
+                }
             }
-            let now = Clock::now();
             if woken {
-                self.core.handle_wake(now);
+                self.core.handle_wake(Clock::now());
             }
-            if self.core.poll_timeout().is_some_and(|at| at <= now) {
-                self.core.handle_timeout(now);
-            }
+            self.be_on_time();
             self.flush();
+        }
+    }
+
+    /// Does what is due.
+    fn be_on_time(&mut self) {
+        let now = Clock::now();
+        if self.core.poll_timeout().is_some_and(|at| at <= now) {
+            self.core.handle_timeout(now);
+            self.flush();
+        }
+    }
+
+    /// Sleeps until then, or until the core wants to be called.
+    fn gather(&self, until: Instant) {
+        let until = self.core.poll_timeout().map_or(until, |at| at.min(until));
+        let rest = until.saturating_duration_since(Clock::now());
+        if rest >= NAP {
+            thread::sleep(rest);
         }
     }
 
@@ -236,8 +316,11 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
                 }
                 Ok(Message::Remove(port)) => {
                     self.flush();
-                    if let Some(mut port) = self.tokens.remove(&port).and_then(|t| self.ports.remove(&t)) {
+                    let place = self.tokens.remove(&port).map(place_of);
+                    let port = place.and_then(|place| self.ports.get_mut(place)?.take());
+                    if let (Some(mut port), Some(place)) = (port, place) {
                         let _ = self.poll.registry().deregister(&mut port.socket);
+                        self.free.push(place);
                     }
                 }
                 Ok(Message::Command(command)) => self.core.handle_command(Clock::now(), command),
@@ -250,22 +333,30 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
     fn add(&mut self, name: C::Port, socket: UdpSocket) -> io::Result<()> {
         let state = UdpSocketState::new((&socket).into())?;
         let mut socket = mio::net::UdpSocket::from_std(socket);
-        let token = Token(self.next);
-        self.next += 1;
-        self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
+        let place = self.free.pop().unwrap_or(self.ports.len());
+        let token = Token(place + 1);
+        if let Err(e) = self.poll.registry().register(&mut socket, token, Interest::READABLE) {
+            if place < self.ports.len() {
+                self.free.push(place);
+            }
+            return Err(e);
+        }
         self.tokens.insert(name, token);
-        self.ports.insert(token, Port { name, socket, state });
+        let port = Some(Port { name, socket, state });
+        match self.ports.get_mut(place) {
+            Some(free) => *free = port,
+            None => self.ports.push(port),
+        }
         // Readiness is edge-triggered: what arrived before the registration must be read now.
         self.unread.push(token);
         Ok(())
     }
 
     fn receive(&mut self, token: Token) {
-        let Some(port) = self.ports.get(&token) else { return };
-        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let Some(Some(port)) = self.ports.get(place_of(token)) else { return };
+        let mut metas = [RecvMeta::default(); BATCH];
         for _ in 0..BATCHES_PER_TURN {
-            let mut slices: Vec<IoSliceMut<'_>> =
-                self.buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
+            let mut slices = self.buffers.each_mut().map(|b| IoSliceMut::new(b));
             let count = match port.state.recv(UdpSockRef::from(&port.socket), &mut slices, &mut metas) {
                 Ok(count) => count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
@@ -274,10 +365,17 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
             };
             let now = Clock::now();
             for (meta, buffer) in metas.iter().zip(&self.buffers).take(count) {
-                let stride = meta.stride.max(1);
-                for datagram in buffer.get(..meta.len).unwrap_or_default().chunks(stride) {
-                    self.core.handle_packet(now, port.name, meta.addr, Bytes::copy_from_slice(datagram));
+                let (stride, read) = (meta.stride.max(1), buffer.get(..meta.len).unwrap_or_default());
+                // What the kernel has put together, packets of one picture mostly, lives and goes together: one piece of memory.
+                let whole = Bytes::copy_from_slice(read);
+                for start in (0..read.len()).step_by(stride) {
+                    let datagram = whole.slice(start..(start + stride).min(read.len()));
+                    self.core.handle_packet(now, port.name, meta.addr, datagram);
                 }
+            }
+            if count < BATCH {
+                // There was no more: readiness is told anew when something comes.
+                return;
             }
         }
         self.unread.push(token);
@@ -286,7 +384,8 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
     /// Sends and reports everything the core has ready.
     fn flush(&mut self) {
         while let Some(transmit) = self.core.poll_transmit() {
-            let Some(port) = self.tokens.get(&transmit.port).and_then(|t| self.ports.get(t)) else {
+            let place = self.tokens.get(&transmit.port).copied().map(place_of);
+            let Some(Some(port)) = place.and_then(|place| self.ports.get(place)) else {
                 drops::MEDIA_GONE.add();
                 continue;
             };
@@ -296,6 +395,11 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
             (self.events)(event);
         }
     }
+}
+
+/// Where the socket of a token is. Never asked for that of the waker.
+fn place_of(token: Token) -> usize {
+    token.0.wrapping_sub(1)
 }
 
 /// Sends datagrams in as few calls as the kernel allows. What a full socket buffer refuses is lost like on any line.

@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use crate::Clock;
+use crate::{Clock, load::Load};
 
 type Task = Box<dyn FnOnce(Instant) + Send>;
 
@@ -21,6 +21,7 @@ type Task = Box<dyn FnOnce(Instant) + Send>;
 pub struct Pool {
     queue: Sender<Task>,
     waiting: Arc<AtomicUsize>,
+    loads: Vec<Arc<Load>>,
 }
 
 impl Pool {
@@ -31,11 +32,15 @@ impl Pool {
     pub fn new(threads: usize) -> io::Result<Self> {
         let (queue, tasks) = unbounded::<Task>();
         let waiting = Arc::new(AtomicUsize::new(0));
+        let mut loads = Vec::new();
         for n in 0..threads.max(1) {
             let (tasks, waiting) = (tasks.clone(), waiting.clone());
-            thread::Builder::new().name(format!("pixels-{n}")).spawn(move || work(&tasks, &waiting))?;
+            let load = Arc::new(Load::default());
+            loads.push(load.clone());
+            let work = move || work(&tasks, &waiting, &load);
+            thread::Builder::new().name(format!("pixels-{n}")).spawn(work)?;
         }
-        Ok(Self { queue, waiting })
+        Ok(Self { queue, waiting, loads })
     }
 
     /// Queues one piece of work; it is called with the time at which it starts.
@@ -49,13 +54,32 @@ impl Pool {
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
+
+    /// How busy its threads are, 0–1: the mean of all.
+    pub fn load(&self) -> f32 {
+        self.loads.iter().map(|load| load.share()).sum::<f32>() / self.loads.len().max(1) as f32
+    }
 }
 
-fn work(tasks: &Receiver<Task>, waiting: &AtomicUsize) {
-    while let Ok(task) = tasks.recv() {
+/// A worker without work looks at the clock this often, so that what it says of its load is of now.
+const IDLE: Duration = Duration::from_millis(250);
+
+fn work(tasks: &Receiver<Task>, waiting: &AtomicUsize, load: &Load) {
+    loop {
+        let task = match tasks.recv_timeout(IDLE) {
+            Ok(task) => task,
+            Err(RecvTimeoutError::Timeout) => {
+                load.worked(Duration::ZERO, Clock::now());
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         // One participant's broken decoder must not take the thread of everybody else with it.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(Clock::now())));
+        let begun = Clock::now();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(begun)));
         waiting.fetch_sub(1, Ordering::Relaxed);
+        let done = Clock::now();
+        load.worked(done.saturating_duration_since(begun), done);
         if outcome.is_err() {
             tracing::error!("a pixel job panicked; its picture is lost, the others go on");
         }

@@ -2,47 +2,17 @@
 
 use std::{future::Future, sync::Arc};
 
-use bytes::Bytes;
-use cau_codec::audio::RATE;
 use cau_rtp::h264::Mode;
 use cau_sip::{Uri, sdp::h264::Receive};
 
 use crate::{
     Codec, Fleet, Options, Persona, Plan, Reel,
-    clip::{self, Sound, Video},
+    clip::{
+        self, Sound, Video,
+        stock::{SITES, round},
+    },
     fleet,
 };
-
-/// How long one site talks before the next one does; what it says is shorter, so there is a pause between two.
-const TURN_SECONDS: usize = 8;
-
-struct Site {
-    user: &'static str,
-    name: &'static str,
-    picture: &'static [u8],
-    voice: &'static [u8],
-}
-
-macro_rules! site {
-    ($file:literal, $name:literal) => {
-        Site {
-            user: $file,
-            name: $name,
-            picture: include_bytes!(concat!("../../../assets/demo/", $file, ".h264")),
-            voice: include_bytes!(concat!("../../../assets/demo/", $file, ".wav")),
-        }
-    };
-}
-
-/// Sources and licences: `assets/demo/NOTICE.md`.
-static SITES: [Site; 6] = [
-    site!("ha-noi", "Điểm cầu Hà Nội"),
-    site!("dak-lak", "Tỉnh Đắk Lắk"),
-    site!("buon-ma-thuot", "Thành phố Buôn Ma Thuột"),
-    site!("hoa-phu", "Xã Hòa Phú"),
-    site!("o-cho-dua", "Phường Ô Chợ Dừa"),
-    site!("ly-son", "Huyện đảo Lý Sơn"),
-];
 
 /// Why the demo cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +57,7 @@ fn plans(target: &Uri) -> Result<Vec<Plan>, Error> {
         .iter()
         .enumerate()
         .map(|(turn, site)| {
-            let picture = Bytes::from_static(site.picture);
+            let picture = site.pictures();
             let video = |mode| Video::from_annex_b(&picture, 30, (1280, 720), mode).map(Arc::new);
             Ok(Plan {
                 target: target.clone(),
@@ -95,11 +65,11 @@ fn plans(target: &Uri) -> Result<Vec<Plan>, Error> {
                 user: site.user.to_owned(),
                 name: Some(site.name.to_owned()),
                 id: turn as u8,
-                sound: vec![(Codec::Opus, Arc::new(Sound::encode(&cycle(site.voice, turn)?, Codec::Opus)?))],
+                sound: vec![(Codec::Opus, Arc::new(Sound::encode(&round(turn, SITES.len())?, Codec::Opus)?))],
                 reel: Some(Reel {
                     single: Some(video(Mode::SingleNal)?),
                     fragmented: Some(video(Mode::NonInterleaved)?),
-                    then: None,
+                    ..Reel::default()
                 }),
                 receive: Receive::HD720,
                 max_kbps: 2_000,
@@ -111,20 +81,11 @@ fn plans(target: &Uri) -> Result<Vec<Plan>, Error> {
         .collect()
 }
 
-/// One round of the table: silence but for this site's turn.
-fn cycle(voice: &[u8], turn: usize) -> Result<Vec<i16>, clip::Error> {
-    let length = TURN_SECONDS * RATE as usize;
-    let mut round = vec![0; SITES.len() * length];
-    let said = clip::read_wav(voice)?;
-    for (place, sample) in round.iter_mut().skip(turn * length).zip(said.into_iter().take(length)) {
-        *place = sample;
-    }
-    Ok(round)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clip::stock::TURN_SECONDS;
+    use cau_codec::audio::RATE;
 
     #[test]
     fn every_site_has_pictures_in_both_modes_and_a_turn_of_its_own() {
@@ -137,7 +98,7 @@ mod tests {
             assert_eq!(plan.sound[0].1.frames.len(), 6 * TURN_SECONDS * 50);
         }
         for (turn, site) in SITES.iter().enumerate() {
-            let round = cycle(site.voice, turn).unwrap();
+            let round = round(turn, SITES.len()).unwrap();
             let loud: Vec<usize> = round
                 .chunks(TURN_SECONDS * RATE as usize)
                 .enumerate()

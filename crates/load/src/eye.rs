@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,10 +17,13 @@ use cau_rtp::{Packet, h264::Unit};
 use crossbeam_channel::Receiver;
 
 use crate::{
+    clip::Sound,
     hear,
     pattern::{self, Tile},
     plan::{Codec, PhoneId},
     record::Records,
+    studio::Beacons,
+    timing::{Clockwork, Delays},
 };
 
 /// Looks kept of one phone: the newest; a minute and a half at 30 pictures a second.
@@ -75,6 +78,8 @@ pub struct Sight {
     pub seconds: Vec<(Instant, u8)>,
     /// The newest picture.
     pub picture: Option<Picture>,
+    /// How long pictures and sound took.
+    pub delays: Delays,
 }
 
 impl Sight {
@@ -116,10 +121,13 @@ struct Senses {
     samples: Vec<i16>,
     second_began: Option<Instant>,
     last_sound: Option<Instant>,
+    clockwork: Clockwork,
+    /// Columns of the grid natural pictures were last found in.
+    columns: Option<usize>,
 }
 
 /// Decodes and judges until every sender of `inbox` is gone; results go into `records`.
-pub(crate) fn watch(inbox: &Receiver<Seen>, records: &Arc<Mutex<Records>>) {
+pub(crate) fn watch(inbox: &Receiver<Seen>, records: &Arc<Mutex<Records>>, beacons: &Beacons) {
     let mut senses: HashMap<PhoneId, Senses> = HashMap::new();
     let with = |phone: PhoneId, change: &mut dyn FnMut(&mut Sight)| {
         if let Some(record) = records.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&phone) {
@@ -132,16 +140,24 @@ pub(crate) fn watch(inbox: &Receiver<Seen>, records: &Arc<Mutex<Records>>) {
                 senses.remove(&phone);
             }
             Seen::Sound { phone, at, codec, packet } => {
-                if let Some(heard) = senses.entry(phone).or_default().listen(at, codec, &packet) {
+                let senses = senses.entry(phone).or_default();
+                if let Some(heard) = senses.listen(at, codec, &packet, beacons) {
+                    let mut delays = senses.clockwork.take();
                     with(phone, &mut |sight| {
                         if sight.seconds.len() < SECONDS {
                             sight.seconds.push(heard);
                         }
+                        sight.delays.add(std::mem::take(&mut delays));
                     });
                 }
             }
             Seen::Unit { phone, unit } => {
-                let outcome = senses.entry(phone).or_default().look(&unit);
+                let senses = senses.entry(phone).or_default();
+                let outcome = senses.look(&unit);
+                if let Ok(Some((look, _))) = &outcome {
+                    let bars = look.tiles.iter().filter_map(|t| t.bar);
+                    bars.for_each(|bar| senses.clockwork.saw(beacons, bar, look.at));
+                }
                 with(phone, &mut |sight| match &outcome {
                     Ok(Some((look, picture))) => {
                         sight.pictures += 1;
@@ -197,14 +213,20 @@ impl Senses {
         let look = Look {
             at: unit.arrived,
             size: (picture.width(), picture.height()),
-            tiles: judge(&picture),
+            tiles: judge(&picture, &mut self.columns),
             damaged: unit.damaged || decoded.damage != Damage::None,
         };
         Ok(Some((look, picture)))
     }
 
     /// One packet of sound; gives who was heard when a second is full.
-    fn listen(&mut self, at: Instant, codec: Codec, packet: &Packet) -> Option<(Instant, u8)> {
+    fn listen(
+        &mut self,
+        at: Instant,
+        codec: Codec,
+        packet: &Packet,
+        beacons: &Beacons,
+    ) -> Option<(Instant, u8)> {
         if self.ear.as_ref().is_none_or(|(c, _)| *c != codec) {
             self.ear = audio::decoder(codec.audio()).ok().map(|d| (codec, d));
         }
@@ -212,10 +234,13 @@ impl Senses {
         if self.last_sound.replace(at).is_some_and(|last| at.saturating_duration_since(last) > PAUSE) {
             // A hold: what is half a second of before and half of after says nothing.
             self.samples.clear();
+            self.clockwork.rest();
             self.second_began = None;
         }
         let began = *self.second_began.get_or_insert(at);
+        let before = self.samples.len();
         decoder.decode(&packet.payload, &mut self.samples).ok()?;
+        self.clockwork.heard(beacons, self.samples.get(before..)?, at, lag(codec));
         if self.samples.len() < audio::RATE as usize {
             return None;
         }
@@ -226,35 +251,62 @@ impl Senses {
     }
 }
 
-/// The patterns of a picture: by colour, or – over natural pictures – by bars where layouts put them.
-fn judge(picture: &Picture) -> Vec<Tile> {
+/// How late coding and decoding put the beginning of a burst, as [`hear::burst`] finds it: measured once per codec.
+fn lag(codec: Codec) -> Duration {
+    static LAGS: [OnceLock<Duration>; 4] = [const { OnceLock::new() }; 4];
+    *LAGS[codec as usize].get_or_init(|| measured_lag(codec).unwrap_or_default())
+}
+
+fn measured_lag(codec: Codec) -> Option<Duration> {
+    let sound = Sound::judged(0, codec).ok()?;
+    let mut decoder = audio::decoder(codec.audio()).ok()?;
+    let mut samples = Vec::new();
+    // One second and a half from the middle of one on: its burst begins after half a second.
+    for place in 25..100 {
+        decoder.decode(sound.frame(place), &mut samples).ok()?;
+    }
+    let samples: Vec<f32> = samples.iter().map(|s| f32::from(*s) / 32_768.0).collect();
+    let begins = hear::burst(&samples, audio::RATE, 0, 0)?;
+    let late = begins as f64 / f64::from(audio::RATE) - 0.5;
+    Some(Duration::from_secs_f64(late.max(0.0)))
+}
+
+/// The patterns of a picture: by colour, or – over natural pictures – by bars where layouts put them. `columns`: where they were last.
+fn judge(picture: &Picture, columns: &mut Option<usize>) -> Vec<Tile> {
+    if let Some(found) = columns.map(|columns| natural(picture, columns)).filter(|tiles| !tiles.is_empty()) {
+        return found;
+    }
+    *columns = None;
     let found = pattern::tiles(picture);
     if found.iter().any(|t| t.bar.is_some()) {
         return found;
     }
-    let planes = picture.planes();
-    for columns in 1..=4usize {
-        let (w, h) = (planes.width as usize / columns, planes.height as usize / columns);
-        let mut natural = Vec::new();
-        for seat in 0..columns * columns {
-            let (x, y) = (seat % columns * w, seat / columns * h);
-            if let Some(bar) = pattern::read_bar(&planes, [x, y, x + w, y + h]) {
-                let part = |v: usize, of: u32| v as f32 / of as f32;
-                natural.push(Tile {
-                    colour: bar.0,
-                    bar: Some(bar),
-                    place: [
-                        part(x, planes.width),
-                        part(y, planes.height),
-                        part(x + w, planes.width),
-                        part(y + h, planes.height),
-                    ],
-                });
-            }
-        }
+    for count in 1..=4usize {
+        let natural = natural(picture, count);
         if !natural.is_empty() {
+            *columns = Some(count);
             return natural;
         }
     }
     found
+}
+
+/// Bars in the middle of the tiles of a square grid.
+fn natural(picture: &Picture, columns: usize) -> Vec<Tile> {
+    let planes = picture.planes();
+    let (w, h) = (planes.width as usize / columns, planes.height as usize / columns);
+    let part = |v: usize, of: u32| v as f32 / of as f32;
+    (0..columns * columns)
+        .filter_map(|seat| {
+            let (x, y) = (seat % columns * w, seat / columns * h);
+            let bar = pattern::read_bar(&planes, [x, y, x + w, y + h])?;
+            let place = [
+                part(x, planes.width),
+                part(y, planes.height),
+                part(x + w, planes.width),
+                part(y + h, planes.height),
+            ];
+            Some(Tile { colour: bar.0, bar: Some(bar), place })
+        })
+        .collect()
 }

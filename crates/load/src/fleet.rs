@@ -4,7 +4,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -22,7 +25,7 @@ use crate::{
     eye,
     plan::{PhoneId, Plan},
     record::{Record, Records, State},
-    studio::{Command, Event, Port, Studio},
+    studio::{Beacons, Command, Event, Port, Studio},
 };
 
 /// Pictures and packets of sound that wait for a slow eye at most: about ten seconds of six phones. What falls out is counted
@@ -42,13 +45,21 @@ pub struct Options {
     pub ports: RangeInclusive<u16>,
     /// Media threads.
     pub threads: usize,
+    /// The media threads go before others where the system allows it: what the phones measure must not be their own lateness.
+    pub urgent: bool,
     /// Seed of SSRCs, Call-IDs, tags and the like: two fleets with the same seed look like one caller to an MCU.
     pub seed: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ip: IpAddr::from([127, 0, 0, 1]), ports: 30_000..=59_999, threads: 1, seed: rand::random() }
+        Self {
+            ip: IpAddr::from([127, 0, 0, 1]),
+            ports: 30_000..=59_999,
+            threads: 1,
+            urgent: false,
+            seed: rand::random(),
+        }
     }
 }
 
@@ -66,6 +77,8 @@ pub enum Error {
 struct Shared {
     records: Arc<Mutex<Records>>,
     changed: Condvar,
+    /// The latest a media thread has been since it was last asked, µs.
+    late: AtomicU64,
 }
 
 impl Shared {
@@ -100,13 +113,16 @@ impl Fleet {
         // What the system does not give is seen when ports run out; the record says so.
         let _ = cau_drive::limits::raise_open_files();
         let clock = Clock::start();
-        let shared = Arc::new(Shared { records: Arc::default(), changed: Condvar::new() });
+        let shared =
+            Arc::new(Shared { records: Arc::default(), changed: Condvar::new(), late: AtomicU64::new(0) });
         let mut threads = Vec::new();
         let mut sights = Vec::new();
+        let beacons = Arc::new(Beacons::new(clock.start));
         for n in 0..EYES {
             let (sight, seen) = crossbeam_channel::bounded(SIGHT);
             let records = shared.records.clone();
-            let watch = move || eye::watch(&seen, &records);
+            let beacons = beacons.clone();
+            let watch = move || eye::watch(&seen, &records, &beacons);
             threads.push(std::thread::Builder::new().name(format!("load-eye-{n}")).spawn(watch)?);
             sights.push(sight);
         }
@@ -115,13 +131,17 @@ impl Fleet {
         let mut studios = Vec::new();
         for n in 0..options.threads.max(1) {
             let (notices, asks) = (shared.clone(), requests.clone());
-            let sights = sights.clone();
+            let (sights, beacons) = (sights.clone(), beacons.clone());
             let seed = options.seed.wrapping_add(n as u64 * 7_919);
             let (handle, thread) = media::spawn(
                 &format!("load-media-{n}"),
-                false,
-                move |_wake| Studio::new((clock.start, clock.wall), sights, seed),
+                options.urgent,
+                move |_wake| Studio::new((clock.start, clock.wall), sights, beacons, seed),
                 move |event| match event {
+                    Event::Late(late) => {
+                        let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+                        notices.late.fetch_max(late, Relaxed);
+                    }
                     Event::Stats(phone, stats) => notices.with(phone, |r| r.stats = *stats),
                     Event::AskInfo(phone) => {
                         let _ = asks.try_send(Request::FastUpdate(phone));
@@ -185,6 +205,12 @@ impl Fleet {
     /// A phone's record as of now.
     pub fn record(&self, phone: PhoneId) -> Option<Record> {
         self.shared.lock().get(&phone).cloned()
+    }
+
+    /// How late the phones themselves were at most since the last call, ms (10 and less is not told): what they measured meanwhile is no
+    /// better.
+    pub fn take_late_ms(&self) -> f64 {
+        self.shared.late.swap(0, Relaxed) as f64 / 1000.0
     }
 
     /// Looks at all records without copying them.

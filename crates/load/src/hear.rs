@@ -2,12 +2,45 @@
 
 use std::f64::consts::TAU;
 
-use crate::pattern::{IDENTITIES, tone_hz};
+use crate::pattern::{IDENTITIES, burst_hz, tone_hz};
 
 /// Levels below this (dB of full scale) are not heard.
 const QUIET_DB: f64 = -45.0;
 /// A tone this far below the loudest is a leak of it, not a second one.
 const BELOW_LOUDEST_DB: f64 = 30.0;
+
+/// The window a burst's beginning is looked for with, seconds.
+const WINDOW: f64 = 0.01;
+
+/// Where within `samples`, from `from` on, the burst of an identity begins, to a millisecond: the middle of the first window in which it has half of its
+/// full amplitude after it was not there. `None` when there is none.
+pub fn burst(samples: &[f32], rate: u32, id: u8, from: usize) -> Option<usize> {
+    let window = (f64::from(rate) * WINDOW) as usize;
+    let step = TAU * burst_hz(id) / f64::from(rate);
+    // Sums of the signal turned by the burst's frequency: a window's amplitude is the difference of two.
+    let mut sums = Vec::with_capacity(samples.len() + 1);
+    let (mut re, mut im) = (0.0f64, 0.0f64);
+    sums.push((re, im));
+    for (k, sample) in samples.iter().enumerate() {
+        let (sin, cos) = (step * k as f64).sin_cos();
+        re += f64::from(*sample) * cos;
+        im += f64::from(*sample) * sin;
+        sums.push((re, im));
+    }
+    let amplitude = |k: usize| {
+        let (a, b) = (sums[k], sums[k + window]);
+        2.0 * (b.0 - a.0).hypot(b.1 - a.1) / window as f64
+    };
+    let last = samples.len().checked_sub(window)?;
+    let most = (0..=last).step_by(16).map(amplitude).fold(0.0, f64::max);
+    if 20.0 * (most + 1e-9).log10() < QUIET_DB {
+        return None;
+    }
+    // What was there already when the listening began has no beginning here.
+    let quiet = (from..=last).find(|k| amplitude(*k) < most / 4.0)?;
+    let begins = (quiet..=last).find(|k| amplitude(*k) > most / 2.0)?;
+    Some(begins + window / 2)
+}
 
 /// Level of each identity's tone in dB of full scale (a sine of amplitude 1 is 0 dB), over all of `samples`.
 pub fn tone_levels(samples: &[f32], rate: u32) -> [f64; IDENTITIES as usize] {
@@ -51,6 +84,20 @@ mod tests {
             }
         }
         assert_eq!(heard(&mix, 48_000), 0b1010_1101, "{:?}", tone_levels(&mix, 48_000));
+    }
+
+    #[test]
+    fn a_burst_is_found_where_it_begins_among_others() {
+        let mut mix: Vec<f32> = sound(2, 48_000, 48_000 - 12_345, 40_000);
+        for (m, s) in mix.iter_mut().zip(sound(3, 48_000, 48_000 - 9_000, 40_000)) {
+            *m += s;
+        }
+        for (id, at) in [(2, 12_345usize), (3, 9_000)] {
+            let found = burst(&mix, 48_000, id, 0).expect("there is one");
+            assert!(found.abs_diff(at) < 48, "{id}: {found}, {at}");
+        }
+        assert_eq!(burst(&mix, 48_000, 6, 0), None);
+        assert_eq!(burst(&mix[12_500..30_000], 48_000, 2, 0), None, "only its end");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cau_netem::Loss;
 use serde::{Deserialize, Serialize};
 
 /// When the phone sends a key frame.
@@ -58,6 +59,47 @@ pub struct Persona {
     pub asks_key_frames: bool,
     /// Offers without SDP in the INVITE (late offer).
     pub late_offer: bool,
+    /// Offers TMMBR (RFC 5104) and sends less when asked by it.
+    pub obeys_limits: bool,
+    /// What its line does to packets, both ways; `None`: nothing.
+    pub line: Option<Road>,
+    /// Its pictures are decoded for one second in so many, where they are decoded at all; up to 1: always.
+    pub glimpse: u32,
+}
+
+/// A bad line, as `cau_netem` plays it in each direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Road {
+    /// Share of packets lost, per cent.
+    pub loss_percent: f64,
+    /// Packets lost in a row on average; up to 1: each for itself.
+    pub burst: f64,
+    /// Time every packet takes, ms.
+    pub delay_ms: f64,
+    /// Up to this much more, ms.
+    pub jitter_ms: f64,
+    /// What it carries, kbit/s; 0: without limit.
+    pub kbps: u64,
+}
+
+impl Road {
+    /// As the emulator wants it.
+    pub(crate) fn config(self) -> cau_netem::Config {
+        let share = (self.loss_percent / 100.0).clamp(0.0, 1.0);
+        let ms = |v: f64| Duration::from_secs_f64((v / 1000.0).clamp(0.0, 60.0));
+        cau_netem::Config {
+            loss: match share {
+                0.0 => Loss::None,
+                _ if self.burst > 1.0 => Loss::bursts(share, self.burst),
+                _ => Loss::Random(share),
+            },
+            delay: ms(self.delay_ms),
+            jitter: ms(self.jitter_ms),
+            rate: (self.kbps > 0).then_some(self.kbps.saturating_mul(1000)),
+            ..cau_netem::Config::default()
+        }
+    }
 }
 
 impl Default for Persona {
@@ -73,6 +115,9 @@ impl Default for Persona {
             invite_bytes: 0,
             asks_key_frames: true,
             late_offer: false,
+            obeys_limits: true,
+            line: None,
+            glimpse: 1,
         }
     }
 }

@@ -87,6 +87,8 @@ pub struct Reel {
     pub fragmented: Option<Arc<Video>>,
     /// What follows after [`Persona::size_change_after`], in another size.
     pub then: Option<Box<Reel>>,
+    /// What is sent instead when the other side limits the rate (TMMBR), the highest rate first.
+    pub lower: Vec<Reel>,
 }
 
 impl Reel {
@@ -96,6 +98,13 @@ impl Reel {
             Mode::SingleNal => self.single.as_ref(),
             Mode::NonInterleaved => self.fragmented.as_ref().or(self.single.as_ref()),
         }
+    }
+
+    /// The clip for a mode at a rate of so many kbit/s at most; the lowest there is when all are above.
+    pub fn within(&self, mode: Mode, kbps: Option<u32>) -> Option<&Arc<Video>> {
+        let all = || std::iter::once(self).chain(&self.lower).filter_map(|reel| reel.of(mode));
+        let Some(kbps) = kbps else { return self.of(mode) };
+        all().find(|video| video.kbps() <= kbps).or_else(|| all().last())
     }
 }
 
@@ -136,7 +145,7 @@ impl Plan {
         ours.comfort_noise = false;
         ours.rtcp_mux = false;
         ours.strict = true;
-        ours.feedback = Feedback { nack: false, pli: true, fir: true, tmmbr: false };
+        ours.feedback = Feedback { nack: false, pli: true, fir: true, tmmbr: self.persona.obeys_limits };
         let video = |mode, pt| VideoFormat {
             pt,
             mode,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     plan::PhoneId,
+    plot,
     record::{Record, Records, State},
     studio::Stats,
 };
@@ -32,7 +33,7 @@ pub struct Report {
 }
 
 /// One second of the target.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Sample {
     /// Seconds since the first call.
     pub t: f64,
@@ -44,6 +45,12 @@ pub struct Sample {
     pub rss_mb: Option<f64>,
     /// Cores the phones used.
     pub own_cpu: f64,
+    /// Packets all phones have received so far.
+    pub packets: u64,
+    /// Packets that were lost on the way to them so far.
+    pub lost: i64,
+    /// How late the phones themselves were at most, ms; 0: less than 10. What was measured in such a second is no better than this.
+    pub late_ms: f64,
 }
 
 /// Over all phones.
@@ -79,6 +86,24 @@ pub struct Summary {
     pub lost: i64,
     /// Packets received.
     pub packets: u64,
+    /// From a picture's leaving to its coming, ms: of endpoints with an identity of their own, as decoding ones see them.
+    pub picture_delay_ms: Spread,
+    /// The same of sound, ms, the codecs' own delay at both ends left out.
+    pub sound_delay_ms: Spread,
+    /// How much later than its sound a picture comes, ms; negative: earlier.
+    pub lips_ms: Spread,
+    /// Received by each endpoint, kbit/s of payload: sound, pictures.
+    pub sound_kbps: Spread,
+    /// Pictures.
+    pub picture_kbps: Spread,
+    /// Limits of the phones' rates that the target set (TMMBR).
+    pub limits: u64,
+    /// Key frames the target asked the phones for, and they it.
+    pub key_frames_asked: (u64, u64),
+    /// Seconds in which the phones themselves were late by 10 ms or more.
+    pub late_seconds: usize,
+    /// Cores the phones used.
+    pub own_cpu: Spread,
     /// Pictures decoded and judged.
     pub judged: u64,
     /// Tiles seen in them, and those whose bar could not be read.
@@ -169,6 +194,15 @@ impl Summary {
             sound_gaps: all().map(|r| r.stats.sound_gaps).sum(),
             lost: all().map(|r| r.stats.audio.lost + r.stats.video.lost).sum(),
             packets: all().map(|r| r.stats.audio.packets + r.stats.video.packets).sum(),
+            picture_delay_ms: delays(records, |d| &d.picture_ms),
+            sound_delay_ms: delays(records, |d| &d.sound_ms),
+            lips_ms: delays(records, |d| &d.lips_ms),
+            sound_kbps: Spread::of(heard().filter_map(|r| kbps(&r.stats.audio))),
+            picture_kbps: Spread::of(seen().filter_map(|r| kbps(&r.stats.video))),
+            limits: all().map(|r| r.stats.limits).sum(),
+            key_frames_asked: all().fold((0, 0), |(a, b), r| (a + r.stats.asked, b + r.stats.asks)),
+            late_seconds: process.iter().filter(|s| s.late_ms > 0.0).count(),
+            own_cpu: Spread::of(process.iter().map(|s| s.own_cpu)),
             judged: all().map(|r| r.sight.pictures).sum(),
             tiles: all().fold((0, 0), |(a, b), r| (a + r.sight.tiles.0, b + r.sight.tiles.1)),
             cpu: Spread::of(process.iter().filter_map(|s| s.cpu)),
@@ -195,6 +229,11 @@ impl Summary {
         line("INVITE → first decodable picture", &self.first_picture_ms, "ms");
         line("longest gap between pictures", &self.longest_gap_ms, "ms");
         line("longest gap of sound", &self.longest_sound_gap_ms, "ms");
+        line("picture, from leaving to coming", &self.picture_delay_ms, "ms");
+        line("sound, from leaving to coming", &self.sound_delay_ms, "ms");
+        line("picture later than its sound", &self.lips_ms, "ms");
+        line("received per endpoint: pictures", &self.picture_kbps, "kbit/s");
+        line("CPU of the phones", &self.own_cpu, "cores");
         line("CPU of the target", &self.cpu, "cores");
         line("memory of the target", &self.rss_mb, "MB");
         if self.fps.n > 0 {
@@ -208,6 +247,12 @@ impl Summary {
             "sound gaps over 60 ms: {}, packets lost: {} of {}\n",
             self.sound_gaps, self.lost, self.packets
         );
+        if self.late_seconds > 0 {
+            text += &format!(
+                "in {} seconds the phones themselves were late by 10 ms or more: gaps and delays say little then\n",
+                self.late_seconds
+            );
+        }
         if self.judged > 0 {
             text += &format!(
                 "judged pictures: {}, tiles: {}, unreadable: {}\n",
@@ -216,6 +261,16 @@ impl Summary {
         }
         text
     }
+}
+
+fn delays(records: &Records, of: fn(&crate::Delays) -> &Vec<f32>) -> Spread {
+    Spread::of(records.values().flat_map(|r| of(&r.sight.delays)).map(|ms| f64::from(*ms)))
+}
+
+/// Payload received over the time it came in.
+fn kbps(line: &crate::Line) -> Option<f64> {
+    let span = line.last_packet?.saturating_duration_since(line.first_packet?).as_secs_f64();
+    (span > 1.0).then(|| round(line.octets as f64 * 8.0 / 1000.0 / span))
 }
 
 fn failure(state: &State) -> Option<String> {
@@ -249,46 +304,71 @@ impl Report {
         let course = |of: &dyn Fn(&Sample) -> Option<f64>| -> Vec<(f64, f64)> {
             self.process.iter().filter_map(|s| Some((s.t, of(s)?))).collect()
         };
-        let times: Vec<(f64, f64)> = {
-            let mut sorted: Vec<f64> =
-                self.phones.iter().filter_map(|p| p.first_picture_ms.or(p.answered_ms)).collect();
-            sorted.sort_by(f64::total_cmp);
-            let n = sorted.len().max(1) as f64;
-            sorted.iter().enumerate().map(|(k, ms)| ((k + 1) as f64 * 100.0 / n, *ms)).collect()
+        let per_second = |of: &dyn Fn(&Sample) -> f64| -> Vec<(f64, f64)> {
+            let pairs = self.process.iter().zip(self.process.iter().skip(1));
+            pairs.map(|(a, b)| (b.t, (of(b) - of(a)) / (b.t - a.t).max(0.1))).collect()
+        };
+        let of_phones = |of: &dyn Fn(&Phone) -> Option<f64>| -> Vec<(f64, f64)> {
+            self.phones.iter().filter_map(|p| Some((0.0, of(p)?))).collect()
         };
         let plots = [
-            plot("calls standing", "s", &course(&|s| Some(s.connected as f64))),
-            plot("CPU of the target, cores", "s", &course(&|s| s.cpu)),
-            plot("memory of the target, MB", "s", &course(&|s| s.rss_mb)),
-            plot("INVITE → first decodable picture (without pictures: → 200), ms", "% of phones", &times),
+            plot::lines("Calls standing", "s", &[("", course(&|s| Some(s.connected as f64)))]),
+            plot::lines(
+                "CPU, cores",
+                "s",
+                &[("target", course(&|s| s.cpu)), ("phones", course(&|s| Some(s.own_cpu)))],
+            ),
+            plot::lines("Memory of the target, MB", "s", &[("", course(&|s| s.rss_mb))]),
+            plot::lines(
+                "Packets received by all phones, per second",
+                "s",
+                &[("", per_second(&|s| s.packets as f64))],
+            ),
+            plot::lines(
+                "Trouble",
+                "s",
+                &[
+                    ("packets lost, per second", per_second(&|s| s.lost as f64)),
+                    ("phones late themselves, ms", course(&|s| Some(s.late_ms))),
+                ],
+            ),
+            plot::spread(
+                "Setting up",
+                "ms from INVITE",
+                &[
+                    ("200", of_phones(&|p| p.answered_ms)),
+                    ("first decodable picture", of_phones(&|p| p.first_picture_ms)),
+                ],
+            ),
+            plot::spread(
+                "Longest stretch without",
+                "ms",
+                &[
+                    (
+                        "a picture",
+                        of_phones(&|p| Some(p.stats.longest_gap_ms).filter(|_| p.stats.pictures > 0)),
+                    ),
+                    ("sound", of_phones(&|p| Some(p.stats.longest_sound_gap_ms))),
+                ],
+            ),
+            plot::spread(
+                "Pictures per second at each phone",
+                "1/s",
+                &[("", of_phones(&|p| Some(p.stats.fps).filter(|_| p.stats.pictures > 0)))],
+            ),
         ];
         format!(
-            "<!doctype html><meta charset=utf-8><title>cau load</title><style>body{{font:15px sans-serif;margin:2em;max-width:60em}}\
-             svg{{width:100%;height:14em;background:#f6f6f4}}pre{{background:#f6f6f4;padding:1em}}</style>\
-             <h1>{} phones → {}</h1><pre>{}</pre>{}",
+            "<!doctype html><html lang=en><meta charset=utf-8><title>cau load</title><style>body{{font:15px sans-serif;margin:2em;\
+             max-width:60em}}svg{{max-width:100%;height:auto;margin:.5em 0}}pre{{background:#f6f6f4;padding:1em;overflow:auto}}</style>\
+             <h1>{} endpoints → {}</h1><p>{} calls begun per second, {:.0} s in all.</p><pre>{}</pre>{}</html>",
             self.endpoints,
             escape(&self.target),
+            self.rate,
+            self.seconds,
             escape(&self.summary.words()),
             plots.concat()
         )
     }
-}
-
-fn plot(title: &str, below: &str, points: &[(f64, f64)]) -> String {
-    if points.len() < 2 {
-        return String::new();
-    }
-    let most = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).fold(0.0, f64::max).max(1e-9);
-    let (right, top) = (most(&|p| p.0), most(&|p| p.1));
-    let line: Vec<String> = points
-        .iter()
-        .map(|(x, y)| format!("{:.1},{:.1}", x / right * 1000.0, 190.0 - y / top * 170.0))
-        .collect();
-    format!(
-        "<h3>{title}</h3><svg viewBox='0 0 1000 200' preserveAspectRatio=none><polyline fill=none stroke='#0a5' stroke-width=2 points='{}'/></svg>\
-         <small>0 … {right:.1} {below}; top {top:.2}</small>",
-        line.join(" ")
-    )
 }
 
 fn escape(text: &str) -> String {

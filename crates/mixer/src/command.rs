@@ -26,10 +26,14 @@ pub struct Config {
     pub max_fps: u32,
     /// Bitrate of an encoded view at most, kbit/s.
     pub max_kbps: u32,
+    /// Encodings of pictures in one conference at most, catch-up encoders not counted; one per scene there always is.
+    pub max_encodings: usize,
     /// Which video encoder.
     pub encoder: encode::Kind,
     /// Sites seen full screen with nothing written on them are passed on as they are to those who can take it.
     pub forward: bool,
+    /// Sites that nobody sees are asked to send little, where TMMBR was negotiated.
+    pub thrift: bool,
     /// No RTP for this long on a leg that should send is reported as [`crate::Event::MediaTimeout`].
     pub media_timeout: Duration,
     /// SDES CNAME used where a leg names none.
@@ -39,7 +43,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Defaults: 1280×720, 30 pictures/s, 1536 kbit/s, packets of 1,220 bytes, 30 s of silence reported.
+    /// Defaults: 1280×720, 30 pictures/s, 1536 kbit/s, 8 encodings, packets of 1,220 bytes, 30 s of silence reported.
     pub fn new(waker: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self {
             waker,
@@ -47,8 +51,10 @@ impl Config {
             max_canvas: (1280, 720),
             max_fps: 30,
             max_kbps: 1536,
+            max_encodings: 8,
             encoder: encode::Kind::default(),
             forward: true,
+            thrift: false,
             media_timeout: Duration::from_secs(30),
             cname: "cau".to_owned(),
             emblem: None,
@@ -115,6 +121,14 @@ pub enum Command {
         conference: ConferenceId,
         /// The holder.
         participant: Option<ParticipantId>,
+    },
+    /// Encoded views make so many pictures per second at most, because the machine is busy; sources that are passed on go on as they are.
+    /// Initially 30.
+    Cadence {
+        /// Of which conference.
+        conference: ConferenceId,
+        /// At most.
+        fps: u32,
     },
     /// The switches of one participant. Initially: heard, hearing, seen, 0 dB.
     Sound {
@@ -303,8 +317,19 @@ pub struct VideoLeg {
     pub pt_recv: Vec<(u8, Mode)>,
     /// What it understands as requests.
     pub feedback: Feedback,
+    /// Retransmission in a stream of its own, beside [`Feedback::nack`]; `None`: packets are sent again as they were.
+    pub rtx: Option<Rtx>,
     /// What its line takes for the picture at most, kbit/s.
     pub max_kbps: Option<u32>,
+}
+
+/// Retransmission as of RFC 4588.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rtx {
+    /// Payload type of repairs we send.
+    pub pt_send: u8,
+    /// Payload types of repairs that may come in, each with the one of the packets it repairs.
+    pub pt_recv: Vec<(u8, u8)>,
 }
 
 /// H.264 packetization mode (RFC 6184 5.4).
@@ -347,4 +372,6 @@ pub struct Feedback {
     pub fir: bool,
     /// Generic NACK: missing packets are asked for and sent again.
     pub nack: bool,
+    /// Temporary maximum bit rate requests: it lowers its rate when asked.
+    pub tmmbr: bool,
 }

@@ -178,6 +178,8 @@ pub struct VideoOut {
     pub height: u32,
     /// Pictures sent in the last second.
     pub fps: f32,
+    /// Step of the ladder its line and decoder take, kbit/s.
+    pub kbps: u32,
 }
 
 /// Figures of a worker. Counters count since the start.
@@ -227,6 +229,8 @@ pub struct Totals {
     pub stranded: u64,
     /// Sound ticks left out because the worker was called too late.
     pub skipped_ticks: u64,
+    /// How late a tick of sound was at most in the last second, µs.
+    pub tick_late_us: u32,
     /// Errors of decoders and encoders.
     pub codec_errors: u64,
 }

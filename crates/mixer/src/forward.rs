@@ -91,7 +91,7 @@ fn wants(viewer: &Video, config: &Config) -> Wants {
     Wants {
         limits: leg.limits,
         tools: leg.tools,
-        max_kbps: leg.max_kbps.unwrap_or(u32::MAX),
+        max_kbps: viewer.line_kbps(),
         max_nal: (leg.mode == Mode::Single).then(|| output::max_payload(config)),
     }
 }

@@ -17,8 +17,19 @@ const LADDER: [(u32, u32, u32); 7] = [
 ];
 
 /// Bitrates an encoder is run at, kbit/s.
-const STEPS: [u32; 16] =
-    [64, 96, 128, 192, 256, 384, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 4096];
+const STEPS: [u32; 17] =
+    [48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 4096];
+
+/// What those take on a line, headers included, kbit/s: below the lowest there is no picture.
+pub const LINES: [u32; STEPS.len()] = {
+    let mut lines = STEPS;
+    let mut i = 0;
+    while i < lines.len() {
+        lines[i] = (lines[i] * 100).div_ceil(PAYLOAD_PERCENT);
+        i += 1;
+    }
+    lines
+};
 
 /// Share of a line's bitrate that H.264 may fill; the rest is for RTP, UDP and IP headers.
 const PAYLOAD_PERCENT: u32 = 92;
@@ -37,12 +48,11 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The best that the receiver's decoder and line and our own settings allow. Something is always chosen: a receiver
+    /// The best that the receiver's decoder, its line of `line` kbit/s and our own settings allow. Something is always chosen: a receiver
     /// whose limits fit nothing gets the smallest.
-    pub fn choose(leg: &VideoLeg, config: &Config) -> Self {
-        let line = leg.max_kbps.map_or(u32::MAX, |k| {
-            u32::try_from(u64::from(k) * u64::from(PAYLOAD_PERCENT) / 100).unwrap_or(u32::MAX)
-        });
+    pub fn choose(leg: &VideoLeg, line: u32, config: &Config) -> Self {
+        let line = u64::from(line) * u64::from(PAYLOAD_PERCENT) / 100;
+        let line = u32::try_from(line).unwrap_or(u32::MAX);
         let kbps = config.max_kbps.min(leg.limits.max_kbps).min(line);
         let kbps = STEPS.iter().rev().copied().find(|s| *s <= kbps).unwrap_or(STEPS[0]);
         let fits = |fps: u32| {
@@ -66,6 +76,13 @@ impl Profile {
             .max_by_key(|p| (p.width, p.fps))
             .or_else(|| of(15))
             .unwrap_or(Self { width: 160, height: 90, fps: 15.min(config.max_fps.max(1)), kbps })
+    }
+}
+
+impl Profile {
+    /// What it takes on a line, headers included, kbit/s.
+    pub fn line_kbps(&self) -> u32 {
+        self.kbps.saturating_mul(100).div_ceil(PAYLOAD_PERCENT)
     }
 }
 
@@ -98,12 +115,13 @@ mod tests {
             tools: Tools::Baseline,
             pt_recv: vec![(96, Mode::NonInterleaved)],
             feedback: Feedback::default(),
+            rtx: None,
             max_kbps: line,
         }
     }
 
     fn choose(leg: &VideoLeg) -> (u32, u32, u32, u32) {
-        let p = Profile::choose(leg, &Config::new(Arc::new(|| {})));
+        let p = Profile::choose(leg, leg.max_kbps.unwrap_or(u32::MAX), &Config::new(Arc::new(|| {})));
         (p.width, p.height, p.fps, p.kbps)
     }
 
@@ -118,9 +136,9 @@ mod tests {
         let mut config = Config::new(Arc::new(|| {}));
         config.max_canvas = (1920, 1080);
         config.max_kbps = 4096;
-        let p = Profile::choose(&leg(8192, 245_760, 20_000, None), &config);
+        let p = Profile::choose(&leg(8192, 245_760, 20_000, None), u32::MAX, &config);
         assert_eq!((p.width, p.height, p.fps, p.kbps), (1920, 1080, 30, 4096));
-        let p = Profile::choose(&leg(8192, 245_760, 20_000, Some(2000)), &config);
+        let p = Profile::choose(&leg(8192, 245_760, 20_000, None), 2000, &config);
         assert_eq!((p.width, p.height, p.fps, p.kbps), (1280, 720, 30, 1792));
     }
 
@@ -130,7 +148,7 @@ mod tests {
         assert_eq!(choose(&leg(396, 11_880, 768, None)), (320, 180, 30, 768), "level 1.3, CIF");
         assert_eq!(choose(&leg(99, 1_485, 64, None)), (160, 90, 15, 64), "level 1.0");
         assert_eq!(choose(&leg(3600, 54_000, 14_000, None)).0, 848, "not 720p15");
-        assert_eq!(choose(&leg(1, 1, 1, None)), (160, 90, 15, 64), "nonsense");
+        assert_eq!(choose(&leg(1, 1, 1, None)), (160, 90, 15, 48), "nonsense");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    mem,
     net::SocketAddr,
     time::{Duration, Instant, SystemTime},
 };
@@ -41,6 +42,8 @@ pub struct Worker {
     previews: Previews,
     next_tick: Instant,
     next_report: Instant,
+    /// How late a tick was at most since the last report.
+    late: Duration,
     out: Out,
     /// Sources of everything we send.
     own: HashSet<u32>,
@@ -73,6 +76,7 @@ impl Worker {
             previews: Previews::default(),
             next_tick: epoch,
             next_report: epoch + REPORT,
+            late: Duration::ZERO,
             out: Out::default(),
             own: HashSet::new(),
         }
@@ -161,6 +165,11 @@ impl Worker {
             Command::Discipline { conference, rules } => {
                 if let Some(c) = self.conferences.get_mut(&conference) {
                     c.set_rules(rules);
+                }
+            }
+            Command::Cadence { conference, fps } => {
+                if let Some(c) = self.conferences.get_mut(&conference) {
+                    c.set_cadence(fps);
                 }
             }
             Command::Sound { participant, muted, deafened, volume_db, hidden } => {
@@ -270,6 +279,8 @@ impl Worker {
         if self.index.is_empty() {
             // There is nobody to encode for, and no tick to count in.
             self.out.totals.audio_encoders = 0;
+        } else {
+            self.late = self.late.max(now.saturating_duration_since(self.next_tick));
         }
         let mut done = 0;
         while now >= self.next_tick && !self.index.is_empty() {
@@ -306,6 +317,7 @@ impl Worker {
         let counters = self.out.totals;
         totals.skipped_encode = counters.skipped_encode;
         totals.codec_errors = counters.codec_errors;
+        totals.tick_late_us = u32::try_from(mem::take(&mut self.late).as_micros()).unwrap_or(u32::MAX);
         self.out.events.push_back(Event::Totals(totals));
     }
 }

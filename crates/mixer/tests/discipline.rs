@@ -124,8 +124,11 @@ impl Hall {
             site.fresh = true;
         }
         let coding = Coding::new(AudioCodec::Pcmu, None);
-        let mut inputs: Vec<Input<'_>> =
-            self.sites.iter_mut().map(|site| Input { site, floor: false, coding: Some(coding) }).collect();
+        let mut inputs: Vec<Input<'_>> = self
+            .sites
+            .iter_mut()
+            .map(|site| Input { site, floor: false, coding: Some(coding), loss: 0 })
+            .collect();
         let sent = self.room.tick(self.now, &mut inputs);
         for (n, site) in self.sites.iter_mut().enumerate() {
             for finding in site.take_findings() {

@@ -226,7 +226,10 @@ fn a_site_that_comes_late_is_a_card_first_and_a_picture_then() {
     assert!(shows(&world, 1, Kind::Equal { cols: 2, rows: 1 }, &[1]), "the other is there meanwhile");
     world.at_mut(2).camera = true;
     assert!(world.run_until(ms(300), |w| shows(w, 1, TWO, &[1, 2])));
-    assert!(!told(&world, Event::VideoBack { participant: p(2) }), "a first picture is nothing to be told of");
+    assert!(
+        !told(&world, Event::VideoBack { participant: p(2) }),
+        "a first picture is nothing to be told of"
+    );
     world.at_mut(2).camera = false;
     assert!(
         world.run_until(ms(3500), |w| w.at(1).seen(x, y).is_some_and(|c| !is(c, w.at(2).colour()))),

@@ -34,12 +34,19 @@ pub enum Notice {
     KeyFrame(Heard),
     /// It misses packets of ours.
     Nack(Vec<u16>),
-    /// It limits our rate (TMMBR; the notification is sent by itself), bit/s.
-    Limit(u64),
+    /// It limits our rate (TMMBR; the notification is sent by itself).
+    Limit {
+        /// Who set it.
+        owner: u32,
+        /// bit/s, headers included.
+        bits: u64,
+    },
+    /// It tells which limit of ours is in force (TMMBN), bit/s; `None`: none.
+    Limited(Option<u64>),
     /// It estimates what the way carries (REMB), bit/s.
     Estimate(u64),
-    /// The stream we receive ends.
-    Bye,
+    /// These sources end.
+    Bye(SmallVec<[u32; 2]>),
     /// It reported on what we send: see [`Sender::remote`], [`Sender::rtt`].
     Report,
     /// It names itself (SDES NAME or CNAME).
@@ -74,6 +81,8 @@ pub struct Session {
     remote: Option<u32>,
     counters: Counters,
     reported: Option<Instant>,
+    /// Another source of ours beside the stream (repairs): described with it.
+    companion: Option<u32>,
 }
 
 /// Silence after which we are no longer a sender (RFC 3550 6.3.5: two intervals).
@@ -94,8 +103,14 @@ impl Session {
             remote: None,
             counters: Counters::default(),
             reported: None,
+            companion: None,
             config,
         }
+    }
+
+    /// Another source of ours that goes with the stream, or none any more: it gets the same CNAME (RFC 4588 5.2).
+    pub fn set_companion(&mut self, ssrc: Option<u32>) {
+        self.companion = ssrc;
     }
 
     /// Takes an RTP packet; see [`Receiver::insert`].
@@ -135,12 +150,10 @@ impl Session {
             }
             Item::Description(d) => notices.extend(d.name.or(d.cname).map(Notice::Name)),
             Item::Bye(ssrcs) => {
-                if self.receiver.ssrc().is_some_and(|s| ssrcs.contains(&s)) {
-                    notices.push(Notice::Bye);
+                for ssrc in &ssrcs {
+                    self.receiver.goodbye(*ssrc);
                 }
-                for ssrc in ssrcs {
-                    self.receiver.goodbye(ssrc);
-                }
+                notices.push(Notice::Bye(ssrcs));
             }
             // Feedback that names another source is still meant for us: there is only one stream on this line, and devices write 0 or an
             // SSRC they saw before a re-INVITE.
@@ -155,11 +168,15 @@ impl Session {
                 if let Some(limit) = limits.iter().find(|l| l.ssrc == ours) {
                     self.limit = Some(Limit { ssrc: sender, ..*limit });
                     self.schedule.hurry();
-                    notices.push(Notice::Limit(limit.bitrate));
+                    notices.push(Notice::Limit { owner: sender, bits: limit.bitrate });
                 }
             }
             Item::Remb { bitrate, .. } => notices.push(Notice::Estimate(bitrate)),
-            Item::Nack { .. } | Item::Tmmbn { .. } => {}
+            Item::Tmmbn { limits, .. } => {
+                let own = limits.iter().find(|l| l.ssrc == ours);
+                notices.push(Notice::Limited(own.map(|l| l.bitrate)));
+            }
+            Item::Nack { .. } => {}
         }
     }
 
@@ -252,6 +269,9 @@ impl Session {
             None => w.receiver_report(ssrc, block.as_slice()),
         };
         w.description(ssrc, &self.config.cname, self.config.name.as_deref());
+        if let Some(ssrc) = self.companion {
+            w.description(ssrc, &self.config.cname, None);
+        }
     }
 
     fn write_feedback(&mut self, w: &mut Writer) {

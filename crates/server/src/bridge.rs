@@ -25,7 +25,7 @@ use crate::{
     config::Config,
     data_dir, equipment,
     failure::Failure,
-    figures,
+    figures, loading,
     media::Threads,
     places::Places,
     ports_file, registrations, restart,
@@ -99,6 +99,8 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
     let lost_reports = Arc::new(AtomicU64::new(0));
     let threads = Threads::start(config, clock, &pool, focus.sender(), emblem.as_ref(), &lost_reports)
         .map_err(Failure::system("threads for sound"))?;
+    let loads = threads.loads();
+    tokio::spawn(loading::watch(loads.clone(), pool.clone(), focus.sender().clone()));
     let events = Events::new(clock.wall);
     let entrance = config.cascade.as_ref().map(|cascade| Entrance::new(&cascade.room));
     let hook = entrance.as_ref().map(|entrance| entrance.hook.clone());
@@ -183,7 +185,7 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         all.extend(sampled.2.samples());
         all.extend(sampled.3.iter().flat_map(|tls| tls.samples()));
         all.extend(link_figures.iter().flat_map(cascade::Figures::samples));
-        all.extend(figures::of(&pool, &lost_reports));
+        all.extend(figures::of(&pool, &loads, &lost_reports));
         all
     }));
     tokio::spawn(cau_control::watch_store(state.clone()));
@@ -431,6 +433,7 @@ fn focus_config(config: &Config, addrs: &[SocketAddr]) -> cau_conference::Config
     let mut focus = cau_conference::Config::new(sip, capabilities);
     focus.max_participants = config.sip.max_calls;
     focus.max_per_conference = config.max_participants;
+    focus.capacity = config.capacity;
     focus.roster = config.roster;
     focus.refer = config.refer;
     focus.drain_grace = config.drain_grace;

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use cau_codec::video::encode;
 use cau_conference::{NoPorts, Request};
-use cau_drive::{Clock, media, pool::Pool, ports::Allocator};
+use cau_drive::{Clock, load::Load, media, pool::Pool, ports::Allocator};
 use cau_mixer::{Command, Event, Job, Media, Port, Spawner, Worker, command::Emblem};
 use cau_model::{ConferenceId, ParticipantId};
 use cau_sip::sdp::Ports;
@@ -90,6 +90,8 @@ impl Threads {
                 settings.max_canvas = (config.video.width, config.video.height);
                 settings.max_fps = config.video.fps;
                 settings.max_kbps = config.video.kbps;
+                settings.max_encodings = config.video.encodings;
+                settings.thrift = config.video.thrift;
                 settings.encoder = kind(config.video.encoder);
                 settings.emblem = emblem.cloned();
                 Core(Worker::new(settings, spawner, (clock.start, clock.wall), rand::random()))
@@ -112,6 +114,11 @@ impl Threads {
             homes: HashMap::new(),
         };
         Ok(threads)
+    }
+
+    /// How busy each thread is.
+    pub fn loads(&self) -> Vec<Arc<Load>> {
+        self.workers.iter().map(|worker| worker.load().clone()).collect()
     }
 
     /// The thread of a conference: a new one goes to the thread with the fewest legs.

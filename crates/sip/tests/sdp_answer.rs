@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use cau_sip::sdp::h264::{Level, Mode, Profile, Receive};
 use cau_sip::sdp::{
     Audio, AudioChoice, AudioCodec, Capabilities, Codec, Decline, Direction, Feedback, Negotiated, Origin,
-    Ports, Refused, Role, Session, Video, answer, formats,
+    Ports, Refused, Role, Rtx, Session, Video, answer, formats,
 };
 
 const PORTS: Ports = Ports { addr: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), audio: 20_000, video: 20_002 };
@@ -536,8 +536,8 @@ fn bandwidth_of_the_line_and_of_the_session() {
 fn feedback_in_avp_several_on_a_line_and_only_what_both_want() {
     let line = h264(&[(97, ""), (98, "packetization-mode=1")]);
     let (session, agreed) = answered(&format!("{line}\na=rtcp-fb:* ccm fir tmmbr"));
-    assert_eq!(agreed.video.unwrap().feedback, Feedback { fir: true, ..Feedback::default() });
-    assert_eq!(session.media[0].attributes.all("rtcp-fb").collect::<Vec<_>>(), ["* ccm fir"]);
+    assert_eq!(agreed.video.unwrap().feedback, Feedback { fir: true, tmmbr: true, ..Feedback::default() });
+    assert_eq!(session.media[0].attributes.all("rtcp-fb").collect::<Vec<_>>(), ["* ccm fir", "* ccm tmmbr"]);
     let (session, agreed) =
         answered(&format!("{line}\na=rtcp-fb:97 nack pli\na=rtcp-fb:98 nack\na=rtcp-fb:98 ccm fir"));
     assert_eq!(
@@ -552,6 +552,28 @@ fn feedback_in_avp_several_on_a_line_and_only_what_both_want() {
     let (session, agreed) = answered(&line);
     assert_eq!(agreed.video.unwrap().feedback, Feedback::default());
     assert!(!session.media[0].attributes.has("rtcp-fb"));
+}
+
+#[test]
+fn retransmission_is_answered_where_it_is_offered_with_nack() {
+    let line = h264(&[(97, ""), (98, "packetization-mode=1")]).replace("AVP 97 98", "AVP 97 98 99 100 101");
+    let line = format!(
+        "{line}\na=rtpmap:99 rtx/90000\na=fmtp:99 apt=98;rtx-time=3000\na=rtpmap:100 rtx/90000\na=fmtp:100 apt=97\n\
+         a=rtpmap:101 rtx/90000\na=fmtp:101 apt=55"
+    );
+    let (session, agreed) = answered(&format!("{line}\na=rtcp-fb:* nack"));
+    let repairs = agreed.video.unwrap().repairs.unwrap();
+    assert_eq!((repairs.pt_send, repairs.pt_recv), (99, vec![(99, 98), (100, 97)]));
+    assert_eq!(session.media[0].formats, ["98", "97", "99", "100"]);
+    assert_eq!((fmtp(&session, 0, 99), fmtp(&session, 0, 100)), ("apt=98".to_owned(), "apt=97".to_owned()));
+    for without in [format!("{line}\na=rtcp-fb:* nack pli"), line.clone()] {
+        let (session, agreed) = answered(&without);
+        assert_eq!(agreed.video.unwrap().repairs, None, "nothing to ask with");
+        assert_eq!(session.media[0].formats, ["98", "97"]);
+    }
+    let never = Capabilities { rtx: Rtx::Never, ..ours() };
+    let (_, agreed) = try_answer(&format!("{line}\na=rtcp-fb:* nack"), &never).unwrap();
+    assert_eq!(agreed.video.unwrap().repairs, None);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use cau_sip::sdp::h264::{Level, Mode, Profile, Receive};
 use cau_sip::sdp::{
-    AudioCodec, Capabilities, Codec, Decline, Declined, Direction, Feedback, Origin, Ports, Refused, Session,
-    accept_answer, answer, formats, offer, settle,
+    AudioCodec, Capabilities, Codec, Decline, Declined, Direction, Feedback, Origin, Ports, Refused, Rtx,
+    Session, accept_answer, answer, formats, offer, settle,
 };
 
 const PORTS: Ports = Ports { addr: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), audio: 20_000, video: 20_002 };
@@ -49,8 +49,33 @@ fn our_offer_reads_like_this() {
          a=fmtp:126 profile-level-id=42e01f;level-asymmetry-allowed=1;packetization-mode=1;max-mbps=108000;max-fs=3600\r\n\
          a=rtpmap:97 H264/90000\r\n\
          a=fmtp:97 profile-level-id=42e01f;level-asymmetry-allowed=1;packetization-mode=0;max-mbps=108000;max-fs=3600\r\n\
-         a=rtcp-fb:* nack\r\na=rtcp-fb:* nack pli\r\na=rtcp-fb:* ccm fir\r\na=rtcp-mux\r\na=sendrecv\r\n";
+         a=rtcp-fb:* nack\r\na=rtcp-fb:* nack pli\r\na=rtcp-fb:* ccm fir\r\na=rtcp-fb:* ccm tmmbr\r\na=rtcp-mux\r\na=sendrecv\r\n";
     assert_eq!(text(&first()), expected);
+}
+
+#[test]
+fn retransmission_is_offered_where_told_to_and_keeps_its_numbers() {
+    let phone = Capabilities { rtx: Rtx::Offered, ..ours() };
+    assert!(!text(&first()).contains("rtx"), "not by the MCU");
+    let offered = offer(&phone, &THEIRS, &origin(), None);
+    let of = |s: &Session| {
+        s.media[1]
+            .attributes
+            .all("fmtp")
+            .filter(|f| f.contains("apt="))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(&offered), ["127 apt=126", "125 apt=97"]);
+    let (answered, at_mcu) = answer(&offered, &ours(), &PORTS, &origin()).unwrap();
+    let at_phone = accept_answer(&offered, &answered, &phone).unwrap();
+    let (a, b) = (at_mcu.video.unwrap().repairs.unwrap(), at_phone.video.unwrap().repairs.unwrap());
+    assert_eq!((a.pt_send, b.pt_send), (127, 127));
+    assert_eq!((&a.pt_recv, &b.pt_recv), (&vec![(127, 126), (125, 97)], &vec![(127, 126), (125, 97)]));
+    assert_eq!(of(&offer(&phone, &THEIRS, &origin(), Some(&offered))), of(&offered));
+    let plain = Capabilities { rtx: Rtx::Never, ..ours() };
+    let (answered, _) = answer(&offered, &plain, &PORTS, &origin()).unwrap();
+    assert_eq!(accept_answer(&offered, &answered, &phone).unwrap().video.unwrap().repairs, None);
 }
 
 #[test]
@@ -236,7 +261,7 @@ fn our_hold_is_said_and_kept() {
 fn feedback_needs_both() {
     let answered = said(&format!("{AUDIO}\n{VIDEO}\na=rtcp-fb:126 nack pli\na=rtcp-fb:* ccm tmmbr"));
     let v = accept_answer(&first(), &answered, &ours()).unwrap().video.unwrap();
-    assert_eq!(v.feedback, Feedback { pli: true, ..Feedback::default() });
+    assert_eq!(v.feedback, Feedback { pli: true, tmmbr: true, ..Feedback::default() });
 }
 
 // --- over the call ---------------------------------------------------------------------------------------------------------

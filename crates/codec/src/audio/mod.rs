@@ -28,6 +28,11 @@ const LONGEST: usize = 6 * FRAME;
 pub trait Encode: Send {
     /// Encodes 20 ms; the payload of one RTP packet replaces what is in `payload`.
     fn encode(&mut self, frame: &Frame, payload: &mut Vec<u8>) -> Result<(), Error>;
+
+    /// Loss its listeners report, per cent: how much is spent on redundancy, where the codec has any.
+    fn expect_loss(&mut self, percent: u8) {
+        let _ = percent;
+    }
 }
 
 /// One stream's decoder. Appends to `out` what it makes at 48 kHz; the amount follows the packet (10, 20, 30, 40, 60 ms …).

@@ -41,11 +41,6 @@ impl OpusEncoder {
         encoder.set_packet_loss_perc(i32::from(settings.loss_percent.min(100))).map_err(failed)?;
         Ok(Self { encoder })
     }
-
-    /// Adapts to the loss a receiver reports, 0–100.
-    pub fn set_loss(&mut self, percent: u8) -> Result<(), Error> {
-        self.encoder.set_packet_loss_perc(i32::from(percent.min(100))).map_err(failed)
-    }
 }
 
 impl Encode for OpusEncoder {
@@ -54,6 +49,11 @@ impl Encode for OpusEncoder {
         let length = self.encoder.encode(frame, payload).map_err(failed)?;
         payload.truncate(length);
         Ok(())
+    }
+
+    fn expect_loss(&mut self, percent: u8) {
+        // Fails for values out of range only.
+        let _ = self.encoder.set_packet_loss_perc(i32::from(percent.min(100)));
     }
 }
 

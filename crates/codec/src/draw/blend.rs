@@ -45,12 +45,8 @@ impl Layer {
         self.add.push((add * 256.0).round().min(f32::from((256 - keep.min(256)) * 255)) as u16);
     }
 
-    fn apply(&self, data: &mut [u8], stride: usize, x: usize, y: usize, columns: usize) {
-        self.apply_part(data, stride, x, y, 0, columns);
-    }
-
-    /// `columns` of its columns from number `skip` on, at (`x`, `y`).
-    fn apply_part(&self, data: &mut [u8], stride: usize, x: usize, y: usize, skip: usize, columns: usize) {
+    /// `columns` of its columns from number `skip` on, at (`x`, `y`); what juts out below is left out.
+    fn apply(&self, data: &mut [u8], stride: usize, x: usize, y: usize, skip: usize, columns: usize) {
         let rows = self.keep.chunks(self.width).zip(self.add.chunks(self.width));
         for ((keep, add), row) in rows.zip(data.chunks_mut(stride).skip(y)) {
             let Some(row) = row.get_mut(x..x + columns) else { return };
@@ -171,43 +167,33 @@ impl Stamp {
     }
 
     /// Paints those of its columns that fall on `columns` of the canvas, its left edge at `x` (may lie outside, even), its upper
-    /// edge at `y`.
+    /// edge at `y`; all of its rows or none.
     pub(super) fn apply_columns(&self, canvas: &mut Canvas, x: i64, y: u32, columns: std::ops::Range<u32>) {
         let (start, end) = (i64::from(columns.start & !1), i64::from(columns.end.min(canvas.width()) & !1));
         let (x, y) = (x & !1, y & !1);
         let (from, to) = (x.max(start), (x + i64::from(self.width)).min(end));
-        if from >= to || y + self.height > canvas.height() {
-            return;
-        }
-        // All of it is within 0–8192 now.
-        let (skip, at, count) = ((from - x) as usize, from as usize, (to - from) as usize);
-        let planes = canvas.planes_mut();
-        let rows = planes.height as usize;
-        for (i, (data, stride)) in planes.data.into_iter().zip(planes.stride).enumerate() {
-            let (layer, half) = match i {
-                0 => (&self.luma, 1),
-                1 => (&self.u, 2),
-                _ => (&self.v, 2),
-            };
-            let data = data.get_mut(..stride * (rows / half)).unwrap_or_default();
-            layer.apply_part(data, stride, at / half, y as usize / half, skip / half, count / half);
+        if from < to && y + self.height <= canvas.height() {
+            // All of it is within 0–8192 now.
+            self.lay(canvas, (from as usize, y as usize), (from - x) as usize, (to - from) as usize);
         }
     }
 
     /// Paints it with its upper left corner at (`x`, `y`), rounded down to even; what juts out to the right or below is cut off.
     pub(super) fn apply(&self, canvas: &mut Canvas, x: u32, y: u32) {
         let whole = Rect::new(x & !1, y & !1, self.width, self.height);
-        let Some(rect) = whole.within(canvas.width(), canvas.height()) else { return };
+        if let Some(rect) = whole.within(canvas.width(), canvas.height()) {
+            self.lay(canvas, (rect.x as usize, rect.y as usize), 0, rect.w as usize);
+        }
+    }
+
+    /// `columns` of its columns from number `skip` on, the first at (`x`, `y`); all in pixels of luma, even, on the canvas.
+    fn lay(&self, canvas: &mut Canvas, (x, y): (usize, usize), skip: usize, columns: usize) {
         let planes = canvas.planes_mut();
         let rows = planes.height as usize;
-        for (i, (data, stride)) in planes.data.into_iter().zip(planes.stride).enumerate() {
-            let (layer, half) = match i {
-                0 => (&self.luma, 1),
-                1 => (&self.u, 2),
-                _ => (&self.v, 2),
-            };
+        let layers = [(&self.luma, 1), (&self.u, 2), (&self.v, 2)];
+        for ((data, stride), (layer, half)) in planes.data.into_iter().zip(planes.stride).zip(layers) {
             let data = data.get_mut(..stride * (rows / half)).unwrap_or_default();
-            layer.apply(data, stride, rect.x as usize / half, rect.y as usize / half, rect.w as usize / half);
+            layer.apply(data, stride, x / half, y / half, skip / half, columns / half);
         }
     }
 }

@@ -228,6 +228,15 @@ impl Focus {
                 format!("the conference is full: {here} sites"),
             ));
         }
+        if self.capacity.is_full() {
+            self.totals.refused_overload += 1;
+            return Err(Denied::new(
+                503,
+                "MCU quá tải: không nhận thêm cuộc gọi để giữ âm thanh của phiên họp",
+                "the MCU is overloaded: no new calls, so that the sound of the meeting stays whole",
+            )
+            .retry());
+        }
         if self.calls.len() >= self.config.max_participants {
             self.totals.refused_full += 1;
             return Err(Denied::new(

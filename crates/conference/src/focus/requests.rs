@@ -92,6 +92,7 @@ impl Focus {
                 let _ = answer.send(Ok(self.totals()));
             }
             Request::Media { worker, event } => self.handle_media(now, worker, event),
+            Request::Load { media, pictures } => self.loaded(now, media, pictures),
             Request::Register(plan) => {
                 self.register(now, *plan);
                 self.pump(now);

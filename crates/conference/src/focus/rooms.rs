@@ -60,6 +60,9 @@ impl Focus {
         let snapshot = conference.snapshot();
         self.rooms.insert(id, Room { conference, heard: Vec::new() });
         self.media.command(id, Mix::OpenConference { id });
+        if self.capacity.fps() < 30 {
+            self.media.command(id, Mix::Cadence { conference: id, fps: self.capacity.fps() });
+        }
         self.media.command(id, Mix::Discipline { conference: id, rules });
         self.notices.push(Some(id), Body::Conference(Box::new(snapshot)));
         Ok(())

@@ -348,7 +348,7 @@ impl Inner {
                 let _ = answer.send(found.ok_or_else(|| Refusal::NotFound(words).into()));
             }
             Request::Restore { answer, .. } => drop(answer.send(Ok(()))),
-            Request::Media { .. } | Request::Register(_) | Request::Drain => {}
+            Request::Media { .. } | Request::Load { .. } | Request::Register(_) | Request::Drain => {}
         }
     }
 

@@ -7,21 +7,37 @@ use std::{
 
 use cau_rtp::h264::Mode;
 
-use super::{Error, Pattern, Shape, Sound, Video};
+use super::{Error, Pattern, Shape, Sound, Video, stock};
 use crate::{
     Codec, Reel,
     pattern::IDENTITIES,
     persona::{KeyFrames, Modes, Persona},
 };
 
+/// What the judged bars stand on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ground {
+    /// The identity's colour: each tile of a mosaic can be told by it. Next to nothing to encode.
+    #[default]
+    Flat,
+    /// Natural pictures ([`stock::SITES`]), which cost what a camera's pictures cost.
+    Natural,
+}
+
 /// Clips that were made already; the same identity, size and codec is encoded once.
 #[derive(Default)]
 pub struct Library {
+    ground: Ground,
     videos: Mutex<HashMap<(u8, Shape), Arc<Video>>>,
     sounds: Mutex<HashMap<(u8, Codec), Arc<Sound>>>,
 }
 
 impl Library {
+    /// A library whose pictures stand on `ground`.
+    pub fn new(ground: Ground) -> Self {
+        Self { ground, ..Self::default() }
+    }
+
     /// The judged pictures of an identity for a persona, of the given shape but for mode and key frames.
     ///
     /// # Errors
@@ -38,7 +54,7 @@ impl Library {
                 |mode| self.video(id, Shape { mode, key_interval, frames, width, height, ..shape }).map(Some);
             let single = if persona.modes == Modes::One { None } else { video(Mode::SingleNal)? };
             let fragmented = if persona.modes == Modes::Zero { None } else { video(Mode::NonInterleaved)? };
-            Ok(Reel { single, fragmented, then: None })
+            Ok(Reel { single, fragmented, ..Reel::default() })
         };
         let mut reel = in_size(shape.width, shape.height)?;
         if persona.size_change_after.is_some() {
@@ -58,9 +74,29 @@ impl Library {
         if let Some(video) = self.videos.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(video.clone());
         }
-        let video = Arc::new(Video::judged(key.0, shape, &Pattern::Flat)?);
+        let site = &stock::SITES[usize::from(key.0) % stock::SITES.len()];
+        let video = Arc::new(match self.ground {
+            Ground::Flat => Video::judged(key.0, shape, &Pattern::Flat)?,
+            Ground::Natural => Video::natural(key.0, shape, &site.pictures())?,
+        });
         self.videos.lock().unwrap_or_else(PoisonError::into_inner).insert(key, video.clone());
         Ok(video)
+    }
+
+    /// The voice of who speaks as number `turn` of `of` who speak in turn, eight seconds each.
+    ///
+    /// # Errors
+    /// When the codec refuses.
+    pub fn speech(&self, turn: usize, of: usize, codec: Codec) -> Result<Arc<Sound>, Error> {
+        Ok(Arc::new(Sound::encode(&stock::round(turn, of)?, codec)?))
+    }
+
+    /// Silence, for who listens only: packets come all the same, as from most devices.
+    ///
+    /// # Errors
+    /// When the codec refuses.
+    pub fn silence(&self, codec: Codec) -> Result<Arc<Sound>, Error> {
+        Ok(Arc::new(Sound::encode(&[0; 4 * 48_000], codec)?))
     }
 
     /// The judged sound of an identity.

@@ -2,12 +2,12 @@
 
 mod library;
 mod sound;
+pub mod stock;
 mod video;
 
-pub use library::Library;
+pub use library::{Ground, Library};
 pub use sound::Sound;
-pub(crate) use sound::read_wav;
-pub use video::{Pattern, Shape, Unit, Video};
+pub use video::{Pattern, Shape, Unit, Video, access_units};
 
 /// Why there is no clip.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum Error {
     /// The video encoder refused.
     #[error("encoding the pattern: {0}")]
     Encode(#[from] cau_codec::video::encode::Error),
+    /// A natural clip cannot be decoded.
+    #[error("decoding the clip: {0}")]
+    Decode(#[from] cau_codec::video::decode::Error),
     /// The stream holds no key frame, or nothing at all.
     #[error("the clip holds no key frame")]
     NoKeyFrame,

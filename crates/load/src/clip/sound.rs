@@ -16,6 +16,8 @@ const PER_SECOND: usize = 50;
 pub struct Sound {
     /// Payloads in order.
     pub frames: Vec<Bytes>,
+    /// The judged one: a burst begins with every whole second.
+    pub judged: bool,
 }
 
 impl Sound {
@@ -30,6 +32,7 @@ impl Sound {
         let mut sound = Self::encode(&five, codec)?;
         // The encoder begins with silence; from the second second on the loop closes without a seam.
         sound.frames.drain(..PER_SECOND);
+        sound.judged = true;
         Ok(sound)
     }
 
@@ -50,7 +53,12 @@ impl Sound {
             encoder.encode(&frame, &mut payload)?;
             frames.push(Bytes::copy_from_slice(&payload));
         }
-        Ok(Self { frames })
+        Ok(Self { frames, judged: false })
+    }
+
+    /// A burst begins with the payload at this place.
+    pub fn begins_burst(&self, place: u64) -> bool {
+        self.judged && place.is_multiple_of(PER_SECOND as u64)
     }
 
     /// The payload at a place of the endless loop.

@@ -1,9 +1,13 @@
 //! Pre-encoded pictures, cut into RTP payloads once.
 
 use bytes::Bytes;
-use cau_codec::video::{
-    Canvas,
-    encode::{self, Settings},
+use cau_codec::{
+    scale::{Fit, scaled},
+    video::{
+        Canvas, Colour, Decode as _, Decoder, Picture, Pool,
+        decode::Limits,
+        encode::{self, Settings},
+    },
 };
 use cau_rtp::h264::{
     DEFAULT_BUDGET, Mode, Packetizer, Payload,
@@ -31,6 +35,8 @@ pub struct Video {
     pub fps: u32,
     /// Width and height in pixels.
     pub size: (u32, u32),
+    /// Every picture holds the judged bar, its counter being the picture's place in the loop.
+    pub judged: bool,
 }
 
 /// Size, rate and cutting of a pattern.
@@ -64,7 +70,7 @@ pub enum Pattern<'a> {
     /// The flat colour of the identity.
     Flat,
     /// Natural pictures, looped; they must have the shape's size.
-    Natural(&'a [cau_codec::video::Picture]),
+    Natural(&'a [Picture]),
 }
 
 impl Video {
@@ -99,7 +105,29 @@ impl Video {
                 encoder.encode(&canvas, i64::from(n) * 90_000 / i64::from(shape.fps), n == 0 || due)?;
             units.push(Unit { payloads: packetizer.packetize(&encoded.nals).payloads, key: encoded.key });
         }
-        Self::new(units, shape.fps, (shape.width, shape.height))
+        Self::new(units, shape.fps, (shape.width, shape.height), true)
+    }
+
+    /// Natural pictures of an H.264 byte stream (Annex B) with the judged bar of an identity in them, encoded now.
+    ///
+    /// # Errors
+    /// When the stream cannot be decoded or the encoder refuses the shape.
+    pub fn natural(id: u8, shape: Shape, stream: &Bytes) -> Result<Self, Error> {
+        let mut decoder = Decoder::new(Limits::default())?;
+        let pool =
+            Pool::new(usize::from(shape.frames) * (shape.width * shape.height * 2) as usize + (64 << 20));
+        let mut pictures: Vec<Picture> = Vec::with_capacity(usize::from(shape.frames));
+        for (n, nals) in access_units(stream).iter().enumerate().take(usize::from(shape.frames)) {
+            if let Some(decoded) = decoder.decode(nals, n as i64)? {
+                let size = (shape.width, shape.height);
+                let fits = scaled(&decoded.picture, size, Fit::Cover, Colour::BLACK, &pool);
+                pictures.push(fits.map_err(|_| Error::Size(shape.width, shape.height))?);
+            }
+        }
+        if pictures.is_empty() {
+            return Err(Error::NoKeyFrame);
+        }
+        Self::judged(id, shape, &Pattern::Natural(&pictures))
     }
 
     /// An H.264 byte stream (Annex B) made elsewhere. For mode 0 its slices must fit into a packet.
@@ -108,21 +136,7 @@ impl Video {
     /// When it does not begin with a key frame.
     pub fn from_annex_b(stream: &Bytes, fps: u32, size: (u32, u32), mode: Mode) -> Result<Self, Error> {
         let packetizer = Packetizer::new(mode, DEFAULT_BUDGET);
-        let mut pictures: Vec<Vec<Bytes>> = Vec::new();
-        let mut sliced = true;
-        for unit in nal::split_annex_b(stream) {
-            let slice = nal::kind_of(&unit).is_some_and(nal::is_slice);
-            let first = slice && SliceHead::parse(&unit).is_none_or(|head| head.first_mb == 0);
-            // A picture begins with what stands before its first slice, or with that slice.
-            if sliced && (!slice || first) {
-                pictures.push(Vec::new());
-                sliced = false;
-            }
-            sliced |= slice;
-            if let Some(picture) = pictures.last_mut() {
-                picture.push(unit);
-            }
-        }
+        let pictures = access_units(stream);
         let units = pictures
             .iter()
             .map(|nals| Unit {
@@ -130,12 +144,12 @@ impl Video {
                 key: nals.iter().any(|n| nal::kind_of(n) == Some(kind::IDR)),
             })
             .collect();
-        Self::new(units, fps, size)
+        Self::new(units, fps, size, false)
     }
 
-    fn new(units: Vec<Unit>, fps: u32, size: (u32, u32)) -> Result<Self, Error> {
+    fn new(units: Vec<Unit>, fps: u32, size: (u32, u32), judged: bool) -> Result<Self, Error> {
         if units.first().is_some_and(|u| u.key) {
-            Ok(Self { units, fps, size })
+            Ok(Self { units, fps, size, judged })
         } else {
             Err(Error::NoKeyFrame)
         }
@@ -151,13 +165,44 @@ impl Video {
         (place..place + self.units.len() as u64).find(|p| self.unit(*p).key).unwrap_or(place)
     }
 
+    /// The number of a place within the loop: what the bar of its picture says, where there is one.
+    pub fn number(&self, place: u64) -> u16 {
+        (place % self.units.len() as u64) as u16
+    }
+
+    /// Mean rate of the payloads, kbit/s.
+    pub fn kbps(&self) -> u32 {
+        let bits = self.bytes() as u64 * 8 * u64::from(self.fps);
+        u32::try_from(bits / (self.units.len() as u64 * 1000)).unwrap_or(u32::MAX)
+    }
+
     /// Bytes of all payloads.
     pub fn bytes(&self) -> usize {
         self.units.iter().flat_map(|u| &u.payloads).map(|p| p.bytes.len()).sum()
     }
 }
 
-fn copy(from: &cau_codec::video::Picture, to: &mut Canvas) {
+/// The access units of a byte stream (Annex B), each as its NAL units.
+pub fn access_units(stream: &Bytes) -> Vec<Vec<Bytes>> {
+    let mut pictures: Vec<Vec<Bytes>> = Vec::new();
+    let mut sliced = true;
+    for unit in nal::split_annex_b(stream) {
+        let slice = nal::kind_of(&unit).is_some_and(nal::is_slice);
+        let first = slice && SliceHead::parse(&unit).is_none_or(|head| head.first_mb == 0);
+        // A picture begins with what stands before its first slice, or with that slice.
+        if sliced && (!slice || first) {
+            pictures.push(Vec::new());
+            sliced = false;
+        }
+        sliced |= slice;
+        if let Some(picture) = pictures.last_mut() {
+            picture.push(unit);
+        }
+    }
+    pictures
+}
+
+fn copy(from: &Picture, to: &mut Canvas) {
     use cau_codec::video::Image as _;
     let source = from.planes();
     let target = to.planes_mut();

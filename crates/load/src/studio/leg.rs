@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cau_drive::media;
 use cau_rtp::{
     Packet,
-    h264::{self, Depacketizer, Mode, starts_key_frame},
+    h264::{Mode, starts_key_frame},
     keyframe::{Ask, Feedback, Heard, Requester, Responder},
     packet::{Class, classify},
     session::{Config, Notice, Session},
@@ -20,7 +20,10 @@ use cau_sip::sdp::{Audio, Negotiated, Stream, Video as VideoLine};
 
 use super::{
     Event, Port,
+    beacons::Beacons,
     stats::{FREEZE, Gaps, Line, Stats},
+    watching::{Came, Watching},
+    way::Way,
 };
 use crate::{
     clip::{Sound, Video},
@@ -50,8 +53,14 @@ pub(super) struct Leg {
     wall: (Instant, SystemTime),
     seed: u64,
     sight: Option<EyeSender>,
+    /// Pictures go there just now.
+    looks: bool,
+    beacons: Arc<Beacons>,
+    way: Option<Box<Way>>,
     /// The entry in the studio's queue that is valid.
     pub scheduled: Option<Instant>,
+    /// Something has come since the last turn.
+    pub touched: bool,
     audio: Option<AudioLeg>,
     video: Option<VideoLeg>,
     next_report: Instant,
@@ -89,7 +98,9 @@ struct VideoLeg {
     key_at: Option<Instant>,
     keys_sent: u64,
     requester: Requester,
-    depacketizer: Depacketizer,
+    watching: Watching,
+    /// The other side limits the rate, kbit/s.
+    limit: Option<u32>,
     gaps: Gaps,
     first_unit: Option<Instant>,
     last_unit: Option<Instant>,
@@ -103,15 +114,21 @@ impl Leg {
         plan: Box<Plan>,
         wall: (Instant, SystemTime),
         sight: Option<EyeSender>,
+        beacons: Arc<Beacons>,
         seed: u64,
     ) -> Self {
+        let way = plan.persona.line.map(|road| Box::new(Way::new(road, seed)));
         Self {
             phone,
             plan,
             wall,
             seed,
             sight,
+            looks: false,
+            beacons,
+            way,
             scheduled: None,
+            touched: false,
             audio: None,
             video: None,
             next_report: now + Duration::from_secs(1),
@@ -170,7 +187,8 @@ impl Leg {
             let mode = Mode::from_number(line.mode.number()).unwrap_or(Mode::SingleNal);
             self.stats.mode = Some(line.mode.number());
             let feedback = Feedback { pli: line.feedback.pli, fir: line.feedback.fir };
-            let clip = self.plan.reel.as_ref().and_then(|r| r.of(mode)).cloned();
+            let limit = self.video.as_ref().and_then(|v| v.limit);
+            let clip = self.plan.reel.as_ref().and_then(|r| r.within(mode, limit)).cloned();
             match self.video.take() {
                 Some(mut old) => {
                     old.requester.negotiated(feedback);
@@ -189,7 +207,8 @@ impl Leg {
                     key_at: None,
                     keys_sent: 0,
                     requester: Requester::new(feedback, true),
-                    depacketizer: Depacketizer::new(h264::Config::default()),
+                    watching: Watching::new(self.sight.is_some() || self.way.is_some()),
+                    limit: None,
                     gaps: Gaps::default(),
                     first_unit: None,
                     last_unit: None,
@@ -198,7 +217,7 @@ impl Leg {
             }
         });
         for (at, port, data) in std::mem::take(&mut self.early) {
-            self.handle_packet(at, port, data);
+            self.arrive(at, port, data);
         }
     }
 
@@ -219,6 +238,13 @@ impl Leg {
     }
 
     pub fn handle_packet(&mut self, now: Instant, port: Port, data: Bytes) {
+        match &mut self.way {
+            Some(way) => way.came(now, port, data),
+            None => self.arrive(now, port, data),
+        }
+    }
+
+    fn arrive(&mut self, now: Instant, port: Port, data: Bytes) {
         if self.began.is_none() {
             if self.early.len() < EARLY {
                 self.early.push((now, port, data));
@@ -242,9 +268,34 @@ impl Leg {
             _ => return,
         };
         for notice in notices {
-            if let (true, Notice::KeyFrame(heard)) = (video, notice) {
-                self.asked(now, heard);
+            match notice {
+                Notice::KeyFrame(heard) if video => self.asked(now, heard),
+                Notice::Limit { bits, .. } if video && self.plan.persona.obeys_limits => {
+                    self.limited(now, bits)
+                }
+                _ => {}
             }
+        }
+    }
+
+    /// The other side wants no more than so many bit/s (TMMBR): another clip, beginning with a key frame.
+    fn limited(&mut self, now: Instant, bitrate: u64) {
+        self.stats.limits += 1;
+        let Some(video) = &mut self.video else { return };
+        video.limit = Some(u32::try_from(bitrate / 1000).unwrap_or(u32::MAX));
+        let mode = Mode::from_number(video.line.mode.number()).unwrap_or(Mode::SingleNal);
+        let clip = self.plan.reel.as_ref().and_then(|reel| reel.within(mode, video.limit));
+        if let (Some(clip), Some(before)) = (clip, &video.clip)
+            && !Arc::ptr_eq(clip, before)
+        {
+            // Where it would be had it always been this one: sound and pictures stay together.
+            if let Some(began) = self.began {
+                let frame = Duration::from_secs(1) / clip.fps;
+                let elapsed = video.next.saturating_duration_since(began);
+                video.place = (elapsed.as_nanos() / frame.as_nanos().max(1)) as u64;
+            }
+            video.clip = Some(clip.clone());
+            video.key_at = Some(now);
         }
     }
 
@@ -273,38 +324,40 @@ impl Leg {
             return;
         }
         for packet in video.session.receive(now, packet) {
-            video.depacketizer.insert(now, packet);
+            video.watching.insert(now, packet);
         }
     }
 
     /// Pictures that became whole, losses.
     fn take_pictures(&mut self, now: Instant) {
         let Some(video) = &mut self.video else { return };
-        video.depacketizer.handle_timeout(now);
-        while let Some(event) = video.depacketizer.poll_event() {
-            match event {
-                h264::Event::Unit(unit) => {
-                    self.stats.pictures += u64::from(!unit.damaged);
-                    self.stats.damaged += u64::from(unit.damaged);
-                    if unit.key && !unit.damaged {
+        video.watching.handle_timeout(now);
+        while let Some(came) = video.watching.poll() {
+            match came {
+                Came::Picture { arrived, key, damaged, unit } => {
+                    self.stats.pictures += u64::from(!damaged);
+                    self.stats.damaged += u64::from(damaged);
+                    if key && !damaged {
                         self.stats.key_frames += 1;
-                        self.stats.first_decodable.get_or_insert(unit.arrived);
+                        self.stats.first_decodable.get_or_insert(arrived);
                         video.requester.key_frame(now);
                     }
-                    if unit.damaged && self.plan.persona.asks_key_frames {
+                    if damaged && self.plan.persona.asks_key_frames {
                         video.requester.request(now);
                     }
                     if self.stats.first_decodable.is_some() {
-                        video.gaps.mark(unit.arrived, FREEZE);
+                        video.gaps.mark(arrived, FREEZE);
                     }
-                    video.first_unit.get_or_insert(unit.arrived);
-                    video.last_unit = Some(unit.arrived);
-                    if let Some(sight) = &self.sight {
-                        let seen = Seen::Unit { phone: self.phone, unit: Box::new(unit) };
+                    video.first_unit.get_or_insert(arrived);
+                    video.last_unit = Some(arrived);
+                    self.looks = looks(self.phone, self.plan.persona.glimpse, arrived, self.wall.0)
+                        && (self.looks || key);
+                    if let (Some(sight), Some(unit)) = (self.sight.as_ref().filter(|_| self.looks), unit) {
+                        let seen = Seen::Unit { phone: self.phone, unit };
                         self.stats.missed += u64::from(sight.try_send(seen).is_err());
                     }
                 }
-                h264::Event::Lost(_) => {
+                Came::Lost => {
                     if self.plan.persona.asks_key_frames {
                         video.requester.request(now);
                     }
@@ -334,10 +387,10 @@ impl Leg {
             if sends(&video.line.stream) && video.clip.is_some() {
                 at = at.min(video.next);
             }
-            let waits = [video.depacketizer.poll_timeout(), video.requester.poll_timeout()];
+            let waits = [video.watching.poll_timeout(), video.requester.poll_timeout()];
             at = waits.into_iter().flatten().fold(at, Instant::min);
         }
-        at
+        self.way.as_ref().and_then(|way| way.poll_timeout()).map_or(at, |way| at.min(way))
     }
 
     pub fn handle_timeout(
@@ -346,6 +399,17 @@ impl Leg {
         out: &mut VecDeque<media::Transmit<Port>>,
         events: &mut VecDeque<Event>,
     ) {
+        let Some(mut way) = self.way.take() else { return self.act(now, out, events) };
+        while let Some((port, data)) = way.arrived(now) {
+            self.arrive(now, port, data);
+        }
+        let mut sent = VecDeque::new();
+        self.act(now, &mut sent, events);
+        way.send(now, &mut sent, out);
+        self.way = Some(way);
+    }
+
+    fn act(&mut self, now: Instant, out: &mut VecDeque<media::Transmit<Port>>, events: &mut VecDeque<Event>) {
         self.take_pictures(now);
         self.change_ssrc(now);
         self.change_size(now);
@@ -430,6 +494,9 @@ impl Leg {
                 batch.push(&packet, out);
             }
             batch.flush(out);
+            if clip.judged {
+                self.beacons.picture(self.plan.id, self.phone, clip.number(video.place), now);
+            }
             video.place += 1;
             video.timestamp = video.timestamp.wrapping_add(90_000 / clip.fps);
             video.next += frame;
@@ -459,6 +526,9 @@ impl Leg {
                     origin: 0,
                 },
             );
+            if audio.sound.begins_burst(place as u64) {
+                self.beacons.burst(self.plan.id, self.phone, now);
+            }
             let mut data = Vec::with_capacity(packet.wire_len());
             packet.write(&mut data);
             let port = Port { phone: self.phone, video: false, rtcp: false };
@@ -556,6 +626,12 @@ impl Leg {
         }
         stats
     }
+}
+
+/// Who decodes now and then only: is it this phone's second? It begins with the first key frame in it.
+fn looks(phone: PhoneId, glimpse: u32, now: Instant, start: Instant) -> bool {
+    let second = now.saturating_duration_since(start).as_secs();
+    glimpse <= 1 || (second + u64::from(phone.0) * 7).is_multiple_of(u64::from(glimpse))
 }
 
 fn fill(line: &mut Line, session: &Session, octets: u64) {

@@ -1,12 +1,16 @@
 //! Media of all phones: one core per media thread, run by `cau_drive::media`.
 
+mod beacons;
 mod leg;
 mod stats;
+mod watching;
+mod way;
 
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -15,12 +19,16 @@ use cau_drive::media;
 use cau_sip::sdp::Negotiated;
 
 use crate::plan::{PhoneId, Plan};
+pub(crate) use beacons::Beacons;
 pub(crate) use leg::EyeSender;
 use leg::Leg;
 pub use stats::{Line, Stats};
 
 /// The least time between two turns of a phone.
 const BREATH: Duration = Duration::from_micros(500);
+
+/// A turn that is later than this is told of.
+const LATE: Duration = Duration::from_millis(10);
 
 /// One socket of one phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +61,8 @@ pub enum Event {
     Stats(PhoneId, Box<Stats>),
     /// The picture is hurt and RTCP did not help: INFO.
     AskInfo(PhoneId),
+    /// The phones of this thread did something so much later than they should have: the machine is too busy for figures to mean much.
+    Late(Duration),
 }
 
 /// The media core of some phones.
@@ -64,12 +74,23 @@ pub struct Studio {
     events: VecDeque<Event>,
     wall: (Instant, SystemTime),
     sights: Vec<EyeSender>,
+    beacons: Arc<Beacons>,
     seed: u64,
+    /// Phones to which something has come since their last turn: a picture of eight packets is looked at once.
+    touched: Vec<PhoneId>,
+    now: Instant,
+    /// How late the latest turn of all was.
+    late: Duration,
 }
 
 impl Studio {
     /// `wall`: one moment on both clocks; `sights`: where decoding phones send what they receive, one for each eye.
-    pub fn new(wall: (Instant, SystemTime), sights: Vec<EyeSender>, seed: u64) -> Self {
+    pub fn new(
+        wall: (Instant, SystemTime),
+        sights: Vec<EyeSender>,
+        beacons: Arc<Beacons>,
+        seed: u64,
+    ) -> Self {
         Self {
             legs: HashMap::new(),
             due: BinaryHeap::new(),
@@ -77,8 +98,25 @@ impl Studio {
             events: VecDeque::new(),
             wall,
             sights,
+            beacons,
             seed,
+            touched: Vec::new(),
+            now: wall.0,
+            late: Duration::ZERO,
         }
+    }
+
+    /// Phones that got something look at it.
+    fn settle(&mut self) {
+        let now = self.now;
+        let mut touched = std::mem::take(&mut self.touched);
+        for phone in touched.drain(..) {
+            if let Some(leg) = self.legs.get_mut(&phone) {
+                leg.touched = false;
+            }
+            self.turn(now, phone);
+        }
+        self.touched = touched;
     }
 
     /// Lets a leg do what is due, and notes when it wants its next turn.
@@ -100,9 +138,12 @@ impl media::Core for Studio {
     type Event = Event;
 
     fn handle_packet(&mut self, now: Instant, port: Port, _from: SocketAddr, data: Bytes) {
+        self.now = now;
         if let Some(leg) = self.legs.get_mut(&port.phone) {
             leg.handle_packet(now, port, data);
-            self.turn(now, port.phone);
+            if !std::mem::replace(&mut leg.touched, true) {
+                self.touched.push(port.phone);
+            }
         }
     }
 
@@ -112,7 +153,8 @@ impl media::Core for Studio {
                 self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let eye = self.sights.get(phone.0 as usize % self.sights.len().max(1));
                 let sight = eye.cloned().filter(|_| plan.decodes);
-                self.legs.insert(phone, Leg::new(now, phone, plan, self.wall, sight, self.seed));
+                let beacons = self.beacons.clone();
+                self.legs.insert(phone, Leg::new(now, phone, plan, self.wall, sight, beacons, self.seed));
                 self.turn(now, phone);
             }
             Command::Agreed(phone, agreed) => {
@@ -138,13 +180,18 @@ impl media::Core for Studio {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
         while let Some(Reverse((at, phone))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now)
         {
             self.due.pop();
+            self.late = self.late.max(now.saturating_duration_since(at));
             if let Some(leg) = self.legs.get_mut(&phone).filter(|leg| leg.scheduled == Some(at)) {
                 leg.scheduled = None;
                 self.turn(now, phone);
             }
+        }
+        if self.late > LATE {
+            self.events.push_back(Event::Late(std::mem::take(&mut self.late)));
         }
     }
 
@@ -155,6 +202,7 @@ impl media::Core for Studio {
     }
 
     fn poll_transmit(&mut self) -> Option<media::Transmit<Port>> {
+        self.settle();
         self.out.pop_front()
     }
 

@@ -63,6 +63,8 @@ pub struct Stats {
     pub asked: u64,
     /// Key frames we asked for.
     pub asks: u64,
+    /// Limits of our rate the other side set (TMMBR).
+    pub limits: u64,
     /// Pictures and packets of sound that were not judged because the eye was too slow: what it saw says nothing then.
     pub missed: u64,
     /// When the first packet of a key frame came.

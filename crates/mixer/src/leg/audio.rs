@@ -1,13 +1,16 @@
 //! Sound of one leg, in and out.
 
-use std::time::Instant;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use cau_model::ParticipantId;
 use cau_rtp::{Packet, dtmf, session::Notice, stream::Outgoing};
 
 use super::{
-    line::{Line, Origin},
+    line::{self, Line, Origin},
     playout::Playout,
 };
 use crate::{
@@ -21,6 +24,9 @@ use crate::{
 
 /// Bandwidth RTCP reckons with, kbit/s.
 const KBPS: u32 = 64;
+
+/// A packet of sound in this time: it flows (senders that pause in silence say so more often).
+const FLOWS: Duration = Duration::from_secs(2);
 
 /// Sound of one leg.
 pub struct Audio {
@@ -78,6 +84,19 @@ impl Audio {
         self.line.can_send().then_some(self.coding)
     }
 
+    /// Mean time from a packet's coming to its being heard; `None`: nothing comes.
+    pub fn wait(&self, now: Instant) -> Option<Duration> {
+        let last = self.line.session.receiver.stats().last_packet?;
+        let flows = now.saturating_duration_since(last) < FLOWS && self.site.needs_sound();
+        self.playout.wait().filter(|_| flows)
+    }
+
+    /// Share of what is sent that the last report calls lost, per cent.
+    pub fn reported_loss(&self) -> u8 {
+        let lost = self.line.session.sender.remote().map_or(0, |report| report.fraction_lost);
+        (u32::from(lost) * 100).div_ceil(256) as u8
+    }
+
     /// Payload types that may come in.
     pub fn knows(config: &AudioLeg, pt: u8) -> bool {
         config.pt_recv.iter().any(|(p, _)| *p == pt)
@@ -85,9 +104,17 @@ impl Audio {
             || config.comfort_noise == Some(pt)
     }
 
-    /// What was negotiated.
-    pub fn config(&self) -> &AudioLeg {
-        &self.config
+    /// Takes a datagram.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        rtcp: bool,
+        data: Bytes,
+        out: &mut Out,
+    ) -> Option<line::Input> {
+        let Self { line, config, .. } = self;
+        line.receive(now, from, rtcp, data, |pt| Self::knows(config, pt), out)
     }
 
     /// Takes a packet.
@@ -117,8 +144,8 @@ impl Audio {
     /// RTCP came.
     pub fn handle_notice(&mut self, notice: &Notice) {
         // BYE, reports and names are kept by the session; key-frame requests have nothing to do with sound.
-        if matches!(notice, Notice::Bye) {
-            self.ssrc = None;
+        if let Notice::Bye(gone) = notice {
+            self.ssrc = self.ssrc.filter(|ssrc| !gone.contains(ssrc));
         }
     }
 
@@ -140,7 +167,9 @@ impl Audio {
     /// Gets the 20 ms of this tick ready in [`Self::site`]. What nobody will hear is not decoded.
     pub fn pull(&mut self, now: Instant) {
         let discard = !self.site.needs_sound() || !self.line.can_receive();
-        self.playout.quiet(!self.site.meter.speaking());
+        // Only where there is nothing to hear may whole packets go or come: music and tones are no speech.
+        let meter = &self.site.meter;
+        self.playout.quiet(!meter.speaking() && !meter.is_audible());
         self.site.fresh = self.playout.pull(now, &mut self.site.frame, discard);
     }
 

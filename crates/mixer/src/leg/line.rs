@@ -11,7 +11,7 @@ use cau_rtp::{
     Packet, Session,
     nack::{History, Keep},
     packet::{self, Class},
-    rtcp,
+    rtcp, rtx,
     session::{self, Notice},
     stream::Outgoing,
 };
@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use super::{latch::Latch, pace::Pace};
 use crate::{
     Media, Port, Transmit,
-    command::Stream,
+    command::{Rtx, Stream},
     dropped::{Dropped, Told},
     out::Out,
 };
@@ -32,6 +32,8 @@ const UNHEARD: Duration = Duration::from_secs(5);
 pub enum Input {
     /// RTP packets to be used, in order.
     Packets(SmallVec<[Packet; 1]>),
+    /// A packet that was sent again in a stream of its own.
+    Repair(Packet),
     /// RTCP.
     Notices(Vec<Notice>),
 }
@@ -64,6 +66,11 @@ pub struct Line {
     loss: Loss,
     /// What may be asked for again, where that was negotiated.
     history: Option<History>,
+    /// Repairs go out so, where that was negotiated; else as they were.
+    rtx: Option<(u8, rtx::Sender)>,
+    /// Payload types of repairs that come in, and of what they repair.
+    rtx_recv: SmallVec<[(u8, u8); 2]>,
+    seed: u64,
     told: Told,
     /// How fast packets may leave, where it matters.
     pace: Option<Pace>,
@@ -101,6 +108,9 @@ impl Line {
             tx: Window::new(now),
             loss: Loss::default(),
             history: None,
+            rtx: None,
+            rtx_recv: SmallVec::new(),
+            seed: origin.seed,
             told: Told::default(),
             pace: None,
         }
@@ -120,11 +130,30 @@ impl Line {
         }
     }
 
+    /// How repairs go both ways, as negotiated.
+    pub fn set_rtx(&mut self, rtx: Option<&Rtx>) {
+        let seed = self.seed ^ 0x7274_7800;
+        let before = self.rtx.take().map(|(_, sender)| sender);
+        self.rtx = rtx.map(|rtx| (rtx.pt_send, before.unwrap_or_else(|| rtx::Sender::new(seed))));
+        self.rtx_recv = rtx.map(|rtx| rtx.pt_recv.iter().copied().collect()).unwrap_or_default();
+        self.session.set_companion(self.rtx.as_ref().map(|(_, sender)| sender.ssrc()));
+    }
+
+    /// SSRCs of what is sent.
+    pub fn sources(&self) -> impl Iterator<Item = u32> {
+        let repairs = self.rtx.as_ref().map(|(_, sender)| sender.ssrc());
+        std::iter::once(self.session.sender.ssrc()).chain(repairs)
+    }
+
     /// Sends packets again that the far end misses.
     pub fn repeat(&mut self, participant: ParticipantId, lost: &[u16], out: &mut Out) {
         let Some(history) = self.history.as_mut().filter(|_| self.stream.send) else { return };
         let port = Port { participant, media: self.media, rtcp: false };
         for packet in lost.iter().filter_map(|seq| history.again(*seq)) {
+            let packet = match &mut self.rtx {
+                Some((pt, sender)) => sender.wrap(&packet, *pt),
+                None => packet,
+            };
             let mut data = Vec::with_capacity(packet.wire_len());
             packet.write(&mut data);
             self.tx.add(data.len());
@@ -189,7 +218,8 @@ impl Line {
             out.totals.dropped_malformed += 1;
             return None;
         };
-        if !known(packet.pt) {
+        let repairs = self.rtx_recv.iter().find(|(pt, _)| *pt == packet.pt).map(|(_, of)| *of);
+        if repairs.is_none() && !known(packet.pt) {
             out.totals.dropped_payload_type += 1;
             return None;
         }
@@ -204,7 +234,11 @@ impl Line {
             out.totals.dropped_unexpected += 1;
             return None;
         }
-        Some(Input::Packets(self.session.receive(now, packet)))
+        match repairs {
+            // Not received as far as reports are concerned: they tell how the line is (RFC 4588 5.2).
+            Some(pt) => rtx::unwrap(packet, pt, self.session.receiver.ssrc()?).map(Input::Repair),
+            None => Some(Input::Packets(self.session.receive(now, packet))),
+        }
     }
 
     fn receive_rtcp(

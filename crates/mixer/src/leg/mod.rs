@@ -6,6 +6,7 @@ pub mod line;
 mod pace;
 pub mod playout;
 mod progress;
+mod thrift;
 pub mod video;
 
 use std::{
@@ -145,15 +146,14 @@ impl Leg {
             out.totals.dropped_unexpected += 1;
             return;
         };
-        let config = audio.config().clone();
-        match audio.line.receive(now, from, port.rtcp, data, |pt| Audio::knows(&config, pt), out) {
+        match audio.receive(now, from, port.rtcp, data, out) {
             Some(Input::Packets(packets)) => {
                 for packet in packets {
                     audio.insert(now, port.participant, packet, out);
                 }
             }
             Some(Input::Notices(notices)) => notices.iter().for_each(|n| audio.handle_notice(n)),
-            None => {}
+            Some(Input::Repair(_)) | None => {}
         }
     }
 
@@ -168,6 +168,7 @@ impl Leg {
                 packets.into_iter().for_each(|p| video.insert(now, p));
                 video.repair(now, port.participant, out);
             }
+            Some(Input::Repair(packet)) => video.insert_repair(now, packet),
             Some(Input::Notices(notices)) => {
                 notices.iter().for_each(|n| video.handle_notice(now, port.participant, n, out));
             }
@@ -189,7 +190,9 @@ impl Leg {
             audio.handle_timeout(now, participant, out);
         }
         if let Some(video) = &mut self.video {
-            video.handle_timeout(now, participant, out);
+            let wait = self.audio.as_ref().and_then(|audio| audio.wait(now)).unwrap_or_default();
+            video.source.go_with_sound(wait);
+            video.handle_timeout(now, participant, config, out);
         }
         self.watch_silence(now, config, out);
     }
@@ -217,6 +220,11 @@ impl Leg {
         self.video.as_mut().is_some_and(|v| v.source.take_relayed())
     }
 
+    /// When a picture of it that waits for its sound goes on.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.video.as_ref()?.source.next_due()
+    }
+
     /// Views must be planned anew because of this leg; told once.
     pub fn take_changed(&mut self) -> bool {
         self.video.as_mut().is_some_and(Video::take_changed)
@@ -225,7 +233,7 @@ impl Leg {
     /// SSRCs of what it is sent.
     pub fn own_sources(&self) -> impl Iterator<Item = u32> {
         let lines = [self.audio.as_ref().map(|a| &a.line), self.video.as_ref().map(|v| &v.line)];
-        lines.into_iter().flatten().map(|line| line.session.sender.ssrc())
+        lines.into_iter().flatten().flat_map(Line::sources)
     }
 
     /// Counts what its sessions and buffers dropped since the last call.
@@ -260,10 +268,11 @@ impl Leg {
         self.video.as_ref()?.source.ssrc()
     }
 
-    /// Views show it, or do not.
-    pub fn set_visible(&mut self, now: Instant, visible: bool) {
+    /// Views show it, or do not. `needed`: some scene shows or prepares it.
+    pub fn set_visible(&mut self, now: Instant, visible: bool, needed: bool) {
         let hidden = self.switches.hidden;
         if let Some(video) = &mut self.video {
+            video.needed = needed;
             video.source.set_visible(now, visible && !hidden && video.line.can_receive());
         }
     }
@@ -326,7 +335,8 @@ impl Leg {
             if let Some((kind, (width, height))) =
                 gets.filter(|_| video.can_send() && video.watch.is_started())
             {
-                s.send = VideoOut { kind, width, height, fps: sent as f32 / seconds };
+                let (kbps, fps) = (video.profile.kbps, sent as f32 / seconds);
+                s.send = VideoOut { kind, width, height, fps, kbps };
             }
         }
         s

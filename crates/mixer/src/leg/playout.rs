@@ -1,6 +1,6 @@
 //! What a leg hears itself say: jitter buffer, decoder, and exactly 20 ms per tick.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cau_codec::audio::{self, Codec, Decode};
 use cau_rtp::{
@@ -19,6 +19,8 @@ use crate::{
 const DECODED: usize = 12 * FRAME;
 /// Samples per second.
 const RATE: u128 = 48_000;
+/// Samples per millisecond.
+const STRETCH: i64 = 48;
 
 /// Received sound of one leg.
 pub struct Playout {
@@ -28,6 +30,8 @@ pub struct Playout {
     decoder: Option<(u8, Box<dyn Decode>)>,
     /// Decoded and not yet taken.
     samples: Vec<i16>,
+    /// The last one taken.
+    last: i16,
     noise: Noise,
     errors: u64,
     told: Told,
@@ -43,6 +47,7 @@ impl Playout {
             buffer: jitter::Audio::new(jitter::Config::new(formats.chain(noise))),
             decoder: None,
             samples: Vec::new(),
+            last: 0,
             noise: Noise::default(),
             errors: 0,
             told: Told::default(),
@@ -70,6 +75,11 @@ impl Playout {
     /// Whether what was played last was a pause.
     pub fn quiet(&mut self, quiet: bool) {
         self.buffer.quiet(quiet);
+    }
+
+    /// Mean time from a packet's coming to its playing, once something was played.
+    pub fn wait(&self) -> Option<Duration> {
+        (self.buffer.counters().played > 0).then(|| self.buffer.stats().delay)
     }
 
     /// What the jitter buffer dropped since the last call.
@@ -108,11 +118,18 @@ impl Playout {
         if self.samples.is_empty() {
             return false;
         }
-        let count = self.samples.len().min(FRAME);
-        for (to, from) in frame.iter_mut().zip(&self.samples) {
-            *to = f32::from(*from) / 32_768.0;
+        // Faster or slower by some samples, while there is sound.
+        let wanted = FRAME.saturating_add_signed((self.buffer.stretch() * STRETCH / 1000) as isize);
+        let count = self.samples.len().min(wanted);
+        if wanted != FRAME && count == wanted {
+            stretch(self.last, &self.samples, wanted, frame);
+        } else {
+            for (to, from) in frame.iter_mut().zip(&self.samples) {
+                *to = f32::from(*from) / 32_768.0;
+            }
+            frame.iter_mut().skip(count).for_each(|s| *s = 0.0);
         }
-        frame.iter_mut().skip(count).for_each(|s| *s = 0.0);
+        self.last = count.checked_sub(1).and_then(|i| self.samples.get(i)).copied().unwrap_or(0);
         self.samples.drain(..count);
         sound
     }
@@ -164,11 +181,28 @@ impl Playout {
     }
 }
 
+/// The first `count` samples in the time of a frame, by cubic interpolation (Catmull–Rom); `before`: the sample before them. It begins and ends
+/// between whole samples, so frames before and after join it as they are.
+fn stretch(before: i16, samples: &[i16], count: usize, frame: &mut Frame) {
+    let at = |i: usize| {
+        let sample = i.checked_sub(1).map_or(Some(&before), |i| samples.get(i)).or(samples.last());
+        f32::from(sample.copied().unwrap_or(0)) / 32_768.0
+    };
+    for (i, to) in frame.iter_mut().enumerate() {
+        let (whole, part) = (i * count / FRAME, (i * count % FRAME) as f32 / FRAME as f32);
+        let [a, b, c, d] = [at(whole), at(whole + 1), at(whole + 2), at(whole + 3)];
+        let slope = c - a;
+        let bend = 2.0 * a - 5.0 * b + 4.0 * c - d;
+        let twist = 3.0 * (b - c) + d - a;
+        *to = b + 0.5 * part * (slope + part * (bend + part * twist));
+    }
+}
+
 fn silence(count: usize, out: &mut Vec<i16>) {
     out.resize(out.len() + count, 0);
 }
 
-fn samples(duration: std::time::Duration) -> usize {
+fn samples(duration: Duration) -> usize {
     usize::try_from(duration.as_nanos() * RATE / 1_000_000_000).unwrap_or(FRAME).min(DECODED)
 }
 
@@ -210,5 +244,30 @@ impl Noise {
             self.0 ^= self.0 << 5;
             (amplitude * (self.0 as f32 / u32::MAX as f32 * 2.0 - 1.0)) as i16
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tone_played_faster_and_slower_stays_a_tone_without_a_joint() {
+        for (hz, worst) in [(200.0, 0.002), (1000.0, 0.01), (3000.0, 0.08)] {
+            let tone = |n: f32| 0.5 * (std::f32::consts::TAU * hz * n / 48_000.0).sin();
+            let samples: Vec<i16> = (0..8000).map(|n| (tone(n as f32) * 32_767.0) as i16).collect();
+            let (mut at, mut position) = (1usize, 1.0f32);
+            for count in [960usize, 966, 966, 954, 984, 936, 960] {
+                let mut frame = [0.0; FRAME];
+                stretch(samples[at - 1], &samples[at..], count, &mut frame);
+                for sample in frame {
+                    let wanted = tone(position);
+                    assert!((sample - wanted).abs() < worst, "{hz} Hz at {position}: {sample} for {wanted}");
+                    position += count as f32 / FRAME as f32;
+                }
+                at += count;
+                position = at as f32;
+            }
+        }
     }
 }

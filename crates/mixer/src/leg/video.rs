@@ -7,6 +7,7 @@ use cau_rtp::{
     Packet,
     keyframe::{self, Ask, Heard, Requester, Responder},
     nack,
+    rate::{self, Controller},
     session::Notice,
     stream::Outgoing,
 };
@@ -14,6 +15,7 @@ use cau_rtp::{
 use super::{
     line::{Line, Origin},
     progress::Progress,
+    thrift::Thrift,
 };
 use crate::{
     Media,
@@ -23,7 +25,7 @@ use crate::{
     forward::Repairs,
     job::Spawner,
     out::Out,
-    profile::Profile,
+    profile::{self, Profile},
     source::Source,
     view::{
         output::{CLOCK, Encoded},
@@ -33,6 +35,8 @@ use crate::{
 
 /// Bandwidth RTCP reckons with, kbit/s.
 const KBPS: u32 = 1000;
+/// IP, UDP and RTP headers of a packet, bytes.
+const HEADERS: u64 = 40;
 /// Ticks by which a time stamp follows the one before at least: two encodings of one picture meet when a receiver changes between them.
 const LEAST_STEP: u64 = CLOCK / 1000;
 /// After its first packet a source is given this long to finish a key frame before it is asked for one.
@@ -59,6 +63,15 @@ pub struct Video {
     pub rejoin: bool,
     /// What suits it.
     pub profile: Profile,
+    /// What it may be sent.
+    rate: Controller,
+    /// Sequence numbers left out, and packets asked for again, so far.
+    skipped: u64,
+    nacked: u64,
+    /// What it is asked to send while nobody sees it.
+    thrift: Thrift,
+    /// Some scene shows or prepares it.
+    pub needed: bool,
     /// How often it needed repair.
     pub repairs: Repairs,
     requester: Requester,
@@ -95,7 +108,9 @@ impl Video {
     ) -> Self {
         let mut line = Line::new(now, Media::Video, &config.stream, CLOCK as u32, KBPS, origin);
         line.keep_history(config.feedback.nack);
-        let profile = Profile::choose(&config, worker);
+        line.set_rtx(config.rtx.as_ref());
+        let rate = Controller::new(&profile::LINES, ceiling(&config));
+        let profile = Profile::choose(&config, rate.allowed(), worker);
         line.set_pace(profile.kbps);
         let mut watch = Watch::default();
         watch.set_single(config.mode == Mode::Single);
@@ -108,6 +123,11 @@ impl Video {
             place: None,
             rejoin: false,
             profile,
+            rate,
+            skipped: 0,
+            nacked: 0,
+            thrift: Thrift::default(),
+            needed: true,
             repairs: Repairs::default(),
             requester,
             asker: nack::Asker::default(),
@@ -133,9 +153,10 @@ impl Video {
     pub fn update(&mut self, now: Instant, config: VideoLeg, worker: &Config) {
         self.line.update(now, &config.stream);
         self.line.keep_history(config.feedback.nack);
+        self.line.set_rtx(config.rtx.as_ref());
         self.watch.set_single(config.mode == Mode::Single);
-        self.profile = Profile::choose(&config, worker);
-        self.line.set_pace(self.profile.kbps);
+        self.rate.set_ceiling(ceiling(&config));
+        self.rate.poll(now);
         self.requester.negotiated(feedback(&config));
         if config.stream.recv {
             self.requester.request(now);
@@ -143,11 +164,18 @@ impl Video {
         } else {
             self.source.stop();
         }
+        self.thrift.renew();
         self.negotiated = now;
         self.first_packet = None;
         self.rejoin = true;
         self.changed = true;
         self.config = config;
+        self.choose(worker);
+    }
+
+    fn choose(&mut self, worker: &Config) {
+        self.profile = Profile::choose(&self.config, self.rate.allowed(), worker);
+        self.line.set_pace(self.profile.kbps);
     }
 
     /// What was negotiated.
@@ -155,15 +183,27 @@ impl Video {
         &self.config
     }
 
-    /// Something may be sent to it.
+    /// Something may be sent to it, and its line has room for a picture.
     pub fn can_send(&self) -> bool {
-        self.line.can_send()
+        self.line.can_send() && self.rate.has_room()
+    }
+
+    /// What its line takes of pictures now, headers included, kbit/s.
+    pub fn line_kbps(&self) -> u32 {
+        self.rate.allowed()
     }
 
     /// Takes a packet.
     pub fn insert(&mut self, now: Instant, packet: Packet) {
         self.first_packet.get_or_insert(now);
         self.source.insert(now, packet);
+    }
+
+    /// Takes a packet that was sent again; nothing but what is waited for.
+    pub fn insert_repair(&mut self, now: Instant, packet: Packet) {
+        if self.source.waits_for(packet.seq) {
+            self.source.insert(now, packet);
+        }
     }
 
     /// Asks for what is missing, at once.
@@ -191,9 +231,17 @@ impl Video {
         out: &mut Out,
     ) {
         match notice {
-            Notice::Nack(lost) => self.line.repeat(participant, lost, out),
+            Notice::Nack(lost) => {
+                self.nacked += lost.len() as u64;
+                self.line.repeat(participant, lost, out);
+            }
             Notice::KeyFrame(heard) => self.hear(now, *heard),
+            Notice::Limit { owner, bits } => self.rate.limit(*owner, *bits),
+            Notice::Estimate(bits) => self.rate.estimate(now, *bits),
+            Notice::Limited(bits) => self.thrift.answered(*bits),
+            Notice::Bye(gone) => gone.iter().for_each(|owner| self.rate.unlimit(*owner)),
             Notice::Report => {
+                self.note_report(now);
                 let lost = self.line.session.sender.remote().is_some_and(|r| r.fraction_lost > 0);
                 if let Some(rtt) = self.line.session.sender.rtt() {
                     self.responder.set_rtt(rtt);
@@ -211,9 +259,26 @@ impl Video {
         }
     }
 
+    fn note_report(&mut self, now: Instant) {
+        let sender = &self.line.session.sender;
+        let Some(block) = sender.remote().copied() else { return };
+        let (packets, octets) = sender.sent();
+        let report = rate::Report {
+            block,
+            rtt: sender.rtt(),
+            jitter: Duration::from_micros(u64::from(block.jitter) * 1_000_000 / CLOCK),
+            octets: octets + u64::from(packets) * HEADERS,
+            skipped: self.skipped,
+            nacked: self.nacked,
+            nominal: self.profile.line_kbps(),
+        };
+        self.rate.report(now, report);
+    }
+
     /// The far end's decoder asks for a key frame.
     pub fn hear(&mut self, now: Instant, heard: Heard) {
         self.asks |= now.saturating_duration_since(self.negotiated) >= STARTED;
+        self.rate.complaint(now);
         self.asked_for_key |= self.responder.handle(now, heard);
     }
 
@@ -228,7 +293,19 @@ impl Video {
     }
 
     /// Timers.
-    pub fn handle_timeout(&mut self, now: Instant, participant: ParticipantId, out: &mut Out) {
+    pub fn handle_timeout(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        worker: &Config,
+        out: &mut Out,
+    ) {
+        if self.rate.poll(now) {
+            let before = self.profile;
+            self.choose(worker);
+            self.changed = true;
+            tracing::debug!(%participant, line = self.rate.allowed(), from = before.kbps, to = self.profile.kbps, "rate");
+        }
         self.source.handle_timeout(now, out);
         self.repair(now, participant, out);
         self.changed |= self.line.watch_target(now);
@@ -261,7 +338,19 @@ impl Video {
             self.ask(now, participant, out);
         }
         self.asked_for_key |= self.responder.poll(now);
+        if worker.thrift && self.config.feedback.tmmbr && self.line.can_receive() {
+            self.save(now);
+        }
         self.line.send_rtcp(now, participant, out);
+    }
+
+    /// Asks a site that nobody sees to send little, and sets it free in time.
+    fn save(&mut self, now: Instant) {
+        let needed = self.needed || self.source.is_visible() || self.source.is_wanted();
+        self.thrift.set_needed(now, needed);
+        if let Some(bits) = self.thrift.poll(now) {
+            self.line.session.limit(bits);
+        }
     }
 
     /// Not before the first packet, and not while the first picture, mostly a key frame, is still coming.
@@ -291,11 +380,12 @@ impl Video {
         csrc: &[u32],
         out: &mut Out,
     ) {
-        if !self.line.can_send() {
+        if !self.can_send() {
             return;
         }
         if unit.gap > 0 {
             self.line.session.sender.skip(unit.gap);
+            self.skipped += u64::from(unit.gap);
             self.gap = Some(now);
         }
         if unit.payloads.is_empty() {
@@ -334,6 +424,11 @@ impl Video {
     pub fn take_sent(&mut self) -> u32 {
         std::mem::take(&mut self.sent)
     }
+}
+
+/// What description and settings of the far end allow for pictures, kbit/s.
+fn ceiling(config: &VideoLeg) -> u32 {
+    config.max_kbps.unwrap_or(u32::MAX)
 }
 
 fn feedback(config: &VideoLeg) -> keyframe::Feedback {

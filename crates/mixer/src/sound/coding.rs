@@ -43,9 +43,22 @@ impl Coding {
     }
 }
 
+/// The least loss an encoder with FEC is made ready for, per cent: without some there is no FEC, and the first loss would find none …
+const LEAST_LOSS: u8 = 5;
+/// … and the most: beyond, FEC takes more of the sound than it gives back.
+const MOST_LOSS: u8 = 25;
+/// Loss is told in steps of this.
+const LOSS_STEP: u8 = 5;
+/// It falls by one step after so many frames (10 s).
+const LOSS_FALLS: u32 = 500;
+
 /// One encoder.
 pub struct Encoder {
     encoder: Box<dyn Encode>,
+    fec: bool,
+    /// What it is ready for, and how many frames less would have done.
+    loss: u8,
+    less: u32,
     payload: Vec<u8>,
     failed: bool,
 }
@@ -55,7 +68,7 @@ impl Encoder {
     pub fn new(coding: Coding) -> Option<Self> {
         let (codec, opus) = match coding.kind {
             Kind::Opus { fec } => {
-                let loss_percent = if fec { OpusSettings::default().loss_percent } else { 0 };
+                let loss_percent = if fec { LEAST_LOSS } else { 0 };
                 (Codec::Opus, OpusSettings { kbps: coding.kbps, fec, loss_percent })
             }
             Kind::G722 => (Codec::G722, OpusSettings::default()),
@@ -63,12 +76,31 @@ impl Encoder {
             Kind::Pcmu => (Codec::Pcmu, OpusSettings::default()),
         };
         match audio::encoder(codec, &opus) {
-            Ok(encoder) => Some(Self { encoder, payload: Vec::new(), failed: false }),
+            Ok(encoder) => {
+                let fec = matches!(coding.kind, Kind::Opus { fec: true });
+                Some(Self { encoder, fec, loss: LEAST_LOSS, less: 0, payload: Vec::new(), failed: false })
+            }
             Err(e) => {
                 tracing::error!("no sound encoder: {e}");
                 None
             }
         }
+    }
+
+    /// The loss of the worst of its listeners, per cent: up at once, down slowly. Called before each frame.
+    pub fn expect_loss(&mut self, percent: u8) {
+        if !self.fec {
+            return;
+        }
+        let wanted = percent.next_multiple_of(LOSS_STEP).clamp(LEAST_LOSS, MOST_LOSS);
+        self.less = if wanted < self.loss { self.less + 1 } else { 0 };
+        let loss = match wanted > self.loss {
+            true => wanted,
+            false if self.less >= LOSS_FALLS => self.loss - LOSS_STEP,
+            false => return,
+        };
+        (self.loss, self.less) = (loss, 0);
+        self.encoder.expect_loss(loss);
     }
 
     /// One packet's payload; empty when the library failed.

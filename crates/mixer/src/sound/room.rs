@@ -150,6 +150,8 @@ pub struct Input<'a> {
     pub floor: bool,
     /// What is sent to him; `None`: nothing.
     pub coding: Option<Coding>,
+    /// Share of it that he reports lost, per cent.
+    pub loss: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -202,6 +204,14 @@ impl Room {
         let mut common = sum;
         self.limiter.run(&mut common);
         self.encoders = 0;
+        let mut worst: SmallVec<[(Coding, u8); 8]> = SmallVec::new();
+        let sharing = inputs.iter().filter(|i| i.loss > 0 && i.site.own.is_none());
+        for (coding, loss) in sharing.filter_map(|i| Some((i.coding?, i.loss))) {
+            match worst.iter_mut().find(|(c, _)| *c == coding) {
+                Some((_, most)) => *most = loss.max(*most),
+                None => worst.push((coding, loss)),
+            }
+        }
         let mut done: BTreeMap<(Heard, Coding), Bytes> = BTreeMap::new();
         let out = inputs
             .iter_mut()
@@ -214,15 +224,16 @@ impl Room {
                     return None;
                 };
                 if !site.deafened && self.needs_own(now, site, coding) {
-                    return Some(self.encode_own(now, site, coding, &sum));
+                    return Some(self.encode_own(now, site, coding, input.loss, &sum));
                 }
                 let heard = if site.deafened { Heard::Nobody } else { Heard::Everybody };
                 if let Some(watch) = &mut site.watch {
                     watch.sent((!site.deafened).then_some(&common));
                 }
-                let encoded = done
-                    .entry((heard, coding))
-                    .or_insert_with(|| self.encode_shared(now, heard, coding, &common));
+                let encoded = done.entry((heard, coding)).or_insert_with(|| {
+                    let loss = worst.iter().find(|(c, _)| *c == coding).map_or(0, |(_, loss)| *loss);
+                    self.encode_shared(now, heard, coding, loss, &common)
+                });
                 Some(encoded.clone())
             })
             .collect();
@@ -311,7 +322,7 @@ impl Room {
         keep || site.heard
     }
 
-    fn encode_own(&mut self, now: Instant, site: &mut Site, coding: Coding, sum: &Frame) -> Bytes {
+    fn encode_own(&mut self, now: Instant, site: &mut Site, coding: Coding, loss: u8, sum: &Frame) -> Bytes {
         if site.own.as_ref().is_none_or(|own| own.coding != coding) {
             let Some(mut encoder) = Encoder::new(coding) else { return Bytes::new() };
             for frame in &self.history {
@@ -330,10 +341,18 @@ impl Room {
             watch.sent(Some(&frame));
         }
         self.encoders += 1;
+        own.encoder.expect_loss(loss);
         own.encoder.encode(&frame)
     }
 
-    fn encode_shared(&mut self, now: Instant, heard: Heard, coding: Coding, common: &Frame) -> Bytes {
+    fn encode_shared(
+        &mut self,
+        now: Instant,
+        heard: Heard,
+        coding: Coding,
+        loss: u8,
+        common: &Frame,
+    ) -> Bytes {
         let history = &self.history;
         let shared = match self.shared.entry((heard, coding)) {
             std::collections::btree_map::Entry::Occupied(e) => e.into_mut(),
@@ -348,6 +367,7 @@ impl Room {
             }
         };
         shared.used = now;
+        shared.encoder.expect_loss(loss);
         self.encoders += 1;
         match heard {
             Heard::Everybody => shared.encoder.encode(common),
@@ -397,7 +417,7 @@ mod tests {
         let mut inputs: Vec<_> = sites
             .iter_mut()
             .zip(codings)
-            .map(|(site, coding)| Input { site, floor: false, coding: Some(*coding) })
+            .map(|(site, coding)| Input { site, floor: false, coding: Some(*coding), loss: 0 })
             .collect();
         room.tick(now + Duration::from_millis(20) * tick as u32, &mut inputs)
     }

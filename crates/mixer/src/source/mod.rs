@@ -1,6 +1,7 @@
 //! The picture a leg sends: from packets to access units always, from access units to pictures only while somebody looks.
 
 mod decoding;
+mod lips;
 mod relay;
 mod shown;
 mod traits;
@@ -27,6 +28,7 @@ use crate::{
     ring::{Bounds, Cursor, Item, Read, Ring},
 };
 use decoding::Decoding;
+use lips::{Due, Lips};
 use relay::Relaying;
 
 /// Missing packets followed at most.
@@ -41,6 +43,8 @@ const STALLED: Duration = Duration::from_millis(2500);
 const LINGER: Duration = Duration::from_millis(1000);
 /// The same for a site that is passed on: who joins within that time does not cost the others a key frame.
 const LINGER_RELAYED: Duration = Duration::from_secs(10);
+/// Pictures may be this much earlier than their sound without anybody's noticing; composing and encoding takes them a while besides.
+const LEAD: Duration = Duration::from_millis(25);
 /// A site that becomes visible is waited for this long.
 const EXPECT: Duration = Duration::from_millis(700);
 
@@ -83,6 +87,7 @@ enum State {
 /// One video source.
 pub struct Source {
     depacketizer: Depacketizer,
+    lips: Lips,
     ring: Ring<Unit>,
     shown: Arc<Shown>,
     decoding: Option<Arc<Task<Decoding>>>,
@@ -114,6 +119,7 @@ impl Source {
     pub fn new(spawner: &Spawner) -> Self {
         Self {
             depacketizer: Depacketizer::new(h264::Config::default()),
+            lips: Lips::default(),
             ring: Ring::new(KEEP),
             shown: Arc::default(),
             decoding: None,
@@ -146,8 +152,8 @@ impl Source {
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Out) {
         if self.depacketizer.poll_timeout().is_some_and(|at| at <= now) {
             self.depacketizer.handle_timeout(now);
-            self.drain(now);
         }
+        self.drain(now);
         if self.state == State::Live
             && self.last_unit.is_some_and(|at| now.saturating_duration_since(at) > STALLED)
         {
@@ -183,6 +189,30 @@ impl Source {
         }
     }
 
+    /// Its sound is played so long after it comes: pictures are to go with it.
+    pub fn go_with_sound(&mut self, wait: Duration) {
+        self.lips.hold(wait.saturating_sub(LEAD));
+    }
+
+    /// When a picture that waits for its sound goes on.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.lips.poll_timeout()
+    }
+
+    /// Pictures whose time has come go on.
+    pub fn release(&mut self, now: Instant) {
+        while let Some(Due { event, time }) = self.lips.pop(now) {
+            match event {
+                h264::Event::Unit(unit) => self.take(now, unit, time),
+                h264::Event::Lost(_) => {
+                    self.after_loss = true;
+                    // Only who looks needs the key frame; who will look asks then.
+                    self.news.wants_key |= self.decoding.is_some() || self.relaying.is_some();
+                }
+            }
+        }
+    }
+
     /// Sequence numbers that are missing and waited for, `patience` long when their repetition takes that time, and how many were given up so
     /// far.
     pub fn missing(&mut self, patience: Option<Duration>) -> (Vec<u16>, u64) {
@@ -190,6 +220,11 @@ impl Source {
         let (min, max) = patience.map_or((wait.wait_min, wait.wait_max), |p| (p, p));
         self.depacketizer.set_wait(min, max);
         (self.depacketizer.missing(MAX_MISSING), self.depacketizer.counters().lost)
+    }
+
+    /// A packet of that sequence number is missing.
+    pub fn waits_for(&self, seq: u16) -> bool {
+        self.depacketizer.missing(MAX_MISSING).contains(&seq)
     }
 
     /// What the assembly of pictures dropped since the last call.
@@ -241,6 +276,11 @@ impl Source {
         self.visible || self.relaying.is_some()
     }
 
+    /// Somebody wants a picture of it although no view shows it.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted_until.is_some()
+    }
+
     /// Its pictures on their way to others; those since the last key frame are there already. `max_payload`: of a packet, bytes.
     pub fn relay(&mut self, now: Instant, max_payload: usize) -> Arc<Relay> {
         let Self { relaying, ring, .. } = self;
@@ -248,7 +288,7 @@ impl Source {
             let mut relaying = Relaying::new(max_payload);
             if let Some(mut cursor) = ring.last_key(now, REPLAY, KEEP.bytes, |_| true) {
                 while let Read::Item(unit) = ring.read(&mut cursor) {
-                    relaying.push(&unit, false);
+                    relaying.push(&unit, unit.arrived, false);
                 }
             }
             relaying
@@ -284,6 +324,7 @@ impl Source {
         self.last_unit = None;
         self.keys = 0;
         self.ring.clear();
+        self.lips.clear();
         self.shown.expect(false);
         self.shown.lose(false);
         self.shown.clear();
@@ -348,18 +389,14 @@ impl Source {
 
     fn drain(&mut self, now: Instant) {
         while let Some(event) = self.depacketizer.poll_event() {
-            match event {
-                h264::Event::Unit(unit) => self.take(now, unit),
-                h264::Event::Lost(_) => {
-                    self.after_loss = true;
-                    // Only who looks needs the key frame; who will look asks then.
-                    self.news.wants_key |= self.decoding.is_some() || self.relaying.is_some();
-                }
-            }
+            // What was asked for is there, even if it waits for its sound.
+            self.news.got_key |= matches!(&event, h264::Event::Unit(unit) if unit.is_key());
+            self.lips.push(now, event);
         }
+        self.release(now);
     }
 
-    fn take(&mut self, now: Instant, unit: Unit) {
+    fn take(&mut self, now: Instant, unit: Unit, time: Instant) {
         self.units += 1;
         self.last_unit = Some(now);
         if self.ssrc.replace(unit.ssrc) != Some(unit.ssrc) {
@@ -371,14 +408,13 @@ impl Source {
             self.shown.lose(false);
         }
         let after_loss = std::mem::take(&mut self.after_loss);
-        if unit.key && !unit.damaged {
-            self.news.got_key = true;
+        if unit.is_key() {
             self.keys = self.keys.saturating_add(1);
         }
         self.traits.insert(&unit);
         let unit = Arc::new(unit);
         if let Some(relaying) = &mut self.relaying {
-            relaying.push(&unit, after_loss);
+            relaying.push(&unit, time, after_loss);
             self.relayed = true;
         }
         if after_loss && !unit.key {

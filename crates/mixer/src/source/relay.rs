@@ -12,15 +12,11 @@ use cau_rtp::h264::{Mode, Packetizer, Unit};
 
 use crate::{
     ring::{Bounds, Ring},
-    view::output::{CLOCK, Encoded},
+    view::output::Encoded,
 };
 
 /// What is kept.
 const KEEP: Bounds = Bounds { bytes: 1 << 20, time: Duration::from_secs(1) };
-/// The source's clock is followed by this part of the difference per picture: fast enough for 200 ppm, too slow for network jitter.
-const FOLLOW: u32 = 64;
-/// A difference larger than this is not jitter: the source has begun a new timeline.
-const JUMP: Duration = Duration::from_millis(500);
 /// Sequence numbers left out for a picture that is not passed on. One says it: how many packets it had is not known.
 const GAP: u16 = 1;
 
@@ -61,14 +57,6 @@ impl Relay {
 pub struct Relaying {
     relay: Arc<Relay>,
     packetizer: Packetizer,
-    timeline: Option<Timeline>,
-}
-
-/// Time stamp of the source and time of ours that belong together.
-#[derive(Clone, Copy, Debug)]
-struct Timeline {
-    timestamp: u32,
-    time: Instant,
 }
 
 impl Relaying {
@@ -80,11 +68,7 @@ impl Relaying {
             made: AtomicU64::new(0),
             last_key: Mutex::default(),
         };
-        Self {
-            relay: Arc::new(relay),
-            packetizer: Packetizer::new(Mode::NonInterleaved, max_payload),
-            timeline: None,
-        }
+        Self { relay: Arc::new(relay), packetizer: Packetizer::new(Mode::NonInterleaved, max_payload) }
     }
 
     /// Where receivers read.
@@ -92,9 +76,8 @@ impl Relaying {
         &self.relay
     }
 
-    /// Passes a picture on; a hurt one leaves a gap, so that receivers see that something is missing.
-    pub fn push(&mut self, unit: &Unit, after_loss: bool) {
-        let time = self.time(unit);
+    /// Passes a picture of `time` on; a hurt one leaves a gap, so that receivers see that something is missing.
+    pub fn push(&mut self, unit: &Unit, time: Instant, after_loss: bool) {
         if unit.damaged {
             self.store(Encoded { gap: GAP, ..Encoded::empty(time) });
             return;
@@ -117,27 +100,6 @@ impl Relaying {
     fn store(&self, encoded: Encoded) {
         self.relay.ring.push(Arc::new(encoded));
         self.relay.made.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// When the picture belongs, on our clock.
-    fn time(&mut self, unit: &Unit) -> Instant {
-        let arrived = unit.arrived;
-        let Some(Timeline { timestamp, time }) = self.timeline else {
-            self.timeline = Some(Timeline { timestamp: unit.timestamp, time: arrived });
-            return arrived;
-        };
-        let ticks = i64::from(unit.timestamp.wrapping_sub(timestamp).cast_signed());
-        let nanos = u64::try_from(ticks).unwrap_or(0) * 1_000_000_000 / CLOCK;
-        let expected = time + Duration::from_nanos(nanos);
-        let (early, late) =
-            (expected.saturating_duration_since(arrived), arrived.saturating_duration_since(expected));
-        let here = if ticks <= 0 || early > JUMP || late > JUMP {
-            arrived.max(time)
-        } else {
-            expected + late / FOLLOW - early / FOLLOW
-        };
-        self.timeline = Some(Timeline { timestamp: unit.timestamp, time: here });
-        here
     }
 }
 
@@ -177,40 +139,33 @@ mod tests {
     }
 
     #[test]
-    fn pictures_go_on_as_they_are_and_in_even_time_whatever_the_network_does() {
+    fn pictures_go_on_as_they_are() {
         let (t, mut relaying) = (start(), Relaying::new(1200));
         let cursor = relaying.relay().ring.end();
-        let jitter = [0u64, 25, 3, 38, 11, 0, 19];
         for i in 0..30u64 {
-            let arrived = t + Duration::from_millis(i * 33 + jitter[i as usize % 7]);
-            relaying.push(&unit(arrived, 1000 + 2970 * i as u32, i == 0, 900 + 50 * i as usize), false);
+            let time = t + Duration::from_millis(i * 33);
+            relaying.push(&unit(time, 2970 * i as u32, i == 0, 900 + 50 * i as usize), time, false);
         }
         let out = all(relaying.relay(), cursor);
         assert_eq!(out.len(), 30);
-        for pair in out.windows(2) {
-            let step = pair[1].time - pair[0].time;
-            assert!(step.abs_diff(Duration::from_millis(33)) < Duration::from_millis(2), "{step:?}");
-        }
         assert!(out[0].key && out[0].single && out[0].csrc == Some(5));
         assert!(!out[29].single && out[29].payloads.len() == 2, "more than a packet holds");
         assert_eq!(out[3].payloads[0].bytes.len(), 1050, "bit by bit");
+        assert_eq!(relaying.relay().last_key(), Some(t));
     }
 
     #[test]
-    fn a_hurt_picture_leaves_a_gap_and_a_new_timeline_starts_anew() {
+    fn a_hurt_picture_leaves_a_gap() {
         let (t, mut relaying) = (start(), Relaying::new(1200));
         let cursor = relaying.relay().ring.end();
-        relaying.push(&unit(t, 0, true, 500), false);
-        relaying
-            .push(&Unit { damaged: true, ..unit(t + Duration::from_millis(33), 2970, false, 400) }, false);
-        relaying.push(&unit(t + Duration::from_millis(66), 5940, false, 400), true);
-        relaying.push(&unit(t + Duration::from_millis(99), 4_000_000_000, true, 400), false);
+        let hurt = Unit { damaged: true, ..unit(t, 2970, false, 400) };
+        for (unit, after_loss) in
+            [(unit(t, 0, true, 500), false), (hurt, false), (unit(t, 5940, false, 400), true)]
+        {
+            relaying.push(&unit, t, after_loss);
+        }
         let out = all(relaying.relay(), cursor);
-        assert_eq!(
-            out.iter().map(|e| (e.gap, e.payloads.len())).collect::<Vec<_>>(),
-            [(0, 1), (1, 0), (1, 1), (0, 1)]
-        );
-        assert_eq!(out[3].time, t + Duration::from_millis(99));
-        assert_eq!(relaying.relay().last_key(), Some(out[3].time));
+        let gaps: Vec<_> = out.iter().map(|e| (e.gap, e.payloads.len())).collect();
+        assert_eq!(gaps, [(0, 1), (1, 0), (1, 1)]);
     }
 }

@@ -58,6 +58,21 @@ pub struct Users {
     pub catch_up: usize,
 }
 
+impl Users {
+    /// And these.
+    pub fn with(self, other: Self) -> Self {
+        Self { main: self.main + other.main, catch_up: self.catch_up + other.catch_up }
+    }
+
+    /// All but these.
+    pub fn without(self, other: Self) -> Self {
+        Self {
+            main: self.main.saturating_sub(other.main),
+            catch_up: self.catch_up.saturating_sub(other.catch_up),
+        }
+    }
+}
+
 /// What regular care has found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Care {

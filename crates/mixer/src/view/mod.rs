@@ -62,6 +62,7 @@ pub struct View {
     pub channels: BTreeMap<Stream, Channel>,
     /// SSRCs of the sites shown.
     pub csrc: SmallVec<[u32; MAX_CSRC]>,
+    fps: u32,
     period: Duration,
     next: Instant,
 }
@@ -75,9 +76,15 @@ impl View {
             canvas: Task::new(&shared.spawner, composing),
             channels: BTreeMap::new(),
             csrc: SmallVec::new(),
+            fps: key.fps.max(1),
             period: Duration::from_secs(1) / key.fps.max(1),
             next: now,
         }
+    }
+
+    /// So many pictures per second at most, from the next one on.
+    pub fn set_most(&mut self, fps: u32) {
+        self.period = Duration::from_secs(1) / self.fps.min(fps).max(1);
     }
 
     /// The canvas.

@@ -15,13 +15,15 @@ use cau_codec::{
 };
 use cau_mixer::{
     LegConfig, Media, Port,
-    command::{AudioCodec, AudioLeg, Mode, VideoLeg},
+    command::{AudioCodec, AudioLeg, Mode, Rtx, VideoLeg},
 };
 use cau_model::ParticipantId;
 use cau_rtp::{
     Packet, Session,
     h264::{self, Depacketizer, Packetizer},
-    nack,
+    jitter, nack,
+    payload::Format,
+    rtcp, rtx,
     session::{self, Notice},
     stream::Outgoing,
 };
@@ -57,6 +59,28 @@ pub struct Endpoint {
     asker: nack::Asker,
     /// Counts packets and looks no further.
     pub blind: bool,
+    /// Its clock runs so much fast, in millionths.
+    pub ppm: i64,
+    /// Its picture is bright for the first fifth of each such time, and its tone sounds for the first tenth.
+    pub flashes: Option<Duration>,
+    /// Its picture moves.
+    pub moves: bool,
+    /// It plays its sound through a buffer, and counts what is concealed.
+    pub buffer: Option<jitter::Audio>,
+    /// It asks for a key frame while its picture is hurt, once in 500 ms.
+    pub heals: bool,
+    /// It asks for a key frame this often, whatever it gets.
+    pub pesters: Option<Duration>,
+    asked_at: Option<Instant>,
+    pulled_at: Option<Instant>,
+    rtx: rtx::Sender,
+    /// What it was told of its rate (TMMBR), bit/s, and what it answers of ours (TMMBN).
+    pub told: Vec<u64>,
+    pub limited: Vec<u64>,
+    /// Repairs that came in a stream of their own.
+    pub repairs: u64,
+    /// The last sender reports, of sound and of pictures.
+    pub reports: [Option<rtcp::SenderInfo>; 2],
     /// It sends no RTCP.
     pub no_reports: bool,
     /// So many of the next packets of video do not arrive.
@@ -116,6 +140,14 @@ pub struct Received {
     pub csrc: Vec<u32>,
     pub audio_csrc: Vec<u32>,
     pub pcm: Vec<i16>,
+    /// When each packet of sound came, its time stamp, and where its sound begins in `pcm`.
+    pub heard: Vec<(Instant, u32, usize)>,
+    /// Whole pictures that refer to whole ones.
+    pub good: Vec<Instant>,
+    /// The picture refers to something that is missing.
+    pub hurt: bool,
+    /// When each picture came, its time stamp, and the brightness of its middle.
+    pub lights: Vec<(Instant, u32, u8)>,
     pub to: Vec<SocketAddr>,
     keep: bool,
     last: [Option<(u16, u32)>; 2],
@@ -147,6 +179,19 @@ impl Endpoint {
             history: nack::History::new(nack::Keep::default()),
             asker: nack::Asker::default(),
             blind: false,
+            ppm: 0,
+            flashes: None,
+            moves: false,
+            buffer: None,
+            heals: false,
+            pesters: None,
+            asked_at: None,
+            pulled_at: None,
+            rtx: rtx::Sender::new(n),
+            told: Vec::new(),
+            limited: Vec::new(),
+            repairs: 0,
+            reports: [None; 2],
             no_reports: false,
             lose_next: 0,
             size: (320, 180),
@@ -246,18 +291,19 @@ impl Endpoint {
             return Vec::new();
         }
         self.started.get_or_insert(now);
+        self.live(now);
         let mut out = std::mem::take(&mut self.extra);
         if self.audio.as_ref().is_some_and(|a| a.stream.recv) && !self.mute_line {
             let next = *self.next_sound.get_or_insert(now);
             if now >= next {
-                self.next_sound = Some(next + ms(20));
+                self.next_sound = Some(next + self.own(ms(20)));
                 out.push((Media::Audio, false, self.frame(now)));
             }
         }
         if self.camera && self.video.as_ref().is_some_and(|v| v.stream.recv) {
             let next = *self.next_picture.get_or_insert(now);
             if now >= next {
-                self.next_picture = Some(next + ms(40));
+                self.next_picture = Some(next + self.own(ms(40)));
                 self.shoot(now, &mut out);
             }
         }
@@ -271,6 +317,57 @@ impl Endpoint {
         out
     }
 
+    /// A time by its own clock, in ours.
+    fn own(&self, time: Duration) -> Duration {
+        time.mul_f64(1.0 - self.ppm as f64 * 1e-6)
+    }
+
+    /// Asks for a key frame, and plays sound, as a device does of itself.
+    fn live(&mut self, now: Instant) {
+        let every = self.pesters.or(Some(ms(500)).filter(|_| self.heals && self.received.hurt));
+        let due = |every: Duration| self.asked_at.is_none_or(|at| now.saturating_duration_since(at) >= every);
+        if every.is_some_and(due) {
+            self.asked_at = Some(now);
+            self.pli();
+        }
+        let Some(buffer) = &mut self.buffer else { return };
+        while *self.pulled_at.get_or_insert(now) <= now {
+            let at = self.pulled_at.unwrap();
+            buffer.pull(at);
+            self.pulled_at = Some(at + ms(20));
+        }
+    }
+
+    /// Plays its sound through a buffer.
+    pub fn buffered(mut self) -> Self {
+        let audio = self.audio.as_ref().unwrap();
+        let format = match audio.codec {
+            AudioCodec::Opus { .. } => Format::Opus,
+            AudioCodec::G722 => Format::G722,
+            AudioCodec::Pcma => Format::Pcma,
+            AudioCodec::Pcmu => Format::Pcmu,
+        };
+        self.buffer = Some(jitter::Audio::new(jitter::Config::new([(audio.pt_send, format)])));
+        self
+    }
+
+    /// Negotiates retransmission in a stream of its own.
+    pub fn with_rtx(mut self) -> Self {
+        let video = self.video.as_mut().unwrap();
+        video.feedback.nack = true;
+        video.rtx = Some(Rtx { pt_send: 97, pt_recv: vec![(97, 96)] });
+        self
+    }
+
+    /// Limits what it is sent (TMMBR), bit/s.
+    pub fn limit(&mut self, bits: u64) {
+        let ssrc = self.received.ssrcs.last().copied().unwrap_or(0);
+        let mut w = rtcp::Writer::new();
+        w.receiver_report(99, &[]);
+        w.tmmbr(99, &rtcp::Limit { ssrc, bitrate: bits, overhead: 40 });
+        self.extra.push((Media::Video, true, w.finish().into()));
+    }
+
     fn frame(&mut self, now: Instant) -> Bytes {
         let config = self.audio.as_ref().unwrap();
         let codec = codec(config.codec);
@@ -278,12 +375,16 @@ impl Endpoint {
             .sound_encoder
             .get_or_insert_with(|| audio::encoder(codec, &OpusSettings::default()).unwrap());
         let start = self.samples;
-        let tone = self.tone;
+        let (tone, flashes) = (self.tone, self.flashes);
         let frame: audio::Frame = std::array::from_fn(|i| {
             if let Some(said) = &self.said {
                 return said.get(start as usize + i).map_or(0, |s| (s * 32_767.0) as i16);
             }
-            let t = (start + i as u64) as f32 / 48_000.0;
+            let n = start + i as u64;
+            let on = flashes
+                .is_none_or(|every| n % (every.as_millis() as u64 * 48) < every.as_millis() as u64 * 5);
+            let tone = tone.filter(|_| on);
+            let t = n as f32 / 48_000.0;
             tone.map_or(0, |hz| (6000.0 * (std::f32::consts::TAU * hz * t).sin()) as i16)
         });
         self.samples += 960;
@@ -312,6 +413,22 @@ impl Endpoint {
         let mut canvas = Canvas::new(w, h).unwrap();
         canvas.fill(self.colour);
         let since = now.saturating_duration_since(self.started.unwrap());
+        let since = since.mul_f64(1.0 + self.ppm as f64 * 1e-6);
+        if let Some(every) = self.flashes {
+            let bright = since.as_millis() % every.as_millis() < every.as_millis() / 5;
+            canvas.fill(if bright { Colour::WHITE } else { Colour::BLACK });
+        }
+        if self.moves {
+            let planes = canvas.planes_mut();
+            let [luma, _, _] = planes.data;
+            let n = since.as_millis() as usize / 40;
+            for (row, line) in luma.chunks_mut(planes.stride[0]).enumerate() {
+                for (col, pixel) in line.iter_mut().enumerate() {
+                    let x = col + 3 * n;
+                    *pixel = (60 + (x * x / 97 + row * 31 / 7) % 120) as u8;
+                }
+            }
+        }
         let ticks = (since.as_micros() * 90 / 1000) as u32;
         let encoded = encoder.encode(&canvas, i64::from(ticks), std::mem::take(&mut self.force_key)).unwrap();
         let mode = if mode == Mode::Single { h264::Mode::SingleNal } else { h264::Mode::NonInterleaved };
@@ -334,7 +451,13 @@ impl Endpoint {
             for item in cau_rtp::rtcp::parse(&data).items {
                 match item {
                     cau_rtp::rtcp::Item::Bye(_) => self.bye += 1,
-                    cau_rtp::rtcp::Item::SenderReport { .. } => self.sender_reports += 1,
+                    cau_rtp::rtcp::Item::SenderReport { info, .. } => {
+                        self.sender_reports += 1;
+                        self.reports[usize::from(port.media == Media::Video)] = Some(info);
+                    }
+                    cau_rtp::rtcp::Item::Tmmbn { limits, .. } => {
+                        self.limited.extend(limits.iter().map(|l| l.bitrate));
+                    }
                     _ => {}
                 }
             }
@@ -344,9 +467,18 @@ impl Endpoint {
                 notices.iter().filter_map(|n| if let Notice::Nack(lost) = n { Some(lost) } else { None })
             {
                 self.repeated += lost.len() as u64;
-                let again = lost.iter().filter_map(|seq| self.history.again(*seq));
-                self.extra.extend(again.map(|packet| (Media::Video, false, bytes_of(&packet))));
+                for packet in lost.iter().filter_map(|seq| self.history.again(*seq)) {
+                    let packet = match self.video.as_ref().and_then(|v| v.rtx.as_ref()) {
+                        Some(rtx) => self.rtx.wrap(&packet, rtx.pt_send),
+                        None => packet,
+                    };
+                    self.extra.push((Media::Video, false, bytes_of(&packet)));
+                }
             }
+            self.told.extend(notices.iter().filter_map(|n| match n {
+                Notice::Limit { bits, .. } => Some(*bits),
+                _ => None,
+            }));
             if notices.iter().any(|n| matches!(n, Notice::KeyFrame(_))) {
                 self.asked += 1;
                 self.force_key |= self.obeys;
@@ -363,9 +495,17 @@ impl Endpoint {
             Media::Audio => {
                 self.sound.session(now).receive(now, packet.clone());
                 let kind = codec(self.audio.as_ref().unwrap().codec);
-                self.received.sound(packet, kind, self.sound.clock);
+                if let Some(buffer) = &mut self.buffer {
+                    buffer.insert(now, packet.clone());
+                }
+                self.received.sound(now, packet, kind, self.sound.clock);
             }
             Media::Video if self.lose_next > 0 => self.lose_next -= 1,
+            Media::Video if packet.pt == 97 => {
+                self.repairs += 1;
+                let ssrc = self.received.ssrcs[0];
+                self.received.repair(now, rtx::unwrap(packet, 96, ssrc).unwrap());
+            }
             Media::Video => {
                 self.picture.session(now).receive(now, packet.clone());
                 self.received.video(now, packet, data.len());
@@ -505,6 +645,10 @@ impl Received {
             csrc: Vec::new(),
             audio_csrc: Vec::new(),
             pcm: Vec::new(),
+            heard: Vec::new(),
+            good: Vec::new(),
+            hurt: false,
+            lights: Vec::new(),
             to: Vec::new(),
             keep: false,
             last: [None; 2],
@@ -519,8 +663,9 @@ impl Received {
         self.keep = true;
     }
 
-    fn sound(&mut self, packet: Packet, kind: Codec, clock: u32) {
+    fn sound(&mut self, now: Instant, packet: Packet, kind: Codec, clock: u32) {
         self.audio_packets += 1;
+        self.heard.push((now, packet.timestamp, self.pcm.len()));
         if let Some((seq, ts)) = self.last[0] {
             self.gaps += u64::from(packet.seq != seq.wrapping_add(1));
             self.odd += u64::from(packet.timestamp != ts.wrapping_add(clock / 50));
@@ -544,31 +689,58 @@ impl Received {
         }
         self.last[1] = Some((packet.seq, packet.timestamp));
         self.csrc = packet.csrc.to_vec();
+        self.repair(now, packet);
+    }
+
+    fn repair(&mut self, now: Instant, packet: Packet) {
         self.depacketizer.insert(now, packet);
         let mut units = VecDeque::new();
         while let Some(event) = self.depacketizer.poll_event() {
             match event {
                 h264::Event::Unit(unit) => units.push_back(unit),
-                h264::Event::Lost(_) => self.broken += 1,
+                h264::Event::Lost(_) => {
+                    self.broken += 1;
+                    self.hurt = true;
+                }
             }
         }
         for unit in units {
             if unit.key {
                 self.keys.push(now);
+                self.hurt = false;
             }
             self.slices.push((now, slices(&unit.nals)));
             match self.decoder.decode(&unit.nals, 0) {
                 Ok(Some(d)) => {
                     self.broken += u64::from(d.damage != decode::Damage::None);
+                    self.hurt |= d.damage != decode::Damage::None || unit.damaged;
+                    if !self.hurt {
+                        self.good.push(now);
+                    }
+                    let (width, height) = (d.picture.width(), d.picture.height());
+                    let luma = at(&d.picture, width / 2, height / 2).0;
+                    self.lights.push((now, unit.timestamp, luma));
                     if !self.keep {
                         self.pictures.clear();
                     }
                     self.pictures.push((now, d.picture));
                 }
                 Ok(None) => {}
-                Err(_) => self.broken += 1,
+                Err(_) => {
+                    self.broken += 1;
+                    self.hurt = true;
+                }
             }
         }
+    }
+
+    /// Share of the time since `from` in which the picture stood for longer than 200 ms.
+    pub fn stood(&self, from: Instant, to: Instant) -> f64 {
+        let ends = [from].into_iter().chain(self.good.iter().copied().filter(|at| *at > from)).chain([to]);
+        let ends: Vec<_> = ends.collect();
+        let gaps = ends.windows(2).map(|w| w[1].saturating_duration_since(w[0]));
+        let stood: f64 = gaps.filter(|gap| *gap > ms(200)).map(|gap| gap.as_secs_f64()).sum();
+        stood / to.saturating_duration_since(from).as_secs_f64()
     }
 
     /// Packets waited for.

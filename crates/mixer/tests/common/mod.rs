@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use bytes::Bytes;
 use cau_mixer::{
     Command, Config, Event, Job, LegConfig, Media, Port, Spawner, Worker,
     command::{AudioCodec, AudioLeg, Emblem, Feedback, Limits, Mode, Stream, Tools, VideoLeg},
@@ -25,6 +26,7 @@ use cau_model::{
     ornament::Ornaments,
     scene::{Card, Fit, Scene, SceneId, Tile},
 };
+use cau_netem::Link;
 
 pub use endpoint::Endpoint;
 
@@ -58,8 +60,18 @@ pub struct World {
     /// With `Some`, jobs wait until the test runs them.
     pub queue: Option<Queue>,
     pub transmits: u64,
+    /// Time goes on in steps of this.
+    pub grain: Duration,
+    /// Lines of those who have one; the others are beside the worker.
+    pub lines: BTreeMap<ParticipantId, Lines>,
     woken: Arc<AtomicBool>,
     version: u64,
+}
+
+/// One site's line.
+pub struct Lines {
+    pub up: Link<(Media, bool, Bytes)>,
+    pub down: Link<(Port, SocketAddr, Bytes)>,
 }
 
 impl World {
@@ -84,14 +96,23 @@ impl World {
 
     /// With a logo.
     pub fn adorned(emblem: Emblem) -> Self {
-        Self::build(false, CANVAS, 768, false, Some(emblem))
+        Self::build(false, |config| config.emblem = Some(emblem))
+    }
+
+    /// With settings of its own.
+    pub fn configured(change: impl FnOnce(&mut Config)) -> Self {
+        Self::build(false, change)
     }
 
     fn with(deferred: bool, canvas: (u32, u32), kbps: u32, forward: bool) -> Self {
-        Self::build(deferred, canvas, kbps, forward, None)
+        Self::build(deferred, |config| {
+            config.max_canvas = canvas;
+            config.max_kbps = kbps;
+            config.forward = forward;
+        })
     }
 
-    fn build(deferred: bool, canvas: (u32, u32), kbps: u32, forward: bool, emblem: Option<Emblem>) -> Self {
+    fn build(deferred: bool, change: impl FnOnce(&mut Config)) -> Self {
         let start = origin();
         let woken = Arc::new(AtomicBool::new(false));
         let waker = {
@@ -111,10 +132,10 @@ impl World {
             })
         };
         let mut config = Config::new(waker);
-        config.max_canvas = canvas;
-        config.max_kbps = kbps;
-        config.emblem = emblem;
-        config.forward = forward;
+        config.max_canvas = CANVAS;
+        config.max_kbps = 768;
+        config.forward = false;
+        change(&mut config);
         let wall = (start, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         let mut worker = Worker::new(config, spawner, wall, 7);
         worker.handle_command(start, Command::OpenConference { id: ROOM });
@@ -128,6 +149,8 @@ impl World {
             totals: Totals::default(),
             queue: deferred.then_some(queue),
             transmits: 0,
+            grain: ms(10),
+            lines: BTreeMap::new(),
             woken,
             version: 0,
         }
@@ -218,14 +241,31 @@ impl World {
         done(self)
     }
 
-    /// 10 ms.
+    /// Puts a line between a site and the worker.
+    pub fn line(&mut self, n: u64, up: cau_netem::Config, down: cau_netem::Config, seed: u64) {
+        let lines = Lines { up: Link::new(up, seed), down: Link::new(down, seed ^ 0xd0) };
+        self.lines.insert(p(n), lines);
+    }
+
+    /// One grain of time.
     pub fn step(&mut self) {
-        self.now += ms(10);
+        self.now += self.grain;
         let participants: Vec<_> = self.endpoints.keys().copied().collect();
         for participant in participants {
             let endpoint = self.endpoints.get_mut(&participant).unwrap();
             let from = endpoint.addresses();
-            for (media, rtcp, data) in endpoint.send(self.now) {
+            let mut sent = endpoint.send(self.now);
+            if let Some(lines) = self.lines.get_mut(&participant) {
+                for datagram in std::mem::take(&mut sent) {
+                    let size = datagram.2.len();
+                    lines.up.insert_sized(self.now, datagram, size);
+                }
+                sent.extend(std::iter::from_fn(|| lines.up.poll(self.now)));
+                while let Some((port, to, datagram)) = lines.down.poll(self.now) {
+                    endpoint.receive(self.now, port, to, datagram);
+                }
+            }
+            for (media, rtcp, data) in sent {
                 let port = Port { participant, media, rtcp };
                 let source = if media == Media::Audio { from.0 } else { from.1 };
                 let source = if rtcp { SocketAddr::new(source.ip(), source.port() + 1) } else { source };
@@ -258,7 +298,10 @@ impl World {
             let segment = t.segment.unwrap_or(t.data.len());
             for start in (0..t.data.len()).step_by(segment) {
                 let datagram = t.data.slice(start..(start + segment).min(t.data.len()));
-                if !endpoint.misses(t.port) {
+                if let Some(lines) = self.lines.get_mut(&t.port.participant) {
+                    let size = datagram.len();
+                    lines.down.insert_sized(self.now, (t.port, t.to, datagram), size);
+                } else if !endpoint.misses(t.port) {
                     endpoint.receive(self.now, t.port, t.to, datagram);
                 }
             }
@@ -326,7 +369,8 @@ pub fn video_leg(n: u64, mode: Mode) -> VideoLeg {
         tools: Tools::Baseline,
         limits: Limits { max_fs: 3600, max_mbps: 108_000, max_kbps: 14_000 },
         pt_recv: vec![(96, mode)],
-        feedback: Feedback { pli: true, fir: true, nack: false },
+        feedback: Feedback { pli: true, fir: true, ..Feedback::default() },
+        rtx: None,
         max_kbps: None,
     }
 }

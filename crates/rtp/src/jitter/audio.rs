@@ -72,6 +72,8 @@ pub struct Counters {
     pub shortened: u64,
     /// Pauses lengthened to lengthen the delay.
     pub lengthened: u64,
+    /// Times 20 ms were won or lost by playing faster or slower.
+    pub stretched: u64,
     /// Packets of payload types not negotiated.
     pub unknown_type: u64,
     /// Empty or malformed payloads.
@@ -107,8 +109,8 @@ struct Entry {
 
 /// Adaptive playout buffer: packets of any length in, sound for [`TICK`] a pull out.
 ///
-/// The delay aims at letting 98 of 100 packets come in time. It is changed between talk spurts, where [`Audio::quiet`] says that nothing is
-/// said, and in speech only when there is no other way. Nothing is played twice, order is kept.
+/// The delay aims at letting 98 of 100 packets come in time. It is changed between talk spurts and where [`Audio::quiet`] says that nothing is
+/// said by whole packets, in sound by playing a little faster or slower ([`Audio::stretch`]). Nothing is played twice, order is kept.
 #[derive(Debug)]
 pub struct Audio {
     config: Config,
@@ -131,13 +133,32 @@ pub struct Audio {
     /// Sound given out beyond the pulls so far, µs.
     ahead: i64,
     quiet: bool,
-    /// The packet played last was Opus DTX.
+    /// The packet played last was Opus, and DTX.
+    opus: bool,
     dtx: bool,
+    /// Share of packets lost of late, and whether that makes it worth to wait for the next packet's FEC.
+    loss: f32,
+    lossy: bool,
     noise: Option<u8>,
     excess_since: Option<Instant>,
+    /// The delay has been wrong by so much or more since then: too long (true) or too short.
+    off_since: Option<(bool, Instant)>,
+    /// Still to be won (more than 0) or lost by playing faster or slower, µs.
+    shift: i64,
+    /// By so much per tick, µs.
+    step: i64,
+    /// What the last pull had to give beyond a tick, µs.
+    stretch: i64,
     delay: f32,
 }
 
+/// Won or lost per tick by playing faster or slower, µs: 0.6 %, which nobody hears …
+const STRETCH: i64 = 125;
+/// … and 2.5 % when the delay is wrong by more than this, µs.
+const STRETCH_FAR: i64 = 500;
+const FAR: i64 = 80_000;
+/// Share of packets lost that makes in-band FEC worth its delay.
+const LOSSY: f32 = 0.02;
 /// Concealed at most before it becomes silence, µs.
 const CONCEAL: i64 = 60_000;
 /// Play around the target within which nothing is changed, µs.
@@ -175,9 +196,16 @@ impl Audio {
             late_run: 0,
             ahead: 0,
             quiet: false,
+            opus: false,
             dtx: false,
+            loss: 0.0,
+            lossy: false,
             noise: None,
             excess_since: None,
+            off_since: None,
+            shift: 0,
+            step: STRETCH,
+            stretch: 0,
             delay: 0.0,
         }
     }
@@ -266,15 +294,24 @@ impl Audio {
     /// that long: decode them into a queue and take 20 ms from it. Empty when enough was given out already (packets of 60 ms).
     pub fn pull(&mut self, now: Instant) -> SmallVec<[Pull; 2]> {
         let mut pieces = SmallVec::new();
-        let mut need = TICK_US - self.ahead;
+        self.stretch = self.shift.clamp(-self.step, self.step);
+        self.shift -= self.stretch;
+        let tick = TICK_US + self.stretch;
+        let mut need = tick - self.ahead;
         while need > 0 && pieces.len() < 16 {
-            let at = now + Duration::from_micros(u64::try_from(TICK_US - need).unwrap_or(0));
+            let at = now + Duration::from_micros(u64::try_from(tick - need).unwrap_or(0));
             let (pull, length) = self.piece(at, need);
             need -= length.max(1);
             pieces.push(pull);
         }
         self.ahead = -need.min(0);
         pieces
+    }
+
+    /// How much more than a tick, µs, the last pull gave: that much sound is to be played in the time of a tick. Negative: less. A multiple of
+    /// 125 µs, 500 at most either way.
+    pub fn stretch(&self) -> i64 {
+        self.stretch
     }
 
     /// Says whether what was played last was a pause: the delay is then changed where nobody hears it.
@@ -310,6 +347,7 @@ impl Audio {
         self.late_run = 0;
         self.noise = None;
         self.excess_since = None;
+        self.off_since = None;
     }
 
     fn us(&self, ticks: i64) -> i64 {
@@ -321,7 +359,10 @@ impl Audio {
     }
 
     fn target(&self) -> i64 {
-        self.estimator.wanted().max(us(self.config.min)).min(us(self.config.max))
+        let wanted = self.estimator.wanted().max(us(self.config.min));
+        // The copy of a lost packet comes with the one after it.
+        let fec = if self.opus && self.lossy { self.us(self.last_ticks) } else { 0 };
+        (wanted + fec).min(us(self.config.max))
     }
 
     /// The delay aimed at for a packet of so many µs. One that is not a whole number of pulls is needed up to so much before it is played.
@@ -384,6 +425,7 @@ impl Audio {
                 self.last_number = Some(number);
                 continue;
             }
+            self.follow(at, delay - aim);
             if self.pausing() && self.bridged == 0 && delay + SLACK < aim {
                 self.counters.lengthened += 1;
                 return (self.silence(need), need);
@@ -392,8 +434,29 @@ impl Audio {
         }
     }
 
-    /// Whether a packet is to be left out: in a pause soon, in speech once a second, beyond the longest delay at once. A single pull that
-    /// comes late (a busy machine) is no reason.
+    /// Plays faster or slower from now on when the delay has been off for a while and there is sound: the two clocks differ, or the line has
+    /// changed.
+    fn follow(&mut self, at: Instant, off: i64) {
+        let long = off >= TICK_US + SLACK;
+        if self.shift != 0 || self.pausing() || !(long || off < 0) {
+            self.off_since = None;
+            return;
+        }
+        let since = match self.off_since {
+            Some((l, since)) if l == long => since,
+            _ => at,
+        };
+        self.off_since = Some((long, since));
+        if at.saturating_duration_since(since) >= LATER {
+            self.off_since = None;
+            self.counters.stretched += 1;
+            self.shift = if long { TICK_US } else { -TICK_US };
+            self.step = if off.abs() >= FAR { STRETCH_FAR } else { STRETCH };
+        }
+    }
+
+    /// Whether a packet is to be left out: in a pause soon, in sound beyond the longest delay only. A single pull that comes late (a busy
+    /// machine) is no reason.
     fn too_long(&mut self, at: Instant, excess: i64) -> bool {
         if excess < SLACK {
             self.excess_since = None;
@@ -401,7 +464,7 @@ impl Audio {
         }
         let since = *self.excess_since.get_or_insert(at);
         let lasts = at.saturating_duration_since(since);
-        let due = if self.pausing() { lasts >= SOON } else { lasts >= LATER && excess >= 3 * SLACK };
+        let due = self.pausing() && lasts >= SOON;
         if !due && excess + self.target() < us(self.config.max) {
             return false;
         }
@@ -471,19 +534,28 @@ impl Audio {
         (Pull::Lost { duration: Duration::from_micros(u64::try_from(length).unwrap_or(0)), next }, length)
     }
 
+    fn note_loss(&mut self, lost: f32) {
+        self.loss += (lost - self.loss) / 200.0;
+        self.lossy = self.loss > if self.lossy { LOSSY / 4.0 } else { LOSSY };
+    }
+
     fn play(&mut self, at: Instant) -> (Pull, i64) {
         let Some((ts, Entry { arrived, number, ticks, content: Content::Sound(packet) })) =
             self.held.pop_first()
         else {
             return (self.silence(TICK_US), TICK_US);
         };
+        let missing = self.last_number.map_or(0, |last| number.saturating_sub(last + 1)).min(10);
+        (0..missing).for_each(|_| self.note_loss(1.0));
+        self.note_loss(0.0);
         self.cursor = Some(ts + ticks);
         self.bridged = 0;
         self.last_number = Some(number);
         self.last_ticks = ticks;
         self.noise = None;
         self.counters.played += 1;
-        self.dtx = self.config.formats.contains(&(packet.pt, Format::Opus)) && opus_is_dtx(&packet.payload);
+        self.opus = self.config.formats.contains(&(packet.pt, Format::Opus));
+        self.dtx = self.opus && opus_is_dtx(&packet.payload);
         let waited = us(at.saturating_duration_since(arrived)) as f32;
         self.delay =
             if self.counters.played == 1 { waited } else { self.delay + (waited - self.delay) / 50.0 };

@@ -129,7 +129,7 @@ fn a_limit_is_obeyed_and_confirmed() {
     b.receive(t0, p);
     b.limit(512_000);
     let notices = a.handle_rtcp(t0, &b.poll_rtcp(t0).expect("request"));
-    assert!(notices.contains(&Notice::Limit(512_000)), "{notices:?}");
+    assert!(notices.iter().any(|n| matches!(n, Notice::Limit { bits: 512_000, .. })), "{notices:?}");
     let items = parse(&a.poll_rtcp(t0).expect("notification")).items;
     assert!(items.iter().any(|i| matches!(i, Item::Tmmbn { limits, .. }
         if limits[0].ssrc == b.sender.ssrc() && limits[0].bitrate == 512_000)));
@@ -146,7 +146,7 @@ fn the_last_word_is_a_report_and_goodbye() {
         &parse(&last).items[..],
         [Item::SenderReport { .. }, Item::Description(_), Item::Bye(_)]
     ));
-    assert!(b.handle_rtcp(t0, &last).contains(&Notice::Bye));
+    assert!(b.handle_rtcp(t0, &last).iter().any(|n| matches!(n, Notice::Bye(_))));
 }
 
 #[test]

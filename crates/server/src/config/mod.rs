@@ -9,7 +9,7 @@ mod sites;
 
 use std::{net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use cau_conference::{Referrers, Roster};
+use cau_conference::{Referrers, Roster, capacity::Rules};
 use cau_sip::{
     Host,
     digest::{Accounts, Credentials},
@@ -54,6 +54,8 @@ pub struct Config {
     pub packet_threads: usize,
     /// Threads for pictures.
     pub picture_threads: usize,
+    /// What is done when the machine is full.
+    pub capacity: Rules,
     /// Participants of one conference.
     pub max_participants: usize,
     /// How sites are called.
@@ -148,6 +150,10 @@ pub struct Video {
     pub fps: u32,
     /// kbit/s of the largest picture.
     pub kbps: u32,
+    /// Encodings in one conference at most.
+    pub encodings: usize,
+    /// Sites that nobody sees are asked to send little.
+    pub thrift: bool,
     /// Which encoder.
     pub encoder: Encoder,
 }

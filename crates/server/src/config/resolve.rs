@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use cau_conference::{Referrers, Roster, dial};
+use cau_conference::{Referrers, Roster, capacity::Rules, dial};
 use cau_model::ornament::Corner;
 use ipnet::IpNet;
 
@@ -76,6 +76,8 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
             height: even(&v, "video.height", 720, 90..=1088)?,
             fps: v.number("video.fps", 30, 5..=30)?,
             kbps: v.number("video.kbps", 1_800, 64..=20_000)?,
+            encodings: v.number("video.encodings", 8, 1..=64)?,
+            thrift: yes_or_no(&v, "video.thrift", false)?,
             encoder: v.one("video.encoder", "auto", |w| match w {
                 "auto" => Ok(Encoder::Auto),
                 "openh264" => Ok(Encoder::OpenH264),
@@ -87,7 +89,8 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
         logo: logo(&v)?,
         packet_threads: threads(v.number("media.packet_threads", 0, 0..=256)?),
         picture_threads: threads(v.number("media.picture_threads", 0, 0..=256)?),
-        max_participants: v.number("conference.max_participants", 500, 1..=20_000)?,
+        capacity: capacity(&v)?,
+        max_participants: v.number("conference.max_participants", 2_000, 1..=20_000)?,
         roster: v.one("conference.roster", "participants", |w| match w {
             "off" => Ok(Roster::Off),
             "participants" => Ok(Roster::Participants),
@@ -116,6 +119,20 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
                 _ => Err(format!("`{w}` is none of auto, text, json")),
             })?,
         },
+    })
+}
+
+fn capacity(v: &Reader<'_>) -> Result<Rules, Error> {
+    let percent = |key: &'static str, usual: u16| -> Result<f32, Error> {
+        let percent: u16 = v.number(key, usual, 1..=100)?;
+        Ok(f32::from(percent) / 100.0)
+    };
+    Ok(Rules {
+        refuse: yes_or_no(v, "capacity.refuse", true)?,
+        media: percent("capacity.sound_busy_percent", 85)?,
+        late: Duration::from_millis(v.number("capacity.sound_late_ms", 20, 1..=1_000)?),
+        pictures: percent("capacity.pictures_busy_percent", 90)?,
+        least_fps: v.number("capacity.least_fps", 10, 5..=30)?,
     })
 }
 

@@ -1,12 +1,12 @@
 //! Reading the answer to our offer (RFC 3264 7).
 
 use super::agree::{self, Chosen, Peer, audio_of, h264_of};
-use super::format::formats;
+use super::format::{self, formats};
 use super::h264::{Mode, Parameters, Profile};
 use super::line::Remote;
 use super::{
-    Audio, Capabilities, Decline, Declined, Feedback, Format, Media, Negotiated, Refused, Role, Session,
-    Video,
+    Audio, Capabilities, Decline, Declined, Feedback, Format, Media, Negotiated, Refused, Repairs, Role,
+    Session, Video,
 };
 
 /// Reads the answer to `offer`. We send with the answer's payload types and receive with the offer's.
@@ -107,7 +107,12 @@ impl Pair<'_> {
             mine.iter().filter_map(|f| Some((f.pt, h264_of(f)?.mode))).collect();
         pt_recv.sort_by_key(|(pt, mode)| (*mode != chosen.mine.mode, *pt != chosen.pt));
         let feedback = Feedback::of(self.peer.media, chosen.pt).and(ours.feedback);
-        Ok(agree::video(self.peer, &chosen, pt_recv, feedback, self.common()?))
+        let mut video = agree::video(self.peer, &chosen, pt_recv, feedback, self.common()?);
+        let theirs = format::repairs(&theirs).find(|(_, apt)| *apt == chosen.pt);
+        if let Some((pt_send, _)) = theirs.filter(|_| feedback.nack) {
+            video.repairs = Some(Repairs { pt_send, pt_recv: format::repairs(&mine).collect() });
+        }
+        Ok(video)
     }
 }
 

@@ -133,6 +133,7 @@ pub(super) fn video(
         limits,
         pt_recv,
         feedback,
+        repairs: None,
         max_kbps: limits.max_br_kbps,
         parameter_sets: chosen.theirs.parameter_sets.clone(),
     }

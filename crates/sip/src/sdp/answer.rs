@@ -1,12 +1,12 @@
 //! Answering an offer (RFC 3264 6).
 
 use super::agree::{self, Peer, audio_of, h264_of};
-use super::format::formats;
+use super::format::{self, formats};
 use super::h264::{Mode, Parameters};
 use super::line::transport;
 use super::{
     Audio, AudioChoice, Capabilities, Codec, Decline, Declined, Feedback, Fmtp, Format, Media, Negotiated,
-    Origin, Ports, Refused, Role, Session, Video, h264, offer,
+    Origin, Ports, Refused, Repairs, Role, Rtx, Session, Video, h264, offer,
 };
 
 /// The most H.264 payload types that are answered on one line; real offers have six at most.
@@ -131,8 +131,10 @@ fn video(peer: Peer<'_>, ours: &Capabilities, ports: &Ports) -> Result<(Media, V
     for u in &usable {
         offer::add(&mut line, u.format.pt, Some(rtpmap(u.format, "H264/90000")), Some(u.fmtp.clone()));
     }
-    offer::add_bandwidth(&mut line, ours.max_kbps);
     let feedback = |pt| Feedback::of(peer.media, pt).and(ours.feedback);
+    let repairs =
+        answer_repairs(&mut line, &formats, &usable, |pt| ours.rtx != Rtx::Never && feedback(pt).nack);
+    offer::add_bandwidth(&mut line, ours.max_kbps);
     // In the form it was offered in: devices understand what they write themselves.
     let for_all = Feedback::of_all(peer.media).and(ours.feedback);
     for_all.write("*", &mut line.attributes);
@@ -149,8 +151,24 @@ fn video(peer: Peer<'_>, ours: &Capabilities, ports: &Ports) -> Result<(Media, V
     let chosen =
         agree::Chosen { pt: first.format.pt, mode: first.offered.mode, theirs: first.offered, mine: &mine };
     let pt_recv = usable.iter().map(|u| (u.format.pt, u.offered.mode)).collect();
-    let agreed = agree::video(peer, &chosen, pt_recv, feedback(first.format.pt), (direction, mux));
+    let mut agreed = agree::video(peer, &chosen, pt_recv, feedback(first.format.pt), (direction, mux));
+    agreed.repairs = Repairs::of(repairs, chosen.pt);
     Ok((line, agreed))
+}
+
+/// Answers the repairs of those payload types that are answered and `wanted`; which they are.
+fn answer_repairs(
+    line: &mut Media,
+    formats: &[Format],
+    usable: &[Usable<'_>],
+    wanted: impl Fn(u8) -> bool,
+) -> Vec<(u8, u8)> {
+    let answered = |apt: u8| usable.iter().any(|u| u.format.pt == apt) && wanted(apt);
+    let repairs: Vec<_> = format::repairs(formats).filter(|(_, apt)| answered(*apt)).collect();
+    for (pt, apt) in &repairs {
+        offer::add(line, *pt, Some("rtx/90000".to_owned()), Some(format!("apt={apt}")));
+    }
+    repairs
 }
 
 /// An offered H.264 payload type that we can receive, and what we answer to it.

@@ -26,6 +26,8 @@ pub struct Capabilities {
     pub max_kbps: u32,
     /// Feedback we understand and send.
     pub feedback: Feedback,
+    /// Retransmission as of RFC 4588, where generic NACK is agreed on.
+    pub rtx: Rtx,
     /// Offer `RTP/AVPF` instead of `RTP/AVP`. Old room systems refuse AVPF; answers follow the offer.
     pub avpf: bool,
     /// RTP and RTCP on one port when the other side wants it too (RFC 5761).
@@ -62,7 +64,8 @@ impl Capabilities {
             video: vec![video(Mode::NonInterleaved, 126), video(Mode::SingleNal, 97)],
             profiles: Profile::RECEIVABLE.to_vec(),
             max_kbps,
-            feedback: Feedback { nack: true, pli: true, fir: true, tmmbr: false },
+            feedback: Feedback { nack: true, pli: true, fir: true, tmmbr: true },
+            rtx: Rtx::Answered,
             avpf: false,
             rtcp_mux: true,
             audio_direction: Direction::SendRecv,
@@ -105,6 +108,18 @@ pub struct VideoFormat {
     pub profile_level: ProfileLevelId,
     /// What our decoder takes.
     pub receive: Receive,
+}
+
+/// Whether retransmission has payload types of its own (RFC 4588). Packets are sent again as they were where it has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rtx {
+    /// Never.
+    Never,
+    /// Answered where it is offered: old devices get no payload type they do not know.
+    #[default]
+    Answered,
+    /// Offered, too.
+    Offered,
 }
 
 /// Which codec of an offer is taken among those both have.

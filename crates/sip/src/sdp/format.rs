@@ -27,6 +27,11 @@ pub enum Codec {
     ComfortNoise,
     /// H.264.
     H264(Parameters),
+    /// Retransmission (RFC 4588) of another payload type.
+    Rtx {
+        /// Which.
+        apt: u8,
+    },
 }
 
 /// The payload types of `media` that we know, in the order of the `m=` line. A dynamic payload type without `a=rtpmap` is unknown,
@@ -53,6 +58,14 @@ pub fn formats(media: &Media) -> Vec<Format> {
     found
 }
 
+/// The payload types of `formats` that repair others, each with the one it repairs.
+pub(super) fn repairs(formats: &[Format]) -> impl Iterator<Item = (u8, u8)> {
+    formats.iter().filter_map(|f| match f.codec {
+        Codec::Rtx { apt } => Some((f.pt, apt)),
+        _ => None,
+    })
+}
+
 /// `<payload type> <rest>`
 fn numbered(value: &str) -> Option<(u8, &str)> {
     let (pt, rest) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
@@ -77,6 +90,7 @@ fn read(pt: u8, text: &str, fmtp: &Fmtp) -> Option<Format> {
     let codec = match name.to_ascii_lowercase().as_str() {
         "telephone-event" => Codec::Dtmf,
         "cn" => Codec::ComfortNoise,
+        "rtx" => Codec::Rtx { apt: u8::try_from(fmtp.number("apt")?).ok().filter(|pt| *pt < 128)? },
         "h264" => Codec::H264(Parameters::read(fmtp)?),
         _ => Codec::Audio(AudioCodec::from_rtpmap(name, clock_hz, fmtp)?),
     };

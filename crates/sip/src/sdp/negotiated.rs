@@ -99,10 +99,29 @@ pub struct Video {
     pub pt_recv: Vec<(u8, Mode)>,
     /// What both sides announced.
     pub feedback: Feedback,
+    /// Repairs in streams of their own, where both have it.
+    pub repairs: Option<Repairs>,
     /// kbit/s we may send: the least of the decoder's limit, the line's `b=`, and the session's `b=` less the sound.
     pub max_kbps: u32,
     /// The peer's `sprop-parameter-sets`, for a decoder that starts before they come in band.
     pub parameter_sets: Vec<Bytes>,
+}
+
+/// Payload types of retransmission (RFC 4588).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repairs {
+    /// Of what we send again.
+    pub pt_send: u8,
+    /// Those that may come in, each with the payload type it repairs.
+    pub pt_recv: Vec<(u8, u8)>,
+}
+
+impl Repairs {
+    /// From the payload types of both directions: what we send is of type `sent`.
+    pub(super) fn of(repairs: Vec<(u8, u8)>, sent: u8) -> Option<Self> {
+        let (pt_send, _) = *repairs.iter().find(|(_, apt)| *apt == sent)?;
+        Some(Self { pt_send, pt_recv: repairs })
+    }
 }
 
 impl Video {

@@ -4,7 +4,7 @@ use super::agree::{audio_of, h264_of};
 use super::format::formats;
 use super::{
     AudioFormat, Bandwidth, Capabilities, Codec, Direction, Format, Media, MediaKind, Origin, Ports,
-    Protocol, Role, Session, h264,
+    Protocol, Role, Rtx, Session, h264,
 };
 
 /// Makes an offer. `previous` is the description we sent last, as [`settle`] leaves it after an answer: its lines keep their
@@ -96,6 +96,13 @@ fn video_line(ours: &Capabilities, port: u16, previous: Option<&Media>) -> Media
         let profile_level = own.profile_level.with_level(own.receive.level());
         let fmtp = h264::write(profile_level, Some(own.mode), &own.receive, ours.max_kbps);
         add(&mut line, pt, Some("H264/90000".to_owned()), Some(fmtp));
+    }
+    if ours.rtx == Rtx::Offered && ours.feedback.nack {
+        let repaired: Vec<u8> = line.formats.iter().filter_map(|f| f.parse().ok()).collect();
+        for apt in repaired {
+            let (pt, _) = numbers.assign(127, |f| f.codec == Codec::Rtx { apt });
+            add(&mut line, pt, Some("rtx/90000".to_owned()), Some(format!("apt={apt}")));
+        }
     }
     add_bandwidth(&mut line, ours.max_kbps);
     ours.feedback.write("*", &mut line.attributes);

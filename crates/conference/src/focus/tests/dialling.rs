@@ -139,6 +139,8 @@ fn an_account_without_a_device_is_told_so() {
     assert!(site.reason.unwrap().contains("chưa đăng ký với MCU"));
     // Nobody of that name has an account: looked up as any other address.
     let id = bench.invite_uri("sip:ea-tu@mcu.example").unwrap();
+    // Calls go out one after the other.
+    bench.wait(SECOND);
     assert!(bench.site(id).reason_en.unwrap().contains("DNS"));
 }
 

@@ -98,7 +98,7 @@ fn figures_of_the_line_are_shown() {
     let participant = bench.id(2);
     let statistics = Statistics {
         video: Some(VideoIn { codec: "H264", width: 1280, height: 720, fps: 29.97, visible: true }),
-        send: VideoOut { kind: VideoKind::Encoded, width: 640, height: 360, fps: 30.0 },
+        send: VideoOut { kind: VideoKind::Encoded, width: 640, height: 360, fps: 30.0, kbps: 768 },
         loss: 0.01,
         loss_out: Some(0.02),
         jitter_ms: 3.25,

@@ -1,0 +1,118 @@
+//! A conference's sound: what is mixed and reported every 20 ms.
+
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+
+use cau_model::ParticipantId;
+use smallvec::SmallVec;
+
+use super::{Conference, Shared};
+use crate::{
+    event::{Event, Voice},
+    out::Out,
+    sound::{room::Input, watch::Finding},
+    view,
+};
+
+/// Levels are reported this often.
+const VOICE_EVERY: Duration = Duration::from_millis(100);
+/// Voices in one report.
+const VOICES: usize = 16;
+
+impl Conference {
+    /// Sees to the legs, mixes and sends 20 ms of sound.
+    pub fn tick(&mut self, now: Instant, shared: &Shared, out: &mut Out) {
+        self.attend(now, shared, out);
+        for audio in self.legs.values_mut().filter_map(|l| l.audio.as_mut()) {
+            audio.pull(now);
+        }
+        let floor = self.floor;
+        let brought: SmallVec<[ParticipantId; 4]> = self.brought.iter().map(|b| b.site).collect();
+        let mut inputs: Vec<Input<'_>> = Vec::with_capacity(self.legs.len());
+        for (participant, leg) in &mut self.legs {
+            if let Some(audio) = &mut leg.audio {
+                let coding = audio.coding();
+                let floor = floor == Some(*participant) || brought.contains(participant);
+                let loss = audio.reported_loss();
+                inputs.push(Input { site: &mut audio.site, floor, coding, loss });
+            }
+        }
+        let encoded = self.room.tick(now, &mut inputs);
+        drop(inputs);
+        out.totals.audio_encoders += self.room.encoders();
+        let heard: SmallVec<[(ParticipantId, u32); 16]> = self
+            .legs
+            .iter()
+            .filter_map(|(p, l)| {
+                l.audio.as_ref().filter(|a| a.site.is_heard()).and_then(|a| Some((*p, a.ssrc_in()?)))
+            })
+            .collect();
+        let with_sound = self.legs.iter_mut().filter_map(|(p, l)| l.audio.as_mut().map(|a| (*p, a)));
+        for ((participant, audio), frame) in with_sound.zip(encoded) {
+            let Some(frame) = frame.filter(|f| !f.is_empty()) else {
+                audio.skip();
+                continue;
+            };
+            let csrc: SmallVec<[u32; view::MAX_CSRC]> = heard
+                .iter()
+                .filter(|(p, _)| *p != participant)
+                .map(|(_, s)| *s)
+                .take(view::MAX_CSRC)
+                .collect();
+            let csrc = if audio.site.deafened { &[][..] } else { csrc.as_slice() };
+            audio.send(now, participant, &frame, csrc, out);
+        }
+        self.report_findings(out);
+        self.report_voices(now, out);
+    }
+
+    fn report_findings(&mut self, out: &mut Out) {
+        for (participant, leg) in &mut self.legs {
+            let Some(audio) = &mut leg.audio else { continue };
+            for finding in audio.site.take_findings() {
+                let participant = *participant;
+                out.events.push_back(match finding {
+                    Finding::Found(trouble) => Event::Trouble { participant, trouble },
+                    Finding::Over(kind) => Event::TroubleOver { participant, kind },
+                });
+            }
+        }
+    }
+
+    /// The worker was too late for some ticks: sound goes on with a gap.
+    pub fn skip_ticks(&mut self, ticks: u32) {
+        for audio in self.legs.values_mut().filter_map(|l| l.audio.as_mut()) {
+            for _ in 0..ticks {
+                audio.skip();
+            }
+        }
+    }
+
+    fn report_voices(&mut self, now: Instant, out: &mut Out) {
+        if now < self.voice_at {
+            return;
+        }
+        self.voice_at = now + VOICE_EVERY;
+        let mut voices: Vec<Voice> = self
+            .legs
+            .iter()
+            .filter_map(|(participant, leg)| {
+                let site = &leg.audio.as_ref()?.site;
+                let voice = Voice {
+                    participant: *participant,
+                    level_dbov: site.meter.level_dbov(),
+                    speaking: site.meter.speaking(),
+                };
+                (!site.muted && (site.is_heard() || voice.speaking)).then_some(voice)
+            })
+            .collect();
+        voices.sort_by(|a, b| b.level_dbov.total_cmp(&a.level_dbov));
+        voices.truncate(VOICES);
+        if !voices.is_empty() || mem::take(&mut self.spoke) {
+            self.spoke = !voices.is_empty();
+            out.events.push_back(Event::Voice { conference: self.id, voices });
+        }
+    }
+}

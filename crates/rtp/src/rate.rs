@@ -1,0 +1,543 @@
+//! How much a receiver of pictures may be sent: what it says (TMMBR, REMB) and what its reports show (docs/adaptation.md).
+
+use crate::rtcp::ReportBlock;
+use std::time::{Duration, Instant};
+
+/// Everything that is known of one stream when a report on it comes; all counts since its beginning.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    /// The report.
+    pub block: ReportBlock,
+    /// Round trip, where it is known.
+    pub rtt: Option<Duration>,
+    /// The report's jitter.
+    pub jitter: Duration,
+    /// Bytes sent, headers included.
+    pub octets: u64,
+    /// Sequence numbers left out on purpose.
+    pub skipped: u64,
+    /// Packets the receiver asked for again.
+    pub nacked: u64,
+    /// What the stream takes when its picture moves, kbit/s with headers.
+    pub nominal: u32,
+}
+
+/// A report is judged when it covers so many packets and so much time …
+const PACKETS: u32 = 50;
+const TIME: Duration = Duration::from_secs(1);
+/// … or so much time and some packets.
+const LONG: Duration = Duration::from_secs(5);
+const FEW: u32 = 10;
+/// A count of lost packets that falls by more begins anew.
+const ANEW: i32 = 1000;
+/// Loss beyond the line's own that lowers the rate at once, when it is found twice, and that is no reason against more.
+const STRONG: f32 = 0.10;
+const WEAK: f32 = 0.05;
+const CALM: f32 = 0.02;
+/// More than this is never the line's own.
+const MOST_OWN: f32 = 0.35;
+/// A queue of this length that still grows lowers the rate; shorter than the second, nothing queues.
+const QUEUE: Duration = Duration::from_millis(250);
+const NO_QUEUE: Duration = Duration::from_millis(100);
+/// After a change, reports tell of what was before for this long and two round trips.
+const SETTLE: Duration = Duration::from_millis(1500);
+/// Calm for so long before more is tried; doubled by each try that fails.
+const HOLD: Duration = Duration::from_secs(10);
+const MAX_HOLD: Duration = Duration::from_secs(80);
+/// A try has succeeded when it has gone well for so long.
+const PROBE: Duration = Duration::from_secs(5);
+/// A request for a key frame sooner than this after a change is about the change.
+const SOON: Duration = Duration::from_millis(500);
+/// What the receiver says is followed upward this long after the last change.
+const UP: Duration = Duration::from_secs(5);
+/// An estimate (REMB) that is not renewed is forgotten.
+const ESTIMATE: Duration = Duration::from_secs(20);
+/// The least delay is looked for in this time and the one before it.
+const LEAST: Duration = Duration::from_secs(60);
+
+/// Decides for one receiver. All rates in kbit/s with headers.
+#[derive(Debug, Clone)]
+pub struct Controller {
+    steps: &'static [u32],
+    /// What description and settings allow.
+    ceiling: u32,
+    tmmbr: Option<(u32, u32)>,
+    remb: Option<(u32, Instant)>,
+    /// What the reports allow; `None`: they show no bound.
+    cap: Option<u32>,
+    /// What holds now.
+    allowed: u32,
+    changed: Option<Instant>,
+    at_once: bool,
+    base: Option<(Instant, Report)>,
+    settled: Option<Instant>,
+    /// Loss of the line that does not answer to the rate, 0–1.
+    own: f32,
+    weak: bool,
+    lowered: Option<Lowered>,
+    probe: Option<Probe>,
+    hold: Duration,
+    calm_since: Option<Instant>,
+    least: [Option<Duration>; 2],
+    least_since: Option<Instant>,
+    delay: Duration,
+}
+
+/// The rate was lowered for loss: does it help?
+#[derive(Debug, Clone, Copy)]
+struct Lowered {
+    loss: f32,
+    sent: u32,
+    back: Option<u32>,
+}
+
+/// What a report shows.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Share of packets lost, 0–1.
+    loss: f32,
+    /// What went out, kbit/s.
+    sent: u32,
+    nominal: u32,
+    /// The delay grows.
+    grows: bool,
+}
+
+impl Lowered {
+    /// Whether the loss before and after is the line's own: a line that is full carries as much as before, one that loses carries its share.
+    fn is_own(&self, after: &Seen) -> bool {
+        let carried = |sent: u32, loss: f32| sent as f32 * (1.0 - loss);
+        let (before, now) = (carried(self.sent, self.loss), carried(after.sent, after.loss));
+        let fell = after.sent as f32 / self.sent.max(1) as f32;
+        self.loss <= MOST_OWN && after.loss >= self.loss / 2.0 && now <= before * (1.0 + fell) / 2.0
+    }
+}
+
+/// More is tried.
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    since: Instant,
+    back: u32,
+}
+
+impl Controller {
+    /// `steps`: rates worth a difference, ascending, not empty; `ceiling`: what description and settings allow.
+    pub fn new(steps: &'static [u32], ceiling: u32) -> Self {
+        Self {
+            steps,
+            ceiling,
+            tmmbr: None,
+            remb: None,
+            cap: None,
+            allowed: ceiling,
+            changed: None,
+            at_once: false,
+            base: None,
+            settled: None,
+            own: 0.0,
+            weak: false,
+            lowered: None,
+            probe: None,
+            hold: HOLD,
+            calm_since: None,
+            least: [None; 2],
+            least_since: None,
+            delay: Duration::ZERO,
+        }
+    }
+
+    /// Negotiated anew.
+    pub fn set_ceiling(&mut self, kbps: u32) {
+        if kbps != self.ceiling {
+            self.ceiling = kbps;
+            self.at_once = true;
+        }
+    }
+
+    /// What may be sent now; below the lowest step: no picture at all.
+    pub fn allowed(&self) -> u32 {
+        self.allowed
+    }
+
+    /// Whether there is room for a picture.
+    pub fn has_room(&self) -> bool {
+        self.step(self.allowed).is_some()
+    }
+
+    /// Loss that the line has at any rate, 0–1.
+    pub fn own_loss(&self) -> f32 {
+        self.own
+    }
+
+    /// The receiver limits us (TMMBR), bit/s; `owner` sent it.
+    pub fn limit(&mut self, owner: u32, bits: u64) {
+        self.tmmbr = Some((owner, kbps(bits)));
+    }
+
+    /// Who set the limit is gone.
+    pub fn unlimit(&mut self, owner: u32) {
+        self.tmmbr = self.tmmbr.filter(|(o, _)| *o != owner);
+    }
+
+    /// The receiver estimates what its line takes (REMB), bit/s.
+    pub fn estimate(&mut self, now: Instant, bits: u64) {
+        self.remb = Some((kbps(bits), now));
+    }
+
+    /// The receiver asks for a key frame: while more is being tried, that is an answer that comes before the next report.
+    pub fn complaint(&mut self, now: Instant) {
+        if let Some(probe) = self.probe.take_if(|p| now.saturating_duration_since(p.since) >= SOON) {
+            self.fail(now, probe);
+        }
+    }
+
+    /// A report came.
+    pub fn report(&mut self, now: Instant, report: Report) {
+        let grows = self.note_delay(now, report.rtt.unwrap_or(report.jitter));
+        if self.settled.is_some_and(|at| now < at) {
+            return;
+        }
+        let Some((since, base)) = self.base else {
+            self.base = Some((now, report));
+            return;
+        };
+        let time = now.saturating_duration_since(since);
+        let expected = report.block.highest.wrapping_sub(base.block.highest);
+        // Some devices count anew in the middle of a call.
+        let lost = report.block.lost - base.block.lost;
+        if expected > 1 << 20 || lost < -ANEW {
+            self.base = Some((now, report));
+            return;
+        }
+        if !(expected >= PACKETS && time >= TIME || expected >= FEW && time >= LONG) {
+            return;
+        }
+        let skipped = report.skipped.saturating_sub(base.skipped);
+        // What comes late, repaired or twice makes the count fall a little.
+        let lost = u64::try_from(lost).unwrap_or(0).saturating_sub(skipped);
+        let nacked = report.nacked.saturating_sub(base.nacked);
+        let expected = u64::from(expected).saturating_sub(skipped).max(1);
+        let loss = (lost.max(nacked) as f32 / expected as f32).min(1.0);
+        let bits = report.octets.saturating_sub(base.octets) * 8;
+        let sent = u32::try_from(bits / (time.as_millis() as u64).max(1)).unwrap_or(u32::MAX);
+        self.base = Some((now, report));
+        self.judge(now, Seen { loss, sent, nominal: report.nominal, grows });
+    }
+
+    /// Whether the delay is above its least, by how much, and growing.
+    fn note_delay(&mut self, now: Instant, delay: Duration) -> bool {
+        if self.least_since.is_none_or(|at| now.saturating_duration_since(at) >= LEAST) {
+            self.least_since = Some(now);
+            self.least = [None, self.least[0]];
+        }
+        self.least[0] = Some(self.least[0].map_or(delay, |least| least.min(delay)));
+        let grows = delay > self.delay;
+        self.delay = delay;
+        grows
+    }
+
+    /// How much longer than at its best a packet is under way.
+    fn queue(&self) -> Duration {
+        let least = self.least.iter().flatten().min().copied().unwrap_or_default();
+        self.delay.saturating_sub(least)
+    }
+
+    fn judge(&mut self, now: Instant, seen: Seen) {
+        let Seen { loss, grows, .. } = seen;
+        let queues = self.queue() >= QUEUE && grows;
+        if let Some(before) = self.lowered.take()
+            && before.is_own(&seen)
+            && self.queue() < NO_QUEUE
+        {
+            // Less was sent, and as large a share of it was lost: it was not for the rate.
+            self.own = self.own.max((loss + before.loss) / 2.0);
+            self.change(now, before.back);
+            return;
+        }
+        if loss < self.own {
+            self.own += (loss - self.own) / 10.0;
+        }
+        let weak = loss >= self.own + WEAK.max(self.own * 0.4);
+        let strong = loss >= self.own + STRONG.max(self.own * 0.6);
+        let twice = std::mem::replace(&mut self.weak, weak) && weak;
+        if strong || twice || queues || weak && self.probe.is_some() {
+            self.lower(now, &seen, queues);
+            return;
+        }
+        let calm = loss <= self.own + CALM.max(self.own * 0.25) && self.queue() < QUEUE;
+        if calm {
+            self.calm_since.get_or_insert(now);
+        } else {
+            self.calm_since = None;
+        }
+        if self.probe.is_some_and(|p| now.saturating_duration_since(p.since) >= PROBE) {
+            self.probe = None;
+            self.hold = HOLD;
+        }
+    }
+
+    fn lower(&mut self, now: Instant, seen: &Seen, queues: bool) {
+        if let Some(probe) = self.probe.take() {
+            self.fail(now, probe);
+            return;
+        }
+        let Seen { loss, sent, .. } = *seen;
+        // A picture that stands still needs little: what was sent then is not what the line takes.
+        let base = sent.max(seen.nominal / 10 * 6).min(self.allowed);
+        let share = if queues { 0.85 } else { (1.0 - (loss - self.own)) * 0.9 };
+        let cap = (base as f32 * share.clamp(0.5, 0.9)) as u32;
+        let back = self.cap;
+        self.change(now, Some(cap));
+        self.lowered = (!queues).then_some(Lowered { loss, sent, back });
+    }
+
+    /// More was too much.
+    fn fail(&mut self, now: Instant, probe: Probe) {
+        self.hold = (self.hold * 2).min(MAX_HOLD);
+        self.change(now, Some(probe.back));
+    }
+
+    /// Another bound from now on.
+    fn change(&mut self, now: Instant, cap: Option<u32>) {
+        self.cap = cap.filter(|cap| *cap < self.ceiling);
+        self.at_once = true;
+        self.weak = false;
+        self.calm_since = None;
+        self.base = None;
+        self.settled = Some(now + SETTLE + self.delay * 2);
+        self.lowered = None;
+    }
+
+    /// Timers; true when [`Self::allowed`] has come to another step.
+    pub fn poll(&mut self, now: Instant) -> bool {
+        self.remb = self.remb.filter(|(_, at)| now.saturating_duration_since(*at) < ESTIMATE);
+        self.try_more(now);
+        let says = [self.tmmbr.map(|t| t.1), self.remb.map(|r| r.0), self.cap];
+        let wanted = says.into_iter().flatten().fold(self.ceiling, u32::min);
+        let (to, from) = (self.step(wanted), self.step(self.allowed));
+        let rested = self.changed.is_none_or(|at| now.saturating_duration_since(at) >= UP);
+        if to > from && !rested && !std::mem::take(&mut self.at_once) {
+            return false;
+        }
+        self.at_once = false;
+        self.allowed = wanted;
+        if to != from {
+            self.changed = Some(now);
+        }
+        to != from
+    }
+
+    fn try_more(&mut self, now: Instant) {
+        let Some(cap) = self.cap else { return };
+        // Without a picture there are no reports to be calm.
+        let silent = self.step(cap).is_none();
+        let since = if silent { self.changed } else { self.calm_since };
+        let hold = if silent { self.hold * 2 } else { self.hold };
+        if since.is_none_or(|at| now.saturating_duration_since(at) < hold) {
+            return;
+        }
+        let next = self.steps.iter().copied().find(|step| *step > cap);
+        self.change(now, next);
+        self.probe = Some(Probe { since: now, back: cap });
+    }
+
+    /// The highest step within `kbps`.
+    fn step(&self, kbps: u32) -> Option<usize> {
+        self.steps.iter().rposition(|step| *step <= kbps)
+    }
+}
+
+fn kbps(bits: u64) -> u32 {
+    u32::try_from(bits / 1000).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+
+    const STEPS: [u32; 8] = [70, 140, 280, 560, 840, 1120, 1670, 2230];
+
+    #[expect(clippy::disallowed_methods, reason = "an arbitrary origin of virtual time")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    /// A line of so many kbit/s that queues up to so long, with loss of its own; reports every so many ms.
+    struct Line {
+        kbps: u32,
+        queue_ms: u32,
+        loss: f64,
+        every_ms: u64,
+        rng: SmallRng,
+        now: Instant,
+        queued_ms: f64,
+        report: Report,
+        rate: Controller,
+        next: u64,
+    }
+
+    impl Line {
+        fn new(kbps: u32, queue_ms: u32, loss: f64, every_ms: u64, seed: u64) -> Self {
+            let block = ReportBlock { highest: 65_000, ..ReportBlock::default() };
+            let report = Report {
+                block,
+                rtt: None,
+                jitter: Duration::ZERO,
+                octets: 0,
+                skipped: 0,
+                nacked: 0,
+                nominal: 0,
+            };
+            Self {
+                kbps,
+                queue_ms,
+                loss,
+                every_ms,
+                rng: SmallRng::seed_from_u64(seed),
+                now: start(),
+                queued_ms: 0.0,
+                report,
+                rate: Controller::new(&STEPS, 2230),
+                next: 0,
+            }
+        }
+
+        /// Sends at the step allowed; the rates there were, by the second.
+        fn run(&mut self, seconds: u64) -> Vec<u32> {
+            let mut out = Vec::new();
+            for ms in 0..seconds * 100 {
+                self.now += Duration::from_millis(10);
+                self.rate.poll(self.now);
+                let step = self.rate.step(self.rate.allowed()).map_or(0, |i| STEPS[i]);
+                // Packets of 1,000 bytes.
+                let mut packets = f64::from(step) * 10.0 / 8000.0;
+                while packets > 0.0 {
+                    if packets < 1.0 && self.rng.random::<f64>() > packets {
+                        break;
+                    }
+                    packets -= 1.0;
+                    self.report.block.highest += 1;
+                    self.report.octets += 1000;
+                    let full = self.queued_ms > f64::from(self.queue_ms);
+                    if full || self.rng.random::<f64>() < self.loss {
+                        self.report.block.lost += 1;
+                    } else {
+                        self.queued_ms += 8000.0 / f64::from(self.kbps);
+                    }
+                }
+                self.queued_ms = (self.queued_ms - 10.0).max(0.0);
+                self.next += 10;
+                if self.next >= self.every_ms {
+                    self.next = 0;
+                    self.report.rtt = Some(Duration::from_millis(40 + self.queued_ms as u64));
+                    self.rate.report(self.now, self.report);
+                }
+                if ms % 100 == 99 {
+                    out.push(step);
+                }
+            }
+            out
+        }
+    }
+
+    fn mean(rates: &[u32]) -> u32 {
+        rates.iter().sum::<u32>() / rates.len() as u32
+    }
+
+    #[test]
+    fn a_line_that_carries_it_all_gets_it_all() {
+        assert!(Line::new(10_000, 100, 0.0, 1000, 1).run(120).iter().all(|r| *r == 2230));
+    }
+
+    #[test]
+    fn a_thin_line_is_found_within_seconds_and_probed_ever_more_rarely() {
+        for (queue, every, seed) in [(60, 1000, 1), (60, 5000, 2), (1500, 1000, 3), (1500, 3000, 4)] {
+            let mut line = Line::new(1000, queue, 0.0, every, seed);
+            let rates = line.run(300);
+            let soon = 5 * every as usize / 1000 + 4;
+            assert!(rates[soon..].iter().all(|r| *r <= 1120), "{queue} {every}: {rates:?}");
+            let tail = &rates[100..];
+            assert!(mean(tail) >= 700, "{queue} {every}: {tail:?}");
+            let above = tail.iter().filter(|r| **r > 1000).count();
+            assert!(above <= 40, "{queue} {every}: {above} of 200 s above what the line carries");
+        }
+    }
+
+    #[test]
+    fn loss_that_is_the_lines_own_does_not_shrink_the_picture() {
+        for (loss, seed) in [(0.01, 1), (0.05, 2), (0.10, 3), (0.20, 4)] {
+            let mut line = Line::new(10_000, 100, loss, 1000, seed);
+            let rates = line.run(300);
+            assert!(mean(&rates[60..]) >= 2000, "{loss}: {rates:?}");
+            assert!(rates.iter().all(|r| *r >= 560), "{loss}: {rates:?}");
+        }
+    }
+
+    #[test]
+    fn when_the_line_gets_better_the_rate_goes_up_step_by_step() {
+        let mut line = Line::new(300, 100, 0.0, 1000, 5);
+        line.run(60);
+        line.kbps = 10_000;
+        let rates = line.run(240);
+        assert!(rates.is_sorted(), "{rates:?}");
+        assert_eq!(rates.last(), Some(&2230));
+        assert!(rates[20] < 2230);
+    }
+
+    #[test]
+    fn a_line_too_thin_for_any_picture_gets_none_and_is_tried_again() {
+        let mut line = Line::new(40, 300, 0.0, 1000, 6);
+        let rates = line.run(300);
+        assert!(rates.contains(&0), "{rates:?}");
+        let on = rates[60..].iter().filter(|r| **r > 0).count();
+        assert!(on > 0 && on < 120, "{on} of 240 s with a picture");
+        line.kbps = 10_000;
+        assert!(line.run(400).last() > Some(&1000));
+    }
+
+    #[test]
+    fn what_the_receiver_says_counts_at_once_downward_and_after_a_while_upward() {
+        let (t, mut rate) = (start(), Controller::new(&STEPS, 2230));
+        let at = |s| t + Duration::from_secs(s);
+        rate.limit(7, 600_000);
+        assert!(rate.poll(t));
+        assert_eq!(rate.allowed(), 600);
+        rate.limit(7, 1_200_000);
+        assert!(!rate.poll(at(2)), "not up and down all the time");
+        assert!(rate.poll(at(6)));
+        rate.estimate(at(7), 300_000);
+        assert!(rate.poll(at(7)));
+        assert_eq!(rate.allowed(), 300);
+        assert!(rate.poll(at(28)), "an estimate that is not renewed is forgotten");
+        rate.limit(7, 50_000);
+        rate.poll(at(29));
+        assert!(!rate.has_room(), "sound only");
+        rate.unlimit(8);
+        rate.poll(at(40));
+        assert!(!rate.has_room());
+        rate.unlimit(7);
+        assert!(rate.poll(at(41)) && rate.has_room());
+    }
+
+    #[test]
+    fn gaps_of_our_own_and_reports_that_begin_anew_are_no_loss() {
+        let (t, mut rate) = (start(), Controller::new(&STEPS, 2230));
+        let block = ReportBlock { highest: 100, ..ReportBlock::default() };
+        let mut report =
+            Report { block, rtt: None, jitter: Duration::ZERO, octets: 0, skipped: 0, nacked: 0, nominal: 0 };
+        for i in 0..30u32 {
+            let now = t + Duration::from_secs(u64::from(i));
+            rate.report(now, report);
+            rate.poll(now);
+            report.block.highest += 100;
+            report.block.lost += 30;
+            report.skipped += 30;
+            if i == 20 {
+                report.block = ReportBlock { highest: 9, ..block };
+            }
+        }
+        assert_eq!(rate.allowed(), 2230);
+    }
+}
