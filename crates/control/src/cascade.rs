@@ -138,7 +138,8 @@ impl FarOperation {
         let words = |words: &Option<Words>| words.clone().map(|w| (w.vi, w.en)).unzip();
         let (error, error_en) = words(&operation.error);
         let (note, note_en) = words(&operation.note);
-        let step = |s: &cau_cascade::Step| OperationStep { name: s.name, mcu: s.mcu.to_string(), at_ms: s.at_ms };
+        let step =
+            |s: &cau_cascade::Step| OperationStep { name: s.name, mcu: s.mcu.to_string(), at_ms: s.at_ms };
         let elapsed = u64::try_from(running.as_millis()).unwrap_or(u64::MAX);
         Self {
             id: operation.id,
@@ -198,7 +199,8 @@ pub struct Slot {
 
 impl From<&tree::Entry> for Node {
     fn from(entry: &tree::Entry) -> Self {
-        let slot = |held: &tree::Held| Slot { site: held.site.as_ref().map(Path::to_string), by: held.by.clone() };
+        let slot =
+            |held: &tree::Held| Slot { site: held.site.as_ref().map(Path::to_string), by: held.by.clone() };
         Self {
             path: entry.path.to_string(),
             kind: entry.kind,

@@ -17,7 +17,10 @@ pub(crate) async fn ask<T>(asked: impl Future<Output = Result<T, Error>>) -> Res
 /// What is waited for, or that it takes too long.
 pub(crate) async fn patient<T>(asked: impl Future<Output = T>) -> Result<T, Problem> {
     tokio::time::timeout(PATIENCE, asked).await.map_err(|_| {
-        Problem::unavailable("Bộ điều khiển phiên họp không trả lời.", "The conference control does not answer.")
+        Problem::unavailable(
+            "Bộ điều khiển phiên họp không trả lời.",
+            "The conference control does not answer.",
+        )
     })
 }
 

@@ -266,12 +266,7 @@ async fn asked_to_end() -> Result<(), Failure> {
 
 /// On SIGHUP layouts and certificates are read anew; when a file is wrong the old ones stay, and the log says which and why.
 /// Certificates also once a day: whatever renews them need not tell.
-async fn read_anew(
-    config: &Config,
-    focus: &Handle,
-    state: &State,
-    tls: Option<&Tls>,
-) -> Result<(), Failure> {
+async fn read_anew(config: &Config, focus: &Handle, state: &State, tls: Option<&Tls>) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangup = signal(SignalKind::hangup()).map_err(Failure::system("signals"))?;
     loop {

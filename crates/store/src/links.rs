@@ -219,13 +219,17 @@ mod tests {
     async fn a_token_is_spent_by_one_key_within_its_time() {
         let (_dir, store) = store().await;
         let link = store.create_link("dak-lak", "Đắk Lắk", &[1; 32], at(100), at(0)).await.unwrap();
-        let ask = async |token: u8, key: u8, now| store.enrolment(&[token; 32], &[key; 32], at(now)).await.unwrap();
+        let ask =
+            async |token: u8, key: u8, now| store.enrolment(&[token; 32], &[key; 32], at(now)).await.unwrap();
         assert_eq!(ask(9, 2, 1).await, Enrolment::Refused, "unknown");
         assert_eq!(ask(1, 2, 100).await, Enrolment::Refused, "expired");
         assert_eq!(ask(1, 2, 1).await, Enrolment::Open(link.clone()));
         assert!(store.enrol(link.id, &[2; 32], &[3; 32], "PEM", at(2)).await.unwrap());
         assert!(!store.enrol(link.id, &[4; 32], &[5; 32], "other", at(2)).await.unwrap(), "spent");
-        assert!(matches!(ask(1, 2, 3).await, Enrolment::Again(_, pem) if pem == "PEM"), "the answer was lost");
+        assert!(
+            matches!(ask(1, 2, 3).await, Enrolment::Again(_, pem) if pem == "PEM"),
+            "the answer was lost"
+        );
         assert_eq!(ask(1, 4, 3).await, Enrolment::Refused, "another key");
     }
 

@@ -135,7 +135,8 @@ impl Focus {
         }
         let room = self.room(conference)?;
         if room.conference.find(id).is_none() {
-            let words = Words::new("phiên họp không có điểm cầu này", "there is no such site in the conference");
+            let words =
+                Words::new("phiên họp không có điểm cầu này", "there is no such site in the conference");
             return Err(Refusal::NotFound(words).into());
         }
         let target = self.sites.get_mut(id).map(|site| {

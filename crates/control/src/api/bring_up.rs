@@ -8,9 +8,11 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use cau_conference::Order;
 use cau_cascade::Viewers;
-use cau_model::{ConferenceId, OperationId, ParticipantId, body, command::participant as parse_participant, snapshot};
+use cau_conference::Order;
+use cau_model::{
+    ConferenceId, OperationId, ParticipantId, body, command::participant as parse_participant, snapshot,
+};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;

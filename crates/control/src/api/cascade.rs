@@ -21,7 +21,8 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::{
-    Conflict, NotFound, Unauthorized, Unavailable, Unprocessable, conferences::whole, page::Page, sessions::rfc3339,
+    Conflict, NotFound, Unauthorized, Unavailable, Unprocessable, conferences::whole, page::Page,
+    sessions::rfc3339,
 };
 use crate::{
     Problem, State,
@@ -67,7 +68,8 @@ pub(crate) async fn tree(
     let cascade = on(&state)?;
     let page = Page::new(wanted.limit, None);
     let (limit, _) = page.bounds::<LinkId>()?;
-    let path = |field: &str, text: &Option<String>| text.as_deref().map(|text| parse(field, text)).transpose();
+    let path =
+        |field: &str, text: &Option<String>| text.as_deref().map(|text| parse(field, text)).transpose();
     let (under, after) = (path("under", &wanted.under)?, path("after", &wanted.after)?);
     if wanted.depth.is_some_and(|depth| depth > cau_cascade::path::MAX_SEGMENTS) {
         return Err(Problem::invalid("depth", "Từ 0 đến 12.", "0 to 12."));
@@ -192,7 +194,11 @@ pub(crate) async fn add(
     let (path, name) = place(cascade.own(), draft.path, draft.name)?;
     let expires = draft.expires_s.unwrap_or(EXPIRES);
     if !(60..=LONGEST).contains(&expires) {
-        return Err(Problem::invalid("expires_s", format!("Từ 60 đến {LONGEST}."), format!("60 to {LONGEST}.")));
+        return Err(Problem::invalid(
+            "expires_s",
+            format!("Từ 60 đến {LONGEST}."),
+            format!("60 to {LONGEST}."),
+        ));
     }
     let mut secret = [0_u8; 32];
     // The thread's generator: ChaCha, seeded and reseeded by the operating system.
@@ -201,12 +207,16 @@ pub(crate) async fn add(
     whole(async move {
         let now = (state.clock)();
         let hash = Sha256::digest(secret).into();
-        let stored = state.store.create_link(path.as_str(), &name, &hash, now + Duration::from_secs(expires), now).await?;
+        let stored = state
+            .store
+            .create_link(path.as_str(), &name, &hash, now + Duration::from_secs(expires), now)
+            .await?;
         state.note(signed_in.name(), "link.created", None, json!({ "path": path.as_str(), "name": name }));
         let link = down(&stored, None, now);
         let location = format!("/api/v1/cascade/links/{}", link.id);
         let location = HeaderValue::try_from(location).map_err(|e| Problem::internal(&e))?;
-        Ok((StatusCode::CREATED, [(header::LOCATION, location)], Answer(Created { link, token })).into_response())
+        Ok((StatusCode::CREATED, [(header::LOCATION, location)], Answer(Created { link, token }))
+            .into_response())
     })
     .await
 }
@@ -391,9 +401,13 @@ mod tests {
     fn a_link_is_one_step_below() {
         let own: Path = "dak-lak".parse().unwrap();
         let of = |path: Option<&str>, name: Option<&str>| {
-            place(&own, path.map(str::to_owned), name.map(str::to_owned)).map(|(path, name)| (path.to_string(), name))
+            place(&own, path.map(str::to_owned), name.map(str::to_owned))
+                .map(|(path, name)| (path.to_string(), name))
         };
-        assert_eq!(of(None, Some("Buôn Ma Thuột")).unwrap(), ("dak-lak/buon-ma-thuot".into(), "Buôn Ma Thuột".into()));
+        assert_eq!(
+            of(None, Some("Buôn Ma Thuột")).unwrap(),
+            ("dak-lak/buon-ma-thuot".into(), "Buôn Ma Thuột".into())
+        );
         assert_eq!(of(Some("dak-lak/b"), None).unwrap(), ("dak-lak/b".into(), "b".into()));
         for wrong in ["", "dak-lak", "dak-lak/a/b", "ha-noi", "ha-noi/a", "Dak-Lak/a", "dak-lak//a"] {
             of(Some(wrong), Some("x")).unwrap_err();

@@ -73,7 +73,8 @@ impl Client {
     /// # Errors
     /// Why not, in words.
     pub async fn connect(&self, master: usize) -> Result<Socket, Words> {
-        let address = self.masters.get(master).ok_or_else(|| Words::new("không có cấp trên", "there is no master"))?;
+        let address =
+            self.masters.get(master).ok_or_else(|| Words::new("không có cấp trên", "there is no master"))?;
         let late = || Words::new(format!("{address} không trả lời"), format!("{address} does not answer"));
         tokio::time::timeout(PATIENCE, self.link(address)).await.unwrap_or_else(|_| Err(late()))
     }
@@ -132,7 +133,8 @@ impl Client {
         Ok(Some(Identity {
             chain: vec![chain],
             key: PrivateKeyDer::from_pem_slice(&key).map_err(|e| unusable(&self.dir.join("key.pem"), &e))?,
-            authority: CertificateDer::from_pem_slice(&ca).map_err(|e| unusable(&self.dir.join("ca.pem"), &e))?,
+            authority: CertificateDer::from_pem_slice(&ca)
+                .map_err(|e| unusable(&self.dir.join("ca.pem"), &e))?,
         }))
     }
 
@@ -151,7 +153,8 @@ impl Client {
         let body = serde_json::to_vec(&Enrol { token: secret, csr }).map_err(|e| broken(address, &e))?;
         let answer = post(stream, address, body).await?;
         let enrolled: Enrolled = serde_json::from_slice(&answer).map_err(|_| refusal(address, &answer))?;
-        let chain = CertificateDer::from_pem_slice(enrolled.certificate.as_bytes()).map_err(|e| broken(address, &e))?;
+        let chain = CertificateDer::from_pem_slice(enrolled.certificate.as_bytes())
+            .map_err(|e| broken(address, &e))?;
         if authority::path_in(&chain).as_ref() != Some(&self.path) {
             return Err(Words::new(
                 format!("mã ghi danh dành cho “{}”, còn cascade.path là “{}”", enrolled.path, self.path),
@@ -238,7 +241,8 @@ async fn post(stream: TlsStream<TcpStream>, address: &str, body: Vec<u8>) -> Res
         .map_err(|e| broken(address, &e))?;
     let answer = sender.send_request(request).await.map_err(|e| broken(address, &e))?;
     let good = answer.status().is_success();
-    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|e| broken(address, &e))?;
+    let body =
+        Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|e| broken(address, &e))?;
     let body = body.to_bytes();
     if good { Ok(body) } else { Err(refusal(address, &body)) }
 }
@@ -331,7 +335,9 @@ mod tests {
     fn a_token_is_a_secret_and_a_fingerprint() {
         let text = format!("cau1-{}{}", "ab".repeat(32), "cd".repeat(32));
         assert_eq!(parse_token(&text), Some(("ab".repeat(32), [0xcd; 32])));
-        for wrong in ["", "cau1-", "cau2-00", &text[..text.len() - 1], &format!("{text}00"), &text.replace('a', "x")] {
+        for wrong in
+            ["", "cau1-", "cau2-00", &text[..text.len() - 1], &format!("{text}00"), &text.replace('a', "x")]
+        {
             assert_eq!(parse_token(wrong), None, "{wrong}");
         }
     }

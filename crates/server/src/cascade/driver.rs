@@ -363,10 +363,16 @@ impl<P: Port> Driver<P> {
                 }
             }
             Event::Link { link: Link::Above, up, words } => {
-                tracing::info!(up, why = words.as_ref().map(|words| words.en.as_str()), "the link to the master");
+                tracing::info!(
+                    up,
+                    why = words.as_ref().map(|words| words.en.as_str()),
+                    "the link to the master"
+                );
                 let state = if up { "connected" } else { "lost" };
                 self.why_not = if up { None } else { words.or(self.why_not.take()) };
-                self.publish(&json!({ "link": { "direction": "up", "state": state, "detail": self.why_not } }));
+                self.publish(
+                    &json!({ "link": { "direction": "up", "state": state, "detail": self.why_not } }),
+                );
             }
             Event::Link { link: Link::Below(path), up, words } => {
                 tracing::info!(slave = %path, up, why = words.as_ref().map(|words| words.en.as_str()), "a link");
@@ -430,7 +436,8 @@ impl<P: Port> Driver<P> {
         }
         let Order { conference, site, viewers, deadline, by } = order;
         let begun = self.node.command(now, &by, Command::BringUp { site, viewers, deadline })?;
-        let id = begun.ok_or_else(|| Refusal::Conflict(Words::new("không bắt đầu được", "it did not begin")))?;
+        let id =
+            begun.ok_or_else(|| Refusal::Conflict(Words::new("không bắt đầu được", "it did not begin")))?;
         if self.running.len() < RUNNING {
             self.running.insert(id, (conference, now));
         }

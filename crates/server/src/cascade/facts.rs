@@ -81,7 +81,9 @@ impl Hook {
             Body::Participant { change: Change::Level, participant: p } if ours => {
                 self.tell(Told::Level(p.id, p.audio.level_dbov, p.quality));
             }
-            Body::Participant { participant, .. } if ours => self.tell(Told::Participant(participant.clone())),
+            Body::Participant { participant, .. } if ours => {
+                self.tell(Told::Participant(participant.clone()))
+            }
             Body::Operation(operation) if ours => self.tell(Told::Operation(operation.clone())),
             _ => {}
         }
@@ -136,8 +138,7 @@ impl Facts {
 
     /// Those that are not in the list are gone.
     fn keep(&mut self, list: &[snapshot::Participant]) -> Vec<Fact> {
-        let gone: Vec<_> =
-            self.sites.keys().copied().filter(|id| list.iter().all(|p| p.id != *id)).collect();
+        let gone: Vec<_> = self.sites.keys().copied().filter(|id| list.iter().all(|p| p.id != *id)).collect();
         gone.into_iter().filter_map(|id| self.gone(id)).collect()
     }
 
@@ -178,7 +179,8 @@ impl Facts {
         let node = *node;
         let mut all: Vec<Fact> = told.steps.iter().skip(*known).map(|s| Fact::Step(node, s.name)).collect();
         *known = told.steps.len().max(*known);
-        let words = || Words::new(told.error.clone().unwrap_or_default(), told.error_en.clone().unwrap_or_default());
+        let words =
+            || Words::new(told.error.clone().unwrap_or_default(), told.error_en.clone().unwrap_or_default());
         let outcome = match told.state {
             snapshot::OperationState::Running => return all,
             snapshot::OperationState::Done => Outcome::Done,

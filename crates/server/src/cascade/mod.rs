@@ -175,7 +175,10 @@ pub fn start<P: Port>(
 fn find_conference(focus: Handle, hook: Arc<Hook>) {
     tokio::spawn(async move {
         for conference in focus.list().await.unwrap_or_default() {
-            hook.notice(&Notice { conference: Some(conference.id), body: Body::Conference(Box::new(conference)) });
+            hook.notice(&Notice {
+                conference: Some(conference.id),
+                body: Body::Conference(Box::new(conference)),
+            });
         }
     });
 }

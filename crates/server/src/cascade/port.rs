@@ -51,7 +51,8 @@ impl Conference {
             Viewers::All => None,
             Viewers::Only(ids) => Some(ids.into_iter().collect()),
         };
-        let order = Order { site: site.to_string(), viewers, deadline: deadline.max(Duration::from_secs(1)), by };
+        let order =
+            Order { site: site.to_string(), viewers, deadline: deadline.max(Duration::from_secs(1)), by };
         let (focus, back) = (self.focus.clone(), self.back.clone());
         tokio::spawn(async move {
             let told = match focus.bring_up(conference, order).await {
@@ -82,7 +83,9 @@ impl Port for Conference {
                 (Some(conference), Source::Own(site)) => {
                     self.bring_up(conference, operation, site, viewers, deadline, by);
                 }
-                (None, _) => self.fail(operation, Words::new("phiên họp chưa mở", "the conference is not open")),
+                (None, _) => {
+                    self.fail(operation, Words::new("phiên họp chưa mở", "the conference is not open"))
+                }
                 (_, Source::Slot { link, .. }) => self.fail(
                     operation,
                     Words::new(

@@ -47,13 +47,22 @@ impl Refusals {
         }
         let (vi, en) = words(reason);
         tracing::warn!(%peer, reason, "a link was refused");
-        alarm(&self.0.tell, "link-refused", Words::new(format!("{}: {vi}.", peer.ip()), format!("{}: {en}.", peer.ip())));
+        alarm(
+            &self.0.tell,
+            "link-refused",
+            Words::new(format!("{}: {vi}.", peer.ip()), format!("{}: {en}.", peer.ip())),
+        );
     }
 
     /// How often somebody was refused for this reason.
     #[cfg(test)]
     pub fn count(&self, reason: &str) -> u64 {
-        self.0.reasons.lock().unwrap_or_else(PoisonError::into_inner).get(reason).map_or(0, |(count, _)| *count)
+        self.0
+            .reasons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(reason)
+            .map_or(0, |(count, _)| *count)
     }
 
     /// Figures for `/metrics`.
@@ -79,7 +88,9 @@ pub fn alarm(tell: &Tell, code: &'static str, words: Words) {
 /// A reason for people.
 pub fn words(reason: &str) -> (&'static str, &'static str) {
     match reason {
-        "token" => ("mã ghi danh sai, hết hạn hoặc đã dùng", "the enrolment token is wrong, expired or spent"),
+        "token" => {
+            ("mã ghi danh sai, hết hạn hoặc đã dùng", "the enrolment token is wrong, expired or spent")
+        }
         "request" => ("yêu cầu ghi danh không đọc được", "the enrolment request cannot be read"),
         "certificate" => (
             "chứng thư không do MCU này cấp hoặc hết hạn",

@@ -30,12 +30,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::{
-    Around, Config, Entrance, Figures, Port, Refusals, Told,
-    client::Client,
-    line::Socket,
-    start,
-};
+use super::{Around, Config, Entrance, Figures, Port, Refusals, Told, client::Client, line::Socket, start};
 use crate::{
     places::Places,
     tls::{
@@ -186,7 +181,11 @@ impl Station {
     async fn tree(&self, query: &str) -> Vec<(String, String)> {
         let tree = self.get(&format!("/cascade/tree{query}")).await;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        tree.as_array().into_iter().flatten().map(|node| (text(&node["path"]), text(&node["state"]))).collect()
+        tree.as_array()
+            .into_iter()
+            .flatten()
+            .map(|node| (text(&node["path"]), text(&node["state"])))
+            .collect()
     }
 
     /// Waits until a path of the tree is in a state.
@@ -208,7 +207,11 @@ impl Station {
             }
         });
         if waited.await.is_err() {
-            panic!("not seen: {what}; tree {:?}; links {}", self.tree("").await, self.get("/cascade/links").await);
+            panic!(
+                "not seen: {what}; tree {:?}; links {}",
+                self.tree("").await,
+                self.get("/cascade/links").await
+            );
         }
     }
 
@@ -221,7 +224,8 @@ impl Station {
     }
 
     async fn site(&self, id: u64, name: &str) {
-        let site = Site { name: name.into(), state: participant::State::Connected, hand: false, foreign: false };
+        let site =
+            Site { name: name.into(), state: participant::State::Connected, hand: false, foreign: false };
         self.told.send(Told::Fact(Fact::Site(ParticipantId(id), site))).await.expect("told");
     }
 
@@ -287,9 +291,11 @@ async fn slaves_enrol_and_the_tree_of_three_levels_appears_at_the_master() {
     let (a, b, c) = (dak_lak.path().join("token"), ha_noi.path().join("token"), sub.path().join("token"));
     master.link("dak-lak", &a).await;
     master.link("ha-noi", &b).await;
-    let first = Station::start(dak_lak.path(), &config("dak-lak", &[master.addr], Some(a)), "127.0.0.1:0").await;
+    let first =
+        Station::start(dak_lak.path(), &config("dak-lak", &[master.addr], Some(a)), "127.0.0.1:0").await;
     first.link("dak-lak/buon-ma-thuot", &c).await;
-    let second = Station::start(ha_noi.path(), &config("ha-noi", &[master.addr], Some(b)), "127.0.0.1:0").await;
+    let second =
+        Station::start(ha_noi.path(), &config("ha-noi", &[master.addr], Some(b)), "127.0.0.1:0").await;
     let below = config("dak-lak/buon-ma-thuot", &[first.addr], Some(c));
     let third = Station::start(sub.path(), &below, "127.0.0.1:0").await;
     third.site(1, "Hòa Phú").await;
@@ -307,17 +313,24 @@ async fn slaves_enrol_and_the_tree_of_three_levels_appears_at_the_master() {
     while let Some(path) = next {
         let (status, page, link) = master.ask("GET", &path, None).await;
         assert_eq!(status, 200);
-        seen.extend(page.as_array().expect("list").iter().map(|n| n["path"].as_str().expect("path").to_owned()));
+        seen.extend(
+            page.as_array().expect("list").iter().map(|n| n["path"].as_str().expect("path").to_owned()),
+        );
         next = link.map(|l| l.trim_start_matches("</api/v1").split('>').next().expect("address").to_owned());
     }
     assert_eq!(seen, paths(master.tree("").await), "page by page it is the same");
 
     let links = master.get("/cascade/links").await;
     assert_eq!(links.as_array().map(Vec::len), Some(2));
-    assert!(links.as_array().expect("list").iter().all(|l| l["state"] == "connected" && l["direction"] == "down"));
+    assert!(
+        links.as_array().expect("list").iter().all(|l| l["state"] == "connected" && l["direction"] == "down")
+    );
     assert_eq!((&links[0]["sites"], &links[0]["policy"]["sound"]), (&json!(4), &json!(true)));
     let up = third.get("/cascade/links").await;
-    assert_eq!((&up[0]["direction"], &up[0]["path"], &up[0]["state"]), (&json!("up"), &json!("dak-lak"), &json!("connected")));
+    assert_eq!(
+        (&up[0]["direction"], &up[0]["path"], &up[0]["state"]),
+        (&json!("up"), &json!("dak-lak"), &json!("connected"))
+    );
     assert_eq!(master.refusals.count("token") + master.refusals.count("certificate"), 0);
     let key = std::fs::metadata(dak_lak.path().join("cascade/key.pem")).expect("there");
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777, 0o600);
@@ -371,8 +384,13 @@ async fn who_has_no_right_token_gets_no_certificate() {
     assert!(refused(&client(&dir, master.addr, "dak-lak", None)).await.contains("cascade.token_file"));
     // Another secret, the right authority.
     let wrong = root.path().join("wrong");
-    std::fs::write(&wrong, format!("cau1-{}{}", "00".repeat(32), &right[right.len() - 64..])).expect("written");
-    assert!(refused(&client(&dir, master.addr, "dak-lak", Some(&wrong))).await.contains("wrong, expired or spent"));
+    std::fs::write(&wrong, format!("cau1-{}{}", "00".repeat(32), &right[right.len() - 64..]))
+        .expect("written");
+    assert!(
+        refused(&client(&dir, master.addr, "dak-lak", Some(&wrong)))
+            .await
+            .contains("wrong, expired or spent")
+    );
     assert_eq!(master.refusals.count("token"), 1);
     // The right secret, another authority: it is not even said.
     std::fs::write(&wrong, format!("{}{}", &right[..right.len() - 64], "00".repeat(32))).expect("written");
@@ -398,7 +416,11 @@ async fn who_has_no_right_token_gets_no_certificate() {
     let before = master.refusals.count("token");
     let (status, _) = master.post("/cascade/links", json!({ "path": "dak-lak" })).await;
     assert_eq!(status, 409, "there is a link already");
-    for (body, field) in [(json!({}), "path"), (json!({ "path": "a/b" }), "path"), (json!({ "name": "x", "expires_s": 1 }), "expires_s")] {
+    for (body, field) in [
+        (json!({}), "path"),
+        (json!({ "path": "a/b" }), "path"),
+        (json!({ "name": "x", "expires_s": 1 }), "expires_s"),
+    ] {
         let (status, problem) = master.post("/cascade/links", body).await;
         assert_eq!((status, &problem["field"]), (422, &json!(field)));
     }
@@ -431,7 +453,13 @@ async fn a_certificate_of_another_authority_or_a_revoked_one_is_refused() {
     let thief = client(&other, master.addr, "dak-lak", None);
     refused(&thief).await;
     master.until("counted", async || master.refusals.count("certificate") == 1).await;
-    assert!(master.tls.samples().iter().any(|s| s.value == 1.0 && s.labels.iter().any(|(_, v)| v == "certificate")));
+    assert!(
+        master
+            .tls
+            .samples()
+            .iter()
+            .any(|s| s.value == 1.0 && s.labels.iter().any(|(_, v)| v == "certificate"))
+    );
     // A master that is not the one enrolled at.
     std::fs::write(folder.join("ca.pem"), forger.pem()).expect("written");
     assert!(refused(&thief).await.contains("is not the one"));
@@ -482,7 +510,10 @@ async fn the_console_is_served_over_tls_and_the_two_faces_do_not_mix() {
     let root = temp();
     let master = Station::start(root.path(), &config("", &[], None), "127.0.0.1:0").await;
     let mut stream = tls(&master, "localhost").await;
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.expect("sent");
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await
+        .expect("sent");
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"), "{answer}");
@@ -497,7 +528,9 @@ async fn the_console_is_served_over_tls_and_the_two_faces_do_not_mix() {
     let mut rest = Vec::new();
     let _ = plain.read_to_end(&mut rest).await;
     assert!(!rest.starts_with(b"HTTP"));
-    let count = || master.tls.samples().iter().find(|s| s.labels.iter().any(|(_, v)| v == "handshake")).map(|s| s.value);
+    let count = || {
+        master.tls.samples().iter().find(|s| s.labels.iter().any(|(_, v)| v == "handshake")).map(|s| s.value)
+    };
     master.until("counted", async || count() == Some(1.0)).await;
     master.kill().await;
 }
@@ -509,7 +542,8 @@ async fn what_no_mcu_sends_cuts_its_own_link_and_nothing_else() {
     let (token, other) = (good.path().join("token"), bad.path().join("token"));
     master.link("dak-lak", &token).await;
     master.link("ha-noi", &other).await;
-    let province = Station::start(good.path(), &config("dak-lak", &[master.addr], Some(token)), "127.0.0.1:0").await;
+    let province =
+        Station::start(good.path(), &config("dak-lak", &[master.addr], Some(token)), "127.0.0.1:0").await;
     province.site(1, "Hòa Phú").await;
     master.sees("dak-lak/hoa-phu", "connected").await;
     let hostile = client(&bad, master.addr, "ha-noi", Some(&other));
@@ -556,8 +590,10 @@ async fn a_slave_asks_for_its_media_call_and_the_tree_is_told_as_events() {
     let token = slave.path().join("token");
     let master = Station::start(root.path(), &config("", &[], None), "127.0.0.1:0").await;
     master.link("dak-lak", &token).await;
-    let request = Request::get("/api/v1/events").header("authorization", format!("Bearer {}", master.session));
-    let answer = master.api.clone().oneshot(request.body(Body::empty()).expect("request")).await.expect("answer");
+    let request =
+        Request::get("/api/v1/events").header("authorization", format!("Bearer {}", master.session));
+    let answer =
+        master.api.clone().oneshot(request.body(Body::empty()).expect("request")).await.expect("answer");
     let mut stream = answer.into_body().into_data_stream();
     let below = config("dak-lak", &[master.addr], Some(token));
     let mut province = Station::start(slave.path(), &below, "127.0.0.1:0").await;
@@ -570,9 +606,8 @@ async fn a_slave_asks_for_its_media_call_and_the_tree_is_told_as_events() {
     let act = tokio::time::timeout(PATIENCE, province.acts.recv()).await.expect("an act").expect("open");
     assert!(matches!(act, Act::CallMaster { token } if token.len() == 32));
     // There is no media call: a bring-up down there is refused with the reason, at once.
-    let (status, problem) = master
-        .post("/conferences/c1/bring-up", json!({ "site": "dak-lak/hoa-phu", "for": ["p1"] }))
-        .await;
+    let (status, problem) =
+        master.post("/conferences/c1/bring-up", json!({ "site": "dak-lak/hoa-phu", "for": ["p1"] })).await;
     assert_eq!(status, 422, "no conference of the cascade's room is open: {problem}");
     for station in [master, province] {
         station.kill().await;

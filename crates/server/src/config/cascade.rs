@@ -46,7 +46,8 @@ pub(super) fn cascade(v: &Reader<'_>, tls: bool) -> Result<Option<Config>, Error
     let config = Config {
         name: name.unwrap_or_else(|| if path.is_root() { "MCU".to_owned() } else { path.last().to_owned() }),
         room: v.one("cascade.room", "8000", |w| {
-            let good = !w.is_empty() && w.len() <= 64 && w.chars().all(|c| !c.is_whitespace() && !c.is_control());
+            let good =
+                !w.is_empty() && w.len() <= 64 && w.chars().all(|c| !c.is_whitespace() && !c.is_control());
             good.then(|| w.to_owned()).ok_or_else(|| format!("`{w}` is no room such as 8000"))
         })?,
         commands: role != "standby",
@@ -65,16 +66,20 @@ pub(super) fn cascade(v: &Reader<'_>, tls: bool) -> Result<Option<Config>, Error
             return Err(v.wrong("cascade.role", message.into()));
         }
         "slave" if config.path.is_root() => {
-            let message = "a slave needs cascade.path, the one its link at the master was made for, such as dak-lak";
+            let message =
+                "a slave needs cascade.path, the one its link at the master was made for, such as dak-lak";
             return Err(v.wrong("cascade.role", message.into()));
         }
         "slave" => {}
         _ if !config.masters.is_empty() => {
-            let message = format!("a {role} has nothing above it; an MCU with a master is a slave, also with slaves below");
+            let message = format!(
+                "a {role} has nothing above it; an MCU with a master is a slave, also with slaves below"
+            );
             return Err(v.wrong("cascade.masters", message));
         }
         _ if !tls => {
-            let message = format!("a {role} needs control.tls_bind, such as 0.0.0.0:8443: slaves link over TLS");
+            let message =
+                format!("a {role} needs control.tls_bind, such as 0.0.0.0:8443: slaves link over TLS");
             return Err(v.wrong("cascade.role", message));
         }
         _ => {}
@@ -135,7 +140,17 @@ mod tests {
         assert_eq!(master("https://mcu.example.vn/"), Ok("mcu.example.vn:8443".into()));
         assert_eq!(master("https://[2001:db8::1]:9000"), Ok("[2001:db8::1]:9000".into()));
         assert_eq!(master("https://[2001:db8::1]"), Ok("[2001:db8::1]:8443".into()));
-        for wrong in ["", "10.0.0.1:8443", "http://10.0.0.1", "https://", "https://a:0", "https://a:b", "https://a/b", "https://[x]:1", "https://[::1]x"] {
+        for wrong in [
+            "",
+            "10.0.0.1:8443",
+            "http://10.0.0.1",
+            "https://",
+            "https://a:0",
+            "https://a:b",
+            "https://a/b",
+            "https://[x]:1",
+            "https://[::1]x",
+        ] {
             assert!(master(wrong).is_err(), "{wrong}");
         }
     }

@@ -25,7 +25,8 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
     let v = Reader { values };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = |n: usize| if n == 0 { cores } else { n };
-    let bind = v.list("sip.bind", &["0.0.0.0:5060", "[::]:5060"], |w| address(w, "0.0.0.0:5060 or [::]:5060"))?;
+    let bind =
+        v.list("sip.bind", &["0.0.0.0:5060", "[::]:5060"], |w| address(w, "0.0.0.0:5060 or [::]:5060"))?;
     let control_tls = cascade::control_tls(&v)?;
     let registrar = sites::registrar(&v)?;
     let authenticate_calls = yes_or_no(&v, "sip.authenticate_calls", false)?;

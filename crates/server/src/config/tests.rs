@@ -88,18 +88,26 @@ fn what_an_mcu_is_in_a_cascade_goes_together() {
     let slave = "[cascade]\nrole = 'slave'\npath = 'dak-lak'\nname = 'Đắk Lắk'\n\
                  masters = ['https://10.0.0.1:8443', 'https://10.0.0.2']\nallow = ['pictures', 'dial']\nclosed = ['dak-lak/x']\n";
     let config = with(slave, &[]).expect("valid").cascade.expect("on");
-    assert_eq!((config.path.as_str(), config.name.as_str(), config.room.as_str()), ("dak-lak", "Đắk Lắk", "8000"));
+    assert_eq!(
+        (config.path.as_str(), config.name.as_str(), config.room.as_str()),
+        ("dak-lak", "Đắk Lắk", "8000")
+    );
     assert_eq!(config.masters, ["10.0.0.1:8443", "10.0.0.2:8443"]);
     assert!(config.policy.pictures && config.policy.dial && !config.policy.sound && !config.policy.seize);
     assert!(with("", &[]).expect("valid").cascade.is_none());
-    let master = with("[cascade]\nrole = 'standby'\n", &[("CAU_CONTROL__TLS_BIND", "127.0.0.1:0")]).expect("valid");
+    let master =
+        with("[cascade]\nrole = 'standby'\n", &[("CAU_CONTROL__TLS_BIND", "127.0.0.1:0")]).expect("valid");
     assert!(!master.cascade.expect("on").commands);
     for (text, line, word) in [
         ("[cascade]\nrole = 'chief'", 2, "none of off, master, standby, slave"),
         ("[cascade]\nrole = 'slave'\npath = 'a'", 2, "cascade.masters"),
         ("[cascade]\nrole = 'slave'\nmasters = ['https://h']", 2, "cascade.path"),
         ("[cascade]\nrole = 'master'", 2, "control.tls_bind"),
-        ("[control]\ntls_bind = '127.0.0.1:0'\n[cascade]\nrole = 'master'\nmasters = ['https://h']", 5, "is a slave"),
+        (
+            "[control]\ntls_bind = '127.0.0.1:0'\n[cascade]\nrole = 'master'\nmasters = ['https://h']",
+            5,
+            "is a slave",
+        ),
         ("[cascade]\npath = 'Đắk Lắk'", 2, "dak-lak/buon-ma-thuot"),
         ("[cascade]\n\nmasters = ['h:1']", 3, "https://10.0.0.1:8443"),
         ("[cascade]\nallow = ['all']", 2, "pictures, sound"),

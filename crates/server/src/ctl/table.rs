@@ -74,7 +74,8 @@ pub fn tree(list: &[Value]) -> String {
 /// Links.
 pub fn links(list: &[Value], vi: bool) -> String {
     let row = |link: &Value| {
-        let mut row = ["id", "direction", "path", "name", "state", "sites"].map(|field| text(&link[field])).to_vec();
+        let mut row =
+            ["id", "direction", "path", "name", "state", "sites"].map(|field| text(&link[field])).to_vec();
         row.push(reason(link, vi));
         row
     };
@@ -86,7 +87,8 @@ pub fn links(list: &[Value], vi: bool) -> String {
 pub fn operation(list: &[Value], vi: bool) -> String {
     let Some(operation) = list.first() else { return String::new() };
     let steps = operation["steps"].as_array().map_or(&[][..], Vec::as_slice);
-    let row = |step: &Value| vec![text(&step["name"]), format!("{} ms", text(&step["at_ms"])), text(&step["mcu"])];
+    let row =
+        |step: &Value| vec![text(&step["name"]), format!("{} ms", text(&step["at_ms"])), text(&step["mcu"])];
     let rows: Vec<Vec<String>> = steps.iter().map(row).collect();
     let error = text(if vi { &operation["error"] } else { &operation["error_en"] });
     let end = format!("{} ({} ms) {error}", text(&operation["state"]), text(&operation["elapsed_ms"]));

@@ -94,7 +94,8 @@ impl Authority {
         let text = |path: &Path| {
             fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })
         };
-        let damaged = |path: &Path, why: &dyn ToString| Error::Damaged { path: path.to_owned(), why: why.to_string() };
+        let damaged =
+            |path: &Path, why: &dyn ToString| Error::Damaged { path: path.to_owned(), why: why.to_string() };
         let (pem, secret) = (text(certificate)?, text(key)?);
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| damaged(certificate, &e))?;
         let pair = KeyPair::from_pem(&secret).map_err(|e| damaged(key, &e))?;
@@ -112,7 +113,9 @@ impl Authority {
         let secret = key.serialize_pem();
         let mut params = params("Cau MCU", now, AUTHORITY_DAYS);
         // Two MCUs' authorities have to have different names: a chain is looked up by name.
-        params.distinguished_name.push(DnType::OrganizationalUnitName, hex(&Sha256::digest(key.der_bytes())[..8]));
+        params
+            .distinguished_name
+            .push(DnType::OrganizationalUnitName, hex(&Sha256::digest(key.der_bytes())[..8]));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
@@ -170,7 +173,12 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Make`] when the request cannot be read or is not signed with its own key.
-    pub fn link(&self, path: &cau_cascade::Path, request: &Request, now: SystemTime) -> Result<String, Error> {
+    pub fn link(
+        &self,
+        path: &cau_cascade::Path,
+        request: &Request,
+        now: SystemTime,
+    ) -> Result<String, Error> {
         let mut params = params("Cau MCU", now, LINK_DAYS);
         params.subject_alt_names = vec![SanType::URI(format!("{SCHEME}{}", escaped(path)).try_into()?)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -303,7 +311,10 @@ mod tests {
         let key = dir.path().join("tls/ca-key.pem");
         fs::copy(other.path().join("tls/ca-key.pem"), &key).expect("copied");
         let said = Authority::open(dir.path(), now()).expect_err("refused").to_string();
-        assert!(said.contains("ca-key.pem") && said.contains("not the key") && said.contains("backup"), "{said}");
+        assert!(
+            said.contains("ca-key.pem") && said.contains("not the key") && said.contains("backup"),
+            "{said}"
+        );
         fs::write(&key, "nonsense").expect("written");
         Authority::open(dir.path(), now()).expect_err("refused");
         fs::remove_file(&key).expect("removed");

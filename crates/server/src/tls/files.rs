@@ -32,7 +32,8 @@ impl Error {
 }
 
 pub(super) fn read(files: &Files) -> Result<Identity, Error> {
-    let certificate = |why: String| Error { key: "control.tls_certificate", file: files.certificate.clone(), why };
+    let certificate =
+        |why: String| Error { key: "control.tls_certificate", file: files.certificate.clone(), why };
     let text = text(&files.certificate).map_err(certificate)?;
     let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|e| certificate(format!("is not PEM: {e}")))?;
@@ -43,7 +44,9 @@ pub(super) fn read(files: &Files) -> Result<Identity, Error> {
     let key = self::text(&files.key).map_err(secret)?;
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|e| {
         secret(match e {
-            pem::Error::NoItemsFound => "has no key in it that is not locked by a password (-----BEGIN PRIVATE KEY-----)".into(),
+            pem::Error::NoItemsFound => {
+                "has no key in it that is not locked by a password (-----BEGIN PRIVATE KEY-----)".into()
+            }
             e => format!("is not PEM: {e}"),
         })
     })?;

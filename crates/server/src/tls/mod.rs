@@ -170,7 +170,8 @@ impl Tls {
         ];
         all.map(|(reason, n)| {
             let help = "TLS connections refused, by reason.";
-            Sample::new("cau_tls_refused_total", help, n.load(Ordering::Relaxed) as f64).label("reason", reason)
+            Sample::new("cau_tls_refused_total", help, n.load(Ordering::Relaxed) as f64)
+                .label("reason", reason)
         })
         .into()
     }
@@ -193,8 +194,9 @@ fn faces(authority: &Arc<Authority>, files: Option<&Files>, address: SocketAddr)
     console.alpn_protocols = vec![b"http/1.1".to_vec()];
     let mut roots = RootCertStore::empty();
     roots.add(authority.certificate().clone())?;
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(roots.into(), provider()).allow_unauthenticated().build()?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider())
+        .allow_unauthenticated()
+        .build()?;
     let (chain, key) = authority.server(&BTreeSet::from([LINK_NAME.to_owned()]), &BTreeSet::new(), now)?;
     let mut link = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&version::TLS13])?
@@ -209,7 +211,9 @@ fn faces(authority: &Arc<Authority>, files: Option<&Files>, address: SocketAddr)
 fn names() -> BTreeSet<String> {
     let host = host_name();
     let good = |name: &String| {
-        !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
+        !name.is_empty()
+            && name.len() <= 253
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
     };
     std::iter::once("localhost".to_owned()).chain(host.filter(good)).collect()
 }
