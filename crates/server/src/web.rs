@@ -175,20 +175,14 @@ pub async fn serve(
         let (app, counts, alive, ending) = (app.clone(), counts.clone(), alive.clone(), ending.clone());
         tokio::spawn(async move {
             prepare(&stream, limits);
-            let done = match app {
+            match app {
                 Over::Plain(app) => {
-                    connection(TokioIo::new(stream), peer, app, limits, counts.clone(), ending).await
+                    connection(TokioIo::new(stream), peer, app, limits, counts, ending).await;
                 }
                 Over::Tls(secured) => {
-                    let Some((stream, app)) = secured.accept(stream, peer).await else { return };
-                    connection(TokioIo::new(stream), peer, app, limits, counts.clone(), ending).await
-                }
-            };
-            if let Err(e) = done {
-                if e.is_timeout() {
-                    counts.0.no_request.fetch_add(1, Ordering::Relaxed);
-                } else if is_stalled(&e) {
-                    counts.0.stalled.fetch_add(1, Ordering::Relaxed);
+                    if let Some((stream, app)) = secured.accept(stream, peer).await {
+                        connection(TokioIo::new(stream), peer, app, limits, counts, ending).await;
+                    }
                 }
             }
             drop((place, alive));
@@ -240,7 +234,8 @@ async fn connection(
     limits: Limits,
     counts: Counts,
     ending: CancellationToken,
-) -> Result<(), hyper::Error> {
+) {
+    let numbers = counts.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(|body| Body::new(Timed::new(body, limits.body, counts.clone())));
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -252,11 +247,25 @@ async fn connection(
         .serve_connection(stream, service)
         .with_upgrades();
     tokio::pin!(connection);
-    tokio::select! {
-        done = connection.as_mut() => return done,
-        () = ending.cancelled() => connection.as_mut().graceful_shutdown(),
+    let done = tokio::select! {
+        done = connection.as_mut() => Some(done),
+        () = ending.cancelled() => None,
+    };
+    let done = match done {
+        Some(done) => done,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    // Before the connection is closed: who sees its end sees it counted.
+    if let Err(e) = done {
+        if e.is_timeout() {
+            numbers.0.no_request.fetch_add(1, Ordering::Relaxed);
+        } else if is_stalled(&e) {
+            numbers.0.stalled.fetch_add(1, Ordering::Relaxed);
+        }
     }
-    connection.await
 }
 
 /// The system gave the connection up: nothing was taken for too long.
