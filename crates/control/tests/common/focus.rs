@@ -272,6 +272,9 @@ impl Inner {
                 });
                 let _ = answer.send(done);
             }
+            Request::CallAgain(id, participant, answer) => {
+                let _ = answer.send(self.site(id, participant).map(drop));
+            }
             Request::HangUp(id, participant, answer) => {
                 let done = self.site(id, participant).and_then(|site| {
                     if !site.state.present() {
