@@ -75,19 +75,19 @@ impl Middle {
             term: 0,
             slots: 2,
         };
-        self.from_slave(&Frame { session: 0, seq: 0, body: Body::Hello(hello) }.write());
+        self.slave_says(&Frame { session: 0, seq: 0, body: Body::Hello(hello) }.write());
         self.node.fact(self.now, Fact::Media { link: Link::Below(path("a/b/c")), up: true });
         self.drain();
     }
 
-    fn from_slave(&mut self, text: &[u8]) {
+    fn slave_says(&mut self, text: &[u8]) {
         self.slave.2 += 1;
         let text = filled(text, self.slave.1, self.slave.2, self.order);
         self.node.handle_message(self.now, self.slave.0, &text);
         self.drain();
     }
 
-    fn from_master(&mut self, text: &[u8]) {
+    fn master_says(&mut self, text: &[u8]) {
         self.master.2 += 1;
         let text = filled(text, self.master.1, self.master.2, self.order);
         self.node.handle_message(self.now, self.master.0, &text);
@@ -110,7 +110,7 @@ impl Middle {
             slots: 2,
             keep_alive_ms: 2_000,
         };
-        self.from_master(&Frame { session: 0, seq: 0, body: Body::Welcome(welcome) }.write());
+        self.master_says(&Frame { session: 0, seq: 0, body: Body::Welcome(welcome) }.write());
         self.master.1 = 77;
         self.node.fact(self.now, Fact::Media { link: Link::Above, up: true });
     }
@@ -166,8 +166,8 @@ impl Middle {
     pub fn play(&mut self, data: &[u8]) {
         for (kind, record) in records(data).take(STEPS) {
             match kind % 8 {
-                0 | 1 => self.from_slave(record),
-                2 | 3 => self.from_master(record),
+                0 | 1 => self.slave_says(record),
+                2 | 3 => self.master_says(record),
                 4 => {
                     self.conns += 1;
                     let conn = ConnId(self.conns);

@@ -191,7 +191,7 @@ impl Node {
         }
     }
 
-    pub(super) fn from_above(&mut self, now: Instant, frame: Frame) {
+    pub(super) fn heard_above(&mut self, now: Instant, frame: Frame) {
         if let State::Greeting(channel, _) = &mut self.above.state {
             let checked = channel.check(now, &frame);
             match (checked, frame.body) {

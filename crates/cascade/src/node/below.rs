@@ -255,7 +255,7 @@ impl Node {
         }
     }
 
-    pub(super) fn from_below(&mut self, now: Instant, path: &Path, frame: Frame) {
+    pub(super) fn heard_below(&mut self, now: Instant, path: &Path, frame: Frame) {
         let Some(channel) = self.below.get_mut(path).and_then(|below| below.channel.as_mut()) else { return };
         let conn = channel.conn;
         if let Err(fault) = channel.check(now, &frame) {

@@ -365,17 +365,20 @@ impl Node {
         self.release(now, site, End::Abort);
     }
 
-    /// A link stands, with its media: everything wanted over it is said again.
+    /// A link stands, or its media does: everything wanted over it is said again, and what is not wanted given back.
     pub(super) fn want_again(&mut self, now: Instant, link: &Path) {
-        let Some(below) = self.below.get(link).filter(|below| below.is_up() && below.media) else { return };
+        let Some(below) = self.below.get(link).filter(|below| below.is_up()) else { return };
+        let media = below.media;
         let before = below.slots.clone();
         // After a restart of ours nothing was in the slots.
         let screens = self.screens.iter().filter_map(|s| Some((s.current.clone()?, s.by.clone(), true)));
         let prepared = self.prepared.iter().map(|(site, by)| (site.clone(), by.clone(), false));
         let wanted: Vec<(Path, String, bool)> =
             screens.chain(prepared).filter(|(s, ..)| s.is_below(link)).collect();
+        // What is in the slots stays until the media call stands and all of it can be said.
+        let waits = !media && wanted.iter().any(|(site, ..)| !self.feeds.contains_key(site));
         for (site, by, sound) in wanted {
-            if self.feeds.contains_key(&site) {
+            if !media || self.feeds.contains_key(&site) {
                 continue;
             }
             let want = Want { by: &by, sound, deadline: now + RESTORING, replacing: None };
@@ -394,7 +397,7 @@ impl Node {
                 None => {
                     let taken =
                         self.below.get(link).and_then(|b| b.slots.get(usize::from(slot)).cloned().flatten());
-                    if taken.is_none() {
+                    if taken.is_none() && !waits {
                         self.say_below(now, link, Body::Close { slot });
                     }
                 }

@@ -194,8 +194,8 @@ impl Node {
             Err(malformed) => self.unreadable(now, conn, &role, malformed),
             Ok(frame) => match role {
                 Role::Stranger(identity, _) => self.greeted(now, conn, identity, frame),
-                Role::Above => self.from_above(now, frame),
-                Role::Below(path) => self.from_below(now, &path, frame),
+                Role::Above => self.heard_above(now, frame),
+                Role::Below(path) => self.heard_below(now, &path, frame),
             },
         }
         self.flush(now);

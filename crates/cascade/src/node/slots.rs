@@ -358,7 +358,7 @@ impl Node {
     fn refill(&mut self, now: Instant, slot: u8, site: Path, wish: Wish) {
         let order = wish.order;
         if let Err(obstacle) = self.fill(now, slot, site.clone(), wish) {
-            self.acts.push_back(Act::Unroute { slot });
+            self.reroute_or_clear(slot);
             self.alarm(now, "slot-empty", &site, obstacle.words.clone());
             if let Some(order) = order {
                 let Obstacle { step, mcu, words } = obstacle;

@@ -64,6 +64,9 @@ pub enum Ev {
         link: Link,
         up: bool,
         run: u64,
+        /// Whose line, and since when it is dead.
+        slave: Id,
+        since: Instant,
     },
     /// In a conference.
     Device(Id, u64, conference::Ev),
@@ -105,6 +108,8 @@ pub struct World {
     pub random: SmallRng,
     lines: BTreeMap<Id, Line>,
     conns: HashMap<ConnId, (Id, Id)>,
+    /// When the media call of a slave was made last.
+    called: HashMap<Id, Instant>,
     last_conn: u64,
     last_site: u64,
     /// One way, and the share of packets lost.
@@ -132,6 +137,7 @@ impl World {
             random: SmallRng::seed_from_u64(seed),
             lines: BTreeMap::new(),
             conns: HashMap::new(),
+            called: HashMap::new(),
             last_conn: 0,
             last_site: 0,
             delay,
@@ -210,7 +216,8 @@ impl World {
         for (at, link) in peers {
             // A device that does not send is noticed by the re-INVITE after a while.
             let run = self.mcus[at].run;
-            self.later(ms(1_500), Ev::Media { at, link, up: false, run });
+            let slave = if link == Link::Above { at } else { id };
+            self.later(ms(1_500), Ev::Media { at, link, up: false, run, slave, since: self.now });
         }
     }
 
@@ -343,6 +350,7 @@ impl World {
                 else {
                     return;
                 };
+                self.called.insert(slave, now);
                 self.fact(master, Fact::Media { link: Link::Below(link.clone()), up: false });
                 self.fact(master, Fact::Media { link: Link::Below(link), up: true });
                 let back = self.way(slave);
@@ -354,8 +362,10 @@ impl World {
                     self.fact(slave, Fact::Media { link: Link::Above, up: true });
                 }
             }
-            Ev::Media { at, link, up, run } => {
-                if self.mcus[at].run == run {
+            Ev::Media { at, link, up, run, slave, since } => {
+                // A call made since is another call.
+                let other = self.called.get(&slave).is_some_and(|at| *at > since);
+                if self.mcus[at].run == run && !other {
                     if link == Link::Above {
                         self.mcus[at].conference.media_up = up;
                     }
