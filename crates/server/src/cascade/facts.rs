@@ -69,7 +69,8 @@ impl Hook {
         let ours = self.conference().is_some() && notice.conference == self.conference();
         match &notice.body {
             Body::Conference(conference) if conference.room == self.room => {
-                if self.conference.swap(conference.id.0, Ordering::Relaxed) != conference.id.0 {
+                let before = self.conference.swap(conference.id.0, Ordering::Relaxed);
+                if before != conference.id.0 {
                     self.tell(Told::Conference(Some(conference.id)));
                 }
             }
