@@ -6,7 +6,7 @@
     reason = "end-to-end tests live in the world"
 )]
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use cau_model::layout::{Kind, tiles};
 use cau_tests::{Baresip, Judged, Server, client::Running, pause, secs, turn, wait_for};
@@ -54,7 +54,7 @@ fn six_sites_see_and_hear_each_other_in_every_layout() {
     let _turn = turn();
     let mut server = Server::start();
     let conference = server.conference("8000", json!({ "layout": "grid" }));
-    let stay = 36.0;
+    let stay = 40.0;
     let kinds = [
         ("udp", "opus/48000/2", "h264"),
         ("tcp", "opus/48000/2", "h264-0"),
@@ -66,12 +66,14 @@ fn six_sites_see_and_hear_each_other_in_every_layout() {
     let clients: Vec<Running> = (0u8..)
         .zip(kinds)
         .map(|(id, (transport, audio, video))| {
-            pause(Duration::from_millis(150));
-            Baresip::new(id, stay)
+            let client = Baresip::new(id, stay)
                 .with("--transport", transport)
                 .with("--acodec", audio)
                 .with("--vcodec", video)
-                .dial(&server, "8000")
+                .dial(&server, "8000");
+            // Seats follow the order of joining, the list that of calling.
+            joined(&server, &conference, usize::from(id) + 1);
+            client
         })
         .collect();
     let order = joined(&server, &conference, 6);

@@ -39,7 +39,20 @@ pub fn burst(samples: &[f32], rate: u32, id: u8, from: usize) -> Option<usize> {
     // What was there already when the listening began has no beginning here.
     let quiet = (from..=last).find(|k| amplitude(*k) < most / 4.0)?;
     let begins = (quiet..=last).find(|k| amplitude(*k) > most / 2.0)?;
-    Some(begins + window / 2)
+    // A short window hears a loud burst of a neighbour too, a little.
+    let full = (begins + window).min(last);
+    let loudest = (0..IDENTITIES)
+        .map(|other| {
+            let step = TAU * burst_hz(other) / f64::from(rate);
+            let (re, im) =
+                samples[full..full + window].iter().enumerate().fold((0.0, 0.0), |(re, im), (k, sample)| {
+                    let (sin, cos) = (step * k as f64).sin_cos();
+                    (re + f64::from(*sample) * cos, im + f64::from(*sample) * sin)
+                });
+            2.0 * f64::hypot(re, im) / window as f64
+        })
+        .fold(0.0, f64::max);
+    (amplitude(full) > loudest / 4.0).then_some(begins + window / 2)
 }
 
 /// Level of each identity's tone in dB of full scale (a sine of amplitude 1 is 0 dB), over all of `samples`.

@@ -26,10 +26,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Packets are allocated on one thread and freed on another, a hundred thousand times a second: a third of the time of glibc's (docs/benchmarks.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match cli::run(cli::Cli::parse()) {
         Ok(code) => code,

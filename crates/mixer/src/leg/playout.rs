@@ -32,6 +32,8 @@ pub struct Playout {
     samples: Vec<i16>,
     /// The last one taken.
     last: i16,
+    /// There was something to hear in what was decoded last.
+    sounds: bool,
     noise: Noise,
     errors: u64,
     told: Told,
@@ -48,6 +50,7 @@ impl Playout {
             decoder: None,
             samples: Vec::new(),
             last: 0,
+            sounds: false,
             noise: Noise::default(),
             errors: 0,
             told: Told::default(),
@@ -107,12 +110,12 @@ impl Playout {
             self.samples.clear();
             return false;
         }
-        let mut sound = false;
+        // What the pieces before have left over is heard, too: a packet may last several frames, and a stretched one leaves a rest.
+        let mut sound = self.sounds && !self.samples.is_empty();
         for piece in pieces {
-            sound |= self.play(piece);
+            self.sounds = self.play(piece);
+            sound |= self.sounds;
         }
-        // What the pieces before have left over is sound, too.
-        sound |= self.samples.len() > FRAME;
         let surplus = self.samples.len().saturating_sub(DECODED);
         self.samples.drain(..surplus);
         if self.samples.is_empty() {
@@ -184,9 +187,19 @@ impl Playout {
 /// The first `count` samples in the time of a frame, by cubic interpolation (Catmull–Rom); `before`: the sample before them. It begins and ends
 /// between whole samples, so frames before and after join it as they are.
 fn stretch(before: i16, samples: &[i16], count: usize, frame: &mut Frame) {
+    let sample = |i: usize| {
+        f32::from(i.checked_sub(1).map_or(Some(&before), |i| samples.get(i)).copied().unwrap_or(0))
+    };
     let at = |i: usize| {
-        let sample = i.checked_sub(1).map_or(Some(&before), |i| samples.get(i)).or(samples.last());
-        f32::from(sample.copied().unwrap_or(0)) / 32_768.0
+        let beyond = i.saturating_sub(samples.len());
+        let value = if beyond == 0 {
+            sample(i)
+        } else {
+            // Not there yet: goes on as straight as it was.
+            let last = sample(samples.len());
+            last + (last - sample(samples.len().saturating_sub(1))) * beyond as f32
+        };
+        value / 32_768.0
     };
     for (i, to) in frame.iter_mut().enumerate() {
         let (whole, part) = (i * count / FRAME, (i * count % FRAME) as f32 / FRAME as f32);
