@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use cau_cascade::{Path, Policy, Viewers, tree};
+use cau_cascade::{Command, Path, Policy, Viewers, tree};
 use cau_model::{
     ConferenceId, OperationId, ParticipantId, Refusal, Words,
     snapshot::{OperationState, OperationStep},
@@ -28,8 +28,10 @@ pub enum Ask {
     Tree(Part, oneshot::Sender<Vec<tree::Entry>>),
     /// How the links stand.
     Links(oneshot::Sender<Links>),
-    /// A site before viewers.
-    BringUp(Box<Order>, oneshot::Sender<Result<OperationId, Refusal>>),
+    /// What an operator wants; with the operation that has begun.
+    Wish(Box<Wish>, oneshot::Sender<Result<Option<OperationId>, Refusal>>),
+    /// The sites made ready, and whether each is.
+    Prepared(oneshot::Sender<Vec<(Path, bool)>>),
     /// How far a bring-up is; `None`: there is no such one.
     Operation(OperationId, oneshot::Sender<Option<FarOperation>>),
     /// The certificate of the slave at this path is revoked: its connection is to be closed.
@@ -49,19 +51,15 @@ pub struct Part {
     pub limit: usize,
 }
 
-/// A site to be brought before viewers, by its path.
+/// What an operator wants of the node.
 #[derive(Debug)]
-pub struct Order {
-    /// In which conference.
-    pub conference: ConferenceId,
-    /// Whom.
-    pub site: Path,
-    /// Before whom.
-    pub viewers: Viewers,
-    /// When it has failed.
-    pub deadline: Duration,
+pub struct Wish {
+    /// In which conference; `None`: it is no matter of one.
+    pub conference: Option<ConferenceId>,
     /// Who asks.
     pub by: String,
+    /// What.
+    pub command: Command,
 }
 
 /// How the links stand.
@@ -266,8 +264,12 @@ impl Handle {
         self.ask(Ask::Links).await
     }
 
-    pub(crate) async fn bring_up(&self, order: Order) -> Result<OperationId, Problem> {
-        Ok(self.ask(|answer| Ask::BringUp(Box::new(order), answer)).await??)
+    pub(crate) async fn wish(&self, wish: Wish) -> Result<Option<OperationId>, Problem> {
+        Ok(self.ask(|answer| Ask::Wish(Box::new(wish), answer)).await??)
+    }
+
+    pub(crate) async fn prepared(&self) -> Result<Vec<(Path, bool)>, Problem> {
+        self.ask(Ask::Prepared).await
     }
 
     pub(crate) async fn operation(&self, id: OperationId) -> Result<Option<FarOperation>, Problem> {

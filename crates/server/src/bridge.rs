@@ -157,7 +157,9 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
     .with_trusted_proxies(config.trusted_proxies.clone());
     let running = match (&config.cascade, entrance) {
         (Some(cascade), Some(entrance)) => {
-            let port = cascade::Conference::new(focus.clone(), entrance.hook.clone(), entrance.back());
+            let (hook, back) = (entrance.hook.clone(), entrance.back());
+            let port =
+                cascade::Conference::new(focus.clone(), hook, back, cascade.sip.clone(), cascade.follow);
             let around = cascade::Around {
                 data: &config.data_dir,
                 store: store.clone(),

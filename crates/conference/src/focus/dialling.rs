@@ -188,7 +188,7 @@ impl Focus {
             return Err(Words::new("MCU hết cổng âm thanh, hình ảnh", "the MCU has no media ports left"));
         };
         let origin = Origin::new(self.random.random(), ports.addr);
-        let offer = sdp::offer(&self.config.capabilities, &ports, &origin, None);
+        let offer = sdp::offer(self.capabilities(id), &ports, &origin, None);
         let settings = self.rooms.get(&conference).map(|room| room.conference.settings());
         let (room, title) = settings.map(|s| (s.room.clone(), s.name.clone())).unwrap_or_default();
         let target = Target {
@@ -198,6 +198,7 @@ impl Focus {
             remote: Some(hop.remote),
             local: Some(local),
             routes,
+            headers: self.links.header(id).into_iter().collect(),
             ..Target::new(uri)
         };
         let call = match self.sip.call(now, target, Some(offer.to_bytes())) {

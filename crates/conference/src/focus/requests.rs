@@ -62,6 +62,7 @@ impl Focus {
             Request::BringUp { conference, order, answer } => {
                 let _ = answer.send(self.bring_up(now, conference, *order));
             }
+            Request::Link(conference, order) => self.link(now, conference, *order),
             Request::Operation(id, answer) => {
                 let _ = answer.send(self.operation(now, id));
             }

@@ -148,9 +148,14 @@ impl Focus {
         self.sites.set_line(participant, Line::Up(id));
         match self.state_of(conference, participant) {
             None => {
-                let state = State::Connected;
+                let link = self.links.shown(participant);
+                // What a link is must be known before it has a seat.
+                let state = if link.is_some() { State::Calling } else { State::Connected };
                 let join = Join { participant, name, uri, direction, state, sends_video };
                 self.internal(now, conference, Command::Join(join));
+                if let Some(link) = link {
+                    self.internal(now, conference, Command::Link(participant, link));
+                }
             }
             Some(State::Left) => self.internal(now, conference, Command::Recall(participant)),
             Some(_) => {}
@@ -160,6 +165,7 @@ impl Focus {
         // A leg made anew knows nothing of what the operator has set before.
         self.tell_rights(conference, participant);
         self.tell_media(now, id);
+        self.link_joined(now, participant);
         self.site_connected(now, participant);
     }
 

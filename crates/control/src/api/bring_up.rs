@@ -5,10 +5,9 @@ use std::time::Duration;
 use axum::{
     Json as Answer,
     extract::{Path, State as Extracted},
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use cau_cascade::Viewers;
+use cau_cascade::{Command, Viewers};
 use cau_conference::Order;
 use cau_model::{
     ConferenceId, OperationId, ParticipantId, body, command::participant as parse_participant, snapshot,
@@ -19,24 +18,25 @@ use utoipa::ToSchema;
 
 use super::{
     Conflict, InConference, NotFound, Unauthorized, Unavailable, Unprocessable, cascade, conferences::whole,
+    scenes,
 };
 use crate::{
     Problem, State,
     auth::{Right, SignedIn},
-    cascade::{FarOperation, Order as FarOrder},
+    cascade::{FarOperation, Wish},
     focus::ask,
     json::Json,
 };
 
 /// Seconds a bring-up may take when nothing is said.
-const DEADLINE: u32 = 30;
+pub(crate) const DEADLINE: u32 = 30;
 
 /// An operation has begun.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Begun {
     /// For `GET /operations/{id}`.
     #[schema(value_type = String)]
-    operation: OperationId,
+    pub(crate) operation: OperationId,
 }
 
 /// An operation of this MCU, or one across MCUs.
@@ -71,6 +71,8 @@ pub(crate) async fn bring_up(
         viewers: viewers.transpose()?,
         deadline: Duration::from_secs(body.deadline_s.unwrap_or(DEADLINE).into()),
         by: signed_in.name().to_owned(),
+        slot: None,
+        tag: None,
     };
     whole(async move {
         let operation = match order.site.contains('/') {
@@ -78,10 +80,7 @@ pub(crate) async fn bring_up(
             false => ask(state.focus.bring_up(conference, order)).await?.id,
         };
         state.note(signed_in.name(), "bring-up.begun", Some(conference), note);
-        let location = HeaderValue::try_from(format!("/api/v1/operations/{operation}"))
-            .map_err(|e| Problem::internal(&e))?;
-        let body = Begun { operation };
-        Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Answer(body)).into_response())
+        scenes::under_way(Some(operation))
     })
     .await
 }
@@ -92,15 +91,14 @@ async fn far(state: &State, conference: ConferenceId, order: Order) -> Result<Op
     let site = cascade::parse("site", &order.site)?;
     let viewers = match order.viewers {
         Some(viewers) => Viewers::Only(viewers.into_iter().collect()),
-        None => match ask(state.focus.conference(conference)).await?.chair_participant {
-            Some(chair) => Viewers::Only([chair].into()),
-            None => Viewers::All,
-        },
+        None => scenes::default_viewers(state, conference).await?,
     };
     if !(1..=300).contains(&order.deadline.as_secs()) {
         return Err(Problem::invalid("deadline_s", "Từ 1 đến 300 giây.", "1 to 300 seconds."));
     }
-    cascade.bring_up(FarOrder { conference, site, viewers, deadline: order.deadline, by: order.by }).await
+    let command = Command::BringUp { site, viewers, deadline: order.deadline };
+    let begun = cascade.wish(Wish { conference: Some(conference), by: order.by, command }).await?;
+    begun.ok_or_else(|| Problem::internal(&"no operation began"))
 }
 
 /// How far an operation is, or how it ended; known for an hour.

@@ -10,6 +10,7 @@ pub(crate) mod message;
 pub(crate) mod page;
 pub(crate) mod participants;
 pub(crate) mod picture;
+pub(crate) mod scenes;
 pub(crate) mod sessions;
 pub(crate) mod stream;
 
@@ -79,9 +80,16 @@ pub(crate) fn routes() -> (OpenApiRouter<State>, OpenApiRouter<State>) {
         .routes(routes!(stream::events))
         .routes(routes!(bring_up::bring_up))
         .routes(routes!(bring_up::operation))
+        .routes(routes!(scenes::prepared))
+        .routes(routes!(scenes::prepare))
+        .routes(routes!(scenes::take))
+        .routes(routes!(scenes::undo))
+        .routes(routes!(scenes::release))
         .routes(routes!(cascade::tree))
         .routes(routes!(cascade::links, cascade::add))
-        .routes(routes!(cascade::remove));
+        .routes(routes!(cascade::remove))
+        .routes(routes!(scenes::floor))
+        .routes(routes!(scenes::call_all));
     let open = OpenApiRouter::new().routes(routes!(sessions::sign_in));
     (closed, open)
 }

@@ -351,7 +351,11 @@ impl Inner {
                 let _ = answer.send(found.ok_or_else(|| Refusal::NotFound(words).into()));
             }
             Request::Restore { answer, .. } => drop(answer.send(Ok(()))),
-            Request::Media { .. } | Request::Load { .. } | Request::Register(_) | Request::Drain => {}
+            Request::Media { .. }
+            | Request::Load { .. }
+            | Request::Register(_)
+            | Request::Link(..)
+            | Request::Drain => {}
         }
     }
 

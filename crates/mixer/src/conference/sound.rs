@@ -36,7 +36,8 @@ impl Conference {
                 let coding = audio.coding();
                 let floor = floor == Some(*participant) || brought.contains(participant);
                 let loss = audio.reported_loss();
-                inputs.push(Input { site: &mut audio.site, floor, coding, loss });
+                let (who, ear) = (*participant, &leg.ear);
+                inputs.push(Input { who, ear, site: &mut audio.site, floor, coding, loss });
             }
         }
         let encoded = self.room.tick(now, &mut inputs);
@@ -46,18 +47,20 @@ impl Conference {
             .legs
             .iter()
             .filter_map(|(p, l)| {
-                l.audio.as_ref().filter(|a| a.site.is_heard()).and_then(|a| Some((*p, a.ssrc_in()?)))
+                let audio = l.audio.as_ref().filter(|a| a.site.is_heard())?;
+                Some((*p, l.named.or(audio.ssrc_in())?))
             })
             .collect();
-        let with_sound = self.legs.iter_mut().filter_map(|(p, l)| l.audio.as_mut().map(|a| (*p, a)));
-        for ((participant, audio), frame) in with_sound.zip(encoded) {
+        let with_sound =
+            self.legs.iter_mut().filter_map(|(p, l)| l.audio.as_mut().map(|a| (*p, &l.ear, a)));
+        for ((participant, ear, audio), frame) in with_sound.zip(encoded) {
             let Some(frame) = frame.filter(|f| !f.is_empty()) else {
                 audio.skip();
                 continue;
             };
             let csrc: SmallVec<[u32; view::MAX_CSRC]> = heard
                 .iter()
-                .filter(|(p, _)| *p != participant)
+                .filter(|(p, _)| *p != participant && ear.hears(*p))
                 .map(|(_, s)| *s)
                 .take(view::MAX_CSRC)
                 .collect();

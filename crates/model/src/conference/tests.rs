@@ -1,6 +1,7 @@
 //! Scenarios on a virtual clock, and what holds whatever operators do.
 
 mod discipline;
+mod links;
 mod properties;
 mod turning;
 

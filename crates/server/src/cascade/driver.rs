@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use cau_cascade::{Command, ConnId, Event, Kept, Link, Node, Path, Transmit, tree};
+use cau_cascade::{ConnId, Event, Kept, Link, Node, Path, Transmit, tree};
 use cau_conference::Handle;
 use cau_control::{
     Events, Sample,
-    cascade::{Above, Ask, Below, FarOperation, Links, Order},
+    cascade::{Above, Ask, Below, FarOperation, Links, Wish},
 };
 use cau_drive::Clock;
 use cau_model::{ConferenceId, OperationId, Refusal, Words, snapshot::OperationState};
@@ -145,6 +145,8 @@ pub struct Driver<P> {
     below: BTreeMap<Path, Option<Words>>,
     running: HashMap<OperationId, (ConferenceId, Instant)>,
     told_version: u64,
+    /// What was said of the slots of each slave.
+    admitted: BTreeMap<(Path, u8), u32>,
     read_at: Option<Instant>,
     dropped: BTreeMap<&'static str, u64>,
     kept: Keeping,
@@ -196,6 +198,7 @@ impl<P: Port> Driver<P> {
             below: BTreeMap::new(),
             running: HashMap::new(),
             told_version: 0,
+            admitted: BTreeMap::new(),
             read_at: None,
             dropped: BTreeMap::new(),
             kept: Keeping { file, changed: false, writing: None },
@@ -300,13 +303,15 @@ impl<P: Port> Driver<P> {
     fn settle(&mut self, now: Instant) {
         loop {
             let mut idle = true;
-            while let Some(transmit) = self.node.poll_transmit() {
-                idle = false;
-                self.transmit(now, transmit);
-            }
+            // First: what a slave is told of, the conference knows already.
             while let Some(act) = self.node.poll_act() {
                 idle = false;
                 self.port.act(act);
+            }
+            self.admit();
+            while let Some(transmit) = self.node.poll_transmit() {
+                idle = false;
+                self.transmit(now, transmit);
             }
             while let Some(event) = self.node.poll_event() {
                 idle = false;
@@ -316,6 +321,23 @@ impl<P: Port> Driver<P> {
                 return;
             }
         }
+    }
+
+    /// Says what may come in the slots, when that has changed.
+    fn admit(&mut self) {
+        let wanted: BTreeMap<(Path, u8), u32> =
+            self.node.expected().map(|(link, slot, site)| ((link.clone(), slot), site.csrc())).collect();
+        if wanted == self.admitted {
+            return;
+        }
+        for (link, slot) in self.admitted.keys().filter(|held| !wanted.contains_key(*held)) {
+            self.port.admit(link, *slot, None);
+        }
+        for ((link, slot), csrc) in wanted.iter().filter(|(held, csrc)| self.admitted.get(*held) != Some(*csrc))
+        {
+            self.port.admit(link, *slot, Some(*csrc));
+        }
+        self.admitted = wanted;
     }
 
     fn transmit(&mut self, now: Instant, transmit: Transmit) {
@@ -343,6 +365,7 @@ impl<P: Port> Driver<P> {
             before.abort();
         }
         self.master = master;
+        self.port.master(master);
         self.attempt += 1;
         let (attempt, own) = (self.attempt, self.own.clone());
         let task = tokio::spawn(async move {
@@ -417,7 +440,11 @@ impl<P: Port> Driver<P> {
         match ask {
             Ask::Tree(part, answer) => drop(answer.send(part.of(self.node.tree()))),
             Ask::Links(answer) => drop(answer.send(self.links())),
-            Ask::BringUp(order, answer) => drop(answer.send(self.bring_up(now, *order))),
+            Ask::Wish(wish, answer) => drop(answer.send(self.wish(now, *wish))),
+            Ask::Prepared(answer) => {
+                let list = self.node.prepared().map(|(site, ready)| (site.clone(), ready)).collect();
+                let _ = answer.send(list);
+            }
             Ask::Operation(id, answer) => {
                 let found = self.node.operation(id).and_then(|operation| self.far(now, operation));
                 let _ = answer.send(found);
@@ -426,22 +453,22 @@ impl<P: Port> Driver<P> {
         }
     }
 
-    fn bring_up(&mut self, now: Instant, order: Order) -> Result<OperationId, Refusal> {
-        if self.hook.conference() != Some(order.conference) {
+    fn wish(&mut self, now: Instant, wish: Wish) -> Result<Option<OperationId>, Refusal> {
+        let Wish { conference, by, command } = wish;
+        if conference.is_some() && self.hook.conference() != conference {
             return Err(Refusal::invalid(
                 "site",
                 "phiên họp này không nối tầng (cascade.room)",
                 "this conference is not the one that spans MCUs (cascade.room)",
             ));
         }
-        let Order { conference, site, viewers, deadline, by } = order;
-        let begun = self.node.command(now, &by, Command::BringUp { site, viewers, deadline })?;
-        let id =
-            begun.ok_or_else(|| Refusal::Conflict(Words::new("không bắt đầu được", "it did not begin")))?;
-        if self.running.len() < RUNNING {
+        let begun = self.node.command(now, &by, command)?;
+        if let (Some(id), Some(conference)) = (begun, conference)
+            && self.running.len() < RUNNING
+        {
             self.running.insert(id, (conference, now));
         }
-        Ok(id)
+        Ok(begun)
     }
 
     fn revoked(&mut self, now: Instant, path: &Path) {

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use cau_cascade::{Fact, Outcome, Site};
+use cau_cascade::{Fact, Link, Outcome, Site};
 use cau_conference::{Body, Change, Notice};
 use cau_model::{
     ConferenceId, OperationId, ParticipantId, Words,
@@ -79,6 +79,8 @@ impl Hook {
                 self.conference.store(0, Ordering::Relaxed);
                 self.tell(Told::Conference(None));
             }
+            // Links are no sites.
+            Body::Participant { participant, .. } if participant.link.is_some() => {}
             Body::Participant { change: Change::Level, participant: p } if ours => {
                 self.tell(Told::Level(p.id, p.audio.level_dbov, p.quality));
             }
@@ -86,6 +88,15 @@ impl Hook {
                 self.tell(Told::Participant(participant.clone()))
             }
             Body::Operation(operation) if ours => self.tell(Told::Operation(operation.clone())),
+            Body::Link { path, above, up } if ours => {
+                let link = if *above { Some(Link::Above) } else { path.parse().ok().map(Link::Below) };
+                if let Some(link) = link {
+                    self.tell(Told::Fact(Fact::Media { link, up: *up }));
+                }
+            }
+            Body::Passed { slot, csrc } if ours => {
+                self.tell(Told::Fact(Fact::Passed { slot: *slot, csrc: *csrc }));
+            }
             _ => {}
         }
     }
@@ -148,6 +159,9 @@ impl Facts {
     }
 
     fn participant(&mut self, p: &snapshot::Participant) -> Vec<Fact> {
+        if p.link.is_some() {
+            return Vec::new();
+        }
         if p.state == State::Left && p.direction == Direction::In {
             // Nobody can call it again.
             return self.gone(p.id).into_iter().collect();

@@ -46,6 +46,10 @@ pub struct Config {
     pub room: String,
     /// `host:port` of the masters, the best first; none: there is nothing above.
     pub masters: Vec<String>,
+    /// SIP address of the room at each master, in the same order.
+    pub sip: Vec<String>,
+    /// Sites without a layout of their own see what the master sends.
+    pub follow: bool,
     /// It takes slaves from the start; a standby master does not.
     pub commands: bool,
     /// File of the token it enrols with.

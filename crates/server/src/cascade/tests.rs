@@ -52,6 +52,10 @@ impl Port for Recorder {
     fn act(&mut self, act: Act) {
         let _ = self.0.send(act);
     }
+
+    fn admit(&mut self, _: &Path, _: u8, _: Option<u32>) {}
+
+    fn master(&mut self, _: usize) {}
 }
 
 /// A running MCU without calls.
@@ -76,6 +80,8 @@ fn config(path: &str, masters: &[SocketAddr], token_file: Option<PathBuf>) -> Co
         path,
         room: "8000".into(),
         masters: masters.iter().map(ToString::to_string).collect(),
+        sip: Vec::new(),
+        follow: true,
         commands: true,
         token_file,
         slots: 2,

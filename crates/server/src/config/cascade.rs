@@ -42,14 +42,28 @@ pub(super) fn cascade(v: &Reader<'_>, tls: bool) -> Result<Option<Config>, Error
     })?;
     let masters = v.some("cascade.masters", master)?;
     let policy = policy(v, &path)?;
+    let room = v.one("cascade.room", "8000", |w| {
+        let good =
+            !w.is_empty() && w.len() <= 64 && w.chars().all(|c| !c.is_whitespace() && !c.is_control());
+        good.then(|| w.to_owned()).ok_or_else(|| format!("`{w}` is no room such as 8000"))
+    })?;
+    let mut sip = v.some("cascade.sip", |w| {
+        let good = cau_sip::Uri::parse(w.as_bytes()).is_ok_and(|uri| uri.scheme() == "sip");
+        good.then(|| w.to_owned()).ok_or_else(|| format!("`{w}` is no SIP address such as sip:8000@10.0.0.1"))
+    })?;
+    if sip.len() > masters.len() {
+        return Err(v.wrong("cascade.sip", "has more addresses than cascade.masters".into()));
+    }
+    for address in masters.iter().skip(sip.len()) {
+        let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+        sip.push(format!("sip:{room}@{host}"));
+    }
     let name = v.optional("cascade.name", |w| Ok(cau_model::name::clean(w)))?.filter(|name| !name.is_empty());
     let config = Config {
         name: name.unwrap_or_else(|| if path.is_root() { "MCU".to_owned() } else { path.last().to_owned() }),
-        room: v.one("cascade.room", "8000", |w| {
-            let good =
-                !w.is_empty() && w.len() <= 64 && w.chars().all(|c| !c.is_whitespace() && !c.is_control());
-            good.then(|| w.to_owned()).ok_or_else(|| format!("`{w}` is no room such as 8000"))
-        })?,
+        room,
+        sip,
+        follow: super::resolve::yes_or_no(v, "cascade.follow", true)?,
         commands: role != "standby",
         token_file: v.optional("cascade.token_file", |w| Ok(PathBuf::from(w)))?,
         slots: v.number("cascade.slots", 2, 1..=cau_cascade::wire::MAX_SLOTS)?,

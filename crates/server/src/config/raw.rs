@@ -73,6 +73,8 @@ const KEYS: &[&str] = &[
     "cascade.path",
     "cascade.room",
     "cascade.masters",
+    "cascade.sip",
+    "cascade.follow",
     "cascade.token_file",
     "cascade.slots",
     "cascade.allow",

@@ -71,6 +71,14 @@ pub fn tree(list: &[Value]) -> String {
     columns(&head, &list.iter().map(row).collect::<Vec<_>>())
 }
 
+/// Sites made ready.
+pub fn prepared(list: &[Value]) -> String {
+    let row = |site: &Value| {
+        vec![text(&site["site"]), if site["ready"] == true { "ready".to_owned() } else { "waiting".to_owned() }]
+    };
+    columns(&["SITE", "STATE"], &list.iter().map(row).collect::<Vec<_>>())
+}
+
 /// Links.
 pub fn links(list: &[Value], vi: bool) -> String {
     let row = |link: &Value| {
