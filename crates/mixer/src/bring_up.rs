@@ -68,16 +68,15 @@ struct Sent {
 }
 
 impl BringUp {
-    /// Begins.
+    /// Begins. `is_there`: what counts comes already.
     pub fn new(
         now: Instant,
         operation: u64,
         site: ParticipantId,
         viewers: Vec<ParticipantId>,
-        csrc: Option<u32>,
+        (csrc, is_there): (Option<u32>, bool),
     ) -> Self {
         let viewers = viewers.into_iter().map(|id| (id, Viewer::default())).collect();
-        let is_there = csrc.is_none();
         Self { operation, site, csrc, is_there, began: now, has_picture: false, is_heard: false, viewers }
     }
 
@@ -107,9 +106,11 @@ impl BringUp {
         let Some(site) = ways.legs.get_mut(&self.site) else { return };
         if let Some(csrc) = self.csrc {
             let Some(since) = site.carries(csrc) else { return };
-            // Nothing of who was there before counts.
-            self.began = self.began.max(since);
-            self.is_there = true;
+            if !self.is_there {
+                // All of it has come since the command, also a key frame that is replayed and a little older.
+                self.began = since;
+                self.is_there = true;
+            }
         }
         if !self.has_picture {
             site.want_picture(now, now + WANT);

@@ -180,7 +180,8 @@ impl Conference {
         if self.brought.len() >= BROUGHT {
             self.brought.remove(0);
         }
-        self.brought.push(BringUp::new(now, operation, site, viewers, csrc));
+        let there = csrc.is_none_or(|csrc| self.legs.get(&site).is_some_and(|l| l.carries(csrc).is_some()));
+        self.brought.push(BringUp::new(now, operation, site, viewers, (csrc, there)));
     }
 
     /// What names a participant.

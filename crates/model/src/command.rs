@@ -28,9 +28,6 @@ pub enum Command {
     Recall(ParticipantId),
     /// Why a participant is not there yet, or again; `None`: nothing stands in the way.
     Reason(ParticipantId, Option<Words>),
-    /// A participant is the end of a link. One with a slot has no seat of its own accord, sees nothing but what is laid out for it, and nothing is
-    /// written over that.
-    Link(ParticipantId, Link),
     /// What everybody sees who has no layout of his own, links excepted: the programme of the master.
     Programme {
         /// Who sends it; `None`: everybody sees the layout of the conference.
@@ -121,6 +118,9 @@ pub struct Join {
     pub state: State,
     /// Whether it sends a picture.
     pub sends_video: bool,
+    /// It is the end of a link. One with a slot has no seat of its own accord, sees nothing but what is laid out for it, and nothing is written
+    /// over that.
+    pub link: Option<Link>,
 }
 
 /// A layout and who is to see it.

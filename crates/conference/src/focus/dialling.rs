@@ -113,6 +113,7 @@ impl Focus {
             direction: Direction::Out,
             state: State::Calling,
             sends_video: false,
+            link: None,
         };
         let mut site = Site::new(conference, shown, uri);
         site.target = Some(target);

@@ -194,6 +194,7 @@ impl Focus {
             direction: kept.direction,
             state,
             sends_video: true,
+            link: None,
         };
         let mut site = Site::new(conference, kept.name.clone(), kept.uri.clone());
         site.target = kept.target.as_ref().and_then(|target| Uri::parse(target.as_bytes()).ok());

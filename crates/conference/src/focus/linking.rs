@@ -282,14 +282,12 @@ impl Focus {
                 direction: Direction::Out,
                 state: State::Calling,
                 sends_video: false,
+                link: self.links.shown(id),
             };
             let mut site = Site::new(conference, shown, uri.to_owned());
             site.target = Some(target.clone());
             self.sites.all.insert(id, site);
             self.internal(now, conference, Command::Join(join));
-            if let Some(link) = self.links.shown(id) {
-                self.internal(now, conference, Command::Link(id, link));
-            }
             self.sites.set_line(id, Line::Queued);
         }
     }

@@ -149,13 +149,9 @@ impl Focus {
         match self.state_of(conference, participant) {
             None => {
                 let link = self.links.shown(participant);
-                // What a link is must be known before it has a seat.
-                let state = if link.is_some() { State::Calling } else { State::Connected };
-                let join = Join { participant, name, uri, direction, state, sends_video };
+                let state = State::Connected;
+                let join = Join { participant, name, uri, direction, state, sends_video, link };
                 self.internal(now, conference, Command::Join(join));
-                if let Some(link) = link {
-                    self.internal(now, conference, Command::Link(participant, link));
-                }
             }
             Some(State::Left) => self.internal(now, conference, Command::Recall(participant)),
             Some(_) => {}

@@ -91,6 +91,7 @@ impl Fake {
                 direction: Direction::In,
                 state: State::Connected,
                 sends_video: true,
+                link: None,
             }),
         );
         let media = Command::Media {
@@ -375,6 +376,7 @@ impl Inner {
                 direction: Direction::Out,
                 state: State::Calling,
                 sends_video: false,
+                link: None,
             };
             self.try_apply(id, Command::Join(join))?;
             invited.push(self.site(id, participant)?);

@@ -41,15 +41,6 @@ impl Conference {
                     events.push(Event::Participant(who));
                 }
             }
-            Command::Link(who, link) => {
-                let site = self.find_mut(who).ok_or_else(|| no_participant(who))?;
-                let apart = link.slot.is_some();
-                site.link = Some(link);
-                if apart {
-                    self.apart.insert(who);
-                }
-                events.extend([Event::Participant(who), Event::Conference]);
-            }
             Command::Programme { participant, seized } => {
                 if let Some(who) = participant {
                     self.find(who).ok_or_else(|| no_participant(who))?;
@@ -167,6 +158,9 @@ impl Conference {
         }
         let name = self.distinct(&name);
         self.names.insert(name.clone());
+        if join.link.as_ref().is_some_and(|link| link.slot.is_some()) {
+            self.apart.insert(id);
+        }
         let site = Participant {
             id,
             key: name::slug(&name),
@@ -182,7 +176,7 @@ impl Conference {
             video: snapshot::Video::default(),
             quality: snapshot::Quality::default(),
             send: snapshot::Send::default(),
-            link: None,
+            link: join.link,
             left_at: None,
         };
         self.index.insert(id, self.participants.len());

@@ -2,14 +2,12 @@
 
 use super::*;
 use crate::ornament::Clock;
-use crate::participant::Link;
 
 /// Two sites, the trunk of a link to the master (3), a slot (4).
 fn linked(layout: &str) -> Meeting {
     let mut meeting = Meeting::new(layout, 2);
     for (n, slot) in [(3, None), (4, Some(0))] {
-        meeting.join(n, &format!("Link {n}"));
-        meeting.done(Command::Link(p(n), Link { path: String::new(), slot, up: true }));
+        meeting.join_as(n, &format!("Link {n}"), Some(Link { path: String::new(), slot, up: true }));
     }
     meeting
 }
