@@ -239,7 +239,7 @@ impl Focus {
     pub fn handle_media(&mut self, now: Instant, worker: usize, event: Mixed) {
         match event {
             Mixed::Totals(totals) => {
-                self.mixers.insert(worker, totals);
+                self.mixers.insert(worker, *totals);
             }
             event => self.mixed(now, event),
         }

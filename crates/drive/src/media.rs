@@ -297,6 +297,10 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
     }
 
     /// Sleeps until then, or until the core wants to be called.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a media thread waits here and nowhere else, for a millisecond or two"
+    )]
     fn gather(&self, until: Instant) {
         let until = self.core.poll_timeout().map_or(until, |at| at.min(until));
         let rest = until.saturating_duration_since(Clock::now());

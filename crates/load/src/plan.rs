@@ -104,7 +104,7 @@ impl Reel {
     pub fn within(&self, mode: Mode, kbps: Option<u32>) -> Option<&Arc<Video>> {
         let all = || std::iter::once(self).chain(&self.lower).filter_map(|reel| reel.of(mode));
         let Some(kbps) = kbps else { return self.of(mode) };
-        all().find(|video| video.kbps() <= kbps).or_else(|| all().last())
+        all().find(|video| video.kbps() <= kbps).or_else(|| all().next_back())
     }
 }
 

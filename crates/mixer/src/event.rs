@@ -80,7 +80,7 @@ pub enum Event {
         statistics: Box<Statistics>,
     },
     /// Figures of the worker, every second.
-    Totals(Totals),
+    Totals(Box<Totals>),
 }
 
 /// A step of bringing a site up.

@@ -334,6 +334,6 @@ impl Worker {
         totals.skipped_encode = counters.skipped_encode;
         totals.codec_errors = counters.codec_errors;
         totals.tick_late_us = u32::try_from(mem::take(&mut self.late).as_micros()).unwrap_or(u32::MAX);
-        self.out.events.push_back(Event::Totals(totals));
+        self.out.events.push_back(Event::Totals(Box::new(totals)));
     }
 }

@@ -110,14 +110,22 @@ impl Default for Keep {
     }
 }
 
+#[derive(Debug)]
+struct Sent {
+    at: Instant,
+    packet: Packet,
+    missed: bool,
+}
+
 /// What was sent of late. Payloads are shared with whoever else sends them.
 #[derive(Debug)]
 pub struct History {
     keep: Keep,
-    sent: VecDeque<(Instant, Packet)>,
+    sent: VecDeque<Sent>,
     /// Bytes that may be sent again.
     allowance: usize,
     refused: u64,
+    missed: u64,
 }
 
 /// The allowance is never more: a line that was good for long must not be flooded when it becomes bad.
@@ -128,15 +136,15 @@ const FIRST_ALLOWANCE: usize = 32 * 1024;
 impl History {
     /// Nothing sent yet.
     pub fn new(keep: Keep) -> Self {
-        Self { keep, sent: VecDeque::new(), allowance: FIRST_ALLOWANCE, refused: 0 }
+        Self { keep, sent: VecDeque::new(), allowance: FIRST_ALLOWANCE, refused: 0, missed: 0 }
     }
 
     /// A packet was sent.
     pub fn push(&mut self, now: Instant, packet: Packet) {
         self.allowance = (self.allowance + packet.wire_len() * self.keep.percent / 100).min(MAX_ALLOWANCE);
-        self.sent.push_back((now, packet));
+        self.sent.push_back(Sent { at: now, packet, missed: false });
         while self.sent.len() > self.keep.packets
-            || self.sent.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > self.keep.time)
+            || self.sent.front().is_some_and(|s| now.saturating_duration_since(s.at) > self.keep.time)
         {
             self.sent.pop_front();
         }
@@ -144,13 +152,19 @@ impl History {
 
     /// The packet of this number again, when it is still there and the allowance is not used up.
     pub fn again(&mut self, seq: u16) -> Option<Packet> {
-        let (_, packet) = self.sent.iter().rev().find(|(_, p)| p.seq == seq)?;
-        let Some(left) = self.allowance.checked_sub(packet.wire_len()) else {
+        let sent = self.sent.iter_mut().rev().find(|s| s.packet.seq == seq)?;
+        self.missed += u64::from(!std::mem::replace(&mut sent.missed, true));
+        let Some(left) = self.allowance.checked_sub(sent.packet.wire_len()) else {
             self.refused += 1;
             return None;
         };
         self.allowance = left;
-        Some(packet.clone())
+        Some(sent.packet.clone())
+    }
+
+    /// Packets that were asked for, each counted once however often that was: what the line has lost.
+    pub fn missed(&self) -> u64 {
+        self.missed
     }
 
     /// Packets not sent again because too many were.
@@ -218,6 +232,7 @@ mod tests {
         let got = (0..1000).filter(|_| history.again(150).is_some()).count();
         assert!((50..=64).contains(&got), "{got} of 1,000");
         assert!(history.refused() > 900);
+        assert_eq!(history.missed(), 2, "each counted once: 163 and 150");
         history.push(t + ms(3100), packet(500, 1000));
         assert_eq!(history.again(163), None);
     }

@@ -16,8 +16,8 @@ pub struct Report {
     pub octets: u64,
     /// Sequence numbers left out on purpose.
     pub skipped: u64,
-    /// Packets the receiver asked for again.
-    pub nacked: u64,
+    /// Different packets the receiver asked for again: repaired ones are not in its count of lost packets.
+    pub missed: u64,
     /// What the stream takes when its picture moves, kbit/s with headers.
     pub nominal: u32,
 }
@@ -215,9 +215,9 @@ impl Controller {
         let skipped = report.skipped.saturating_sub(base.skipped);
         // What comes late, repaired or twice makes the count fall a little.
         let lost = u64::try_from(lost).unwrap_or(0).saturating_sub(skipped);
-        let nacked = report.nacked.saturating_sub(base.nacked);
+        let missed = report.missed.saturating_sub(base.missed);
         let expected = u64::from(expected).saturating_sub(skipped).max(1);
-        let loss = (lost.max(nacked) as f32 / expected as f32).min(1.0);
+        let loss = (lost.max(missed) as f32 / expected as f32).min(1.0);
         let bits = report.octets.saturating_sub(base.octets) * 8;
         let sent = u32::try_from(bits / (time.as_millis() as u64).max(1)).unwrap_or(u32::MAX);
         self.base = Some((now, report));
@@ -387,7 +387,7 @@ mod tests {
                 jitter: Duration::ZERO,
                 octets: 0,
                 skipped: 0,
-                nacked: 0,
+                missed: 0,
                 nominal: 0,
             };
             Self {
@@ -526,7 +526,7 @@ mod tests {
         let (t, mut rate) = (start(), Controller::new(&STEPS, 2230));
         let block = ReportBlock { highest: 100, ..ReportBlock::default() };
         let mut report =
-            Report { block, rtt: None, jitter: Duration::ZERO, octets: 0, skipped: 0, nacked: 0, nominal: 0 };
+            Report { block, rtt: None, jitter: Duration::ZERO, octets: 0, skipped: 0, missed: 0, nominal: 0 };
         for i in 0..30u32 {
             let now = t + Duration::from_secs(u64::from(i));
             rate.report(now, report);

@@ -14,8 +14,8 @@ use super::sites::Line;
 use super::{Call, Focus};
 use crate::translate;
 
-/// Callers of one address that are believed without proof.
-const MOST: usize = 32;
+/// Callers of one address that are believed without proof: behind a gateway or proxy that stands still for a second hundreds call at once.
+const MOST: usize = 256;
 
 impl Focus {
     /// Whether one more caller of this address may be let in without proof.

@@ -163,6 +163,11 @@ impl Line {
         }
     }
 
+    /// Different packets the far end has asked for again.
+    pub fn missed(&self) -> u64 {
+        self.history.as_ref().map(History::missed).unwrap_or_default()
+    }
+
     /// Negotiated anew.
     pub fn update(&mut self, now: Instant, stream: &Stream) {
         self.rtp.renew(stream.remote, stream.peer);

@@ -263,6 +263,55 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Stream;
+
+    #[test]
+    fn long_packets_are_heard_to_their_end() {
+        for packet_ms in [20u16, 40, 60, 100] {
+            let heard = heard_of_ten_seconds(packet_ms);
+            assert!(heard >= 490, "{packet_ms} ms: {heard} frames of 500 heard");
+        }
+    }
+
+    /// Frames with something to hear in the ten seconds after the first half second of A-law packets of that length.
+    fn heard_of_ten_seconds(packet_ms: u16) -> usize {
+        let address = "192.0.2.1:4000".parse().unwrap();
+        let stream = Stream {
+            remote: address,
+            remote_rtcp: address,
+            peer: address.ip(),
+            rtcp_mux: false,
+            send: true,
+            recv: true,
+        };
+        let mut playout = Playout::new(&AudioLeg {
+            stream,
+            codec: AudioCodec::Pcma,
+            pt_send: 8,
+            pt_recv: vec![(8, AudioCodec::Pcma)],
+            dtmf: Vec::new(),
+            comfort_noise: None,
+            max_kbps: None,
+        });
+        #[expect(clippy::disallowed_methods, reason = "an arbitrary origin of virtual time")]
+        let start = Instant::now();
+        let (mut heard, mut frame) = (0, [0.0; FRAME]);
+        for tick in 0..525u16 {
+            let (ms, now) = (tick * 20, start + Duration::from_millis(u64::from(tick) * 20));
+            if ms % packet_ms == 0 {
+                let mut data = vec![0x80, 8];
+                data.extend((ms / packet_ms).to_be_bytes());
+                data.extend((u32::from(ms) * 8).to_be_bytes());
+                data.extend([0, 0, 0, 1]);
+                data.extend((0..packet_ms * 8).map(|i| if i % 8 < 4 { 0x20 } else { 0xa0 }));
+                playout.insert(now, Packet::parse(data.into()).unwrap());
+            }
+            let sound = playout.pull(now, &mut frame, false);
+            assert_eq!(sound, frame.iter().any(|s| s.abs() > 0.01), "what is said to be sound can be heard");
+            heard += usize::from(sound && tick >= 25);
+        }
+        heard
+    }
 
     #[test]
     fn a_tone_played_faster_and_slower_stays_a_tone_without_a_joint() {

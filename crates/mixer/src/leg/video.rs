@@ -65,9 +65,8 @@ pub struct Video {
     pub profile: Profile,
     /// What it may be sent.
     rate: Controller,
-    /// Sequence numbers left out, and packets asked for again, so far.
+    /// Sequence numbers left out so far.
     skipped: u64,
-    nacked: u64,
     /// What it is asked to send while nobody sees it.
     thrift: Thrift,
     /// Some scene shows or prepares it.
@@ -84,7 +83,7 @@ pub struct Video {
     last_timestamp: Option<u64>,
     sent: u32,
     progress: Progress,
-    /// It has shown that it asks for a key frame when it is hurt.
+    /// It has shown that it asks when it is hurt: for a key frame, or for the packets it misses.
     asks: bool,
     loss_answered: Option<Instant>,
     /// When sequence numbers were last left out.
@@ -125,7 +124,6 @@ impl Video {
             profile,
             rate,
             skipped: 0,
-            nacked: 0,
             thrift: Thrift::default(),
             needed: true,
             repairs: Repairs::default(),
@@ -232,7 +230,8 @@ impl Video {
     ) {
         match notice {
             Notice::Nack(lost) => {
-                self.nacked += lost.len() as u64;
+                // Its reports count as lost what is just being repaired.
+                self.asks = true;
                 self.line.repeat(participant, lost, out);
             }
             Notice::KeyFrame(heard) => self.hear(now, *heard),
@@ -269,7 +268,7 @@ impl Video {
             jitter: Duration::from_micros(u64::from(block.jitter) * 1_000_000 / CLOCK),
             octets: octets + u64::from(packets) * HEADERS,
             skipped: self.skipped,
-            nacked: self.nacked,
+            missed: self.line.missed(),
             nominal: self.profile.line_kbps(),
         };
         self.rate.report(now, report);

@@ -311,7 +311,7 @@ impl World {
                 Event::Statistics { participant, statistics } => {
                     self.statistics.insert(participant, *statistics);
                 }
-                Event::Totals(totals) => self.totals = totals,
+                Event::Totals(totals) => self.totals = *totals,
                 event => self.events.push((self.now, event)),
             }
         }

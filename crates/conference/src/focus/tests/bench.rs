@@ -122,7 +122,7 @@ impl Bench {
         };
         let mut config = Config::new(sip, Capabilities::mcu(Receive::HD720, 2_000));
         set(&mut config);
-        let log = Arc::new(Mutex::new(Log { capacity: 100, ..Log::default() }));
+        let log = Arc::new(Mutex::new(Log { capacity: 1000, ..Log::default() }));
         // Tests may take an instant; from there on time is virtual.
         #[allow(clippy::disallowed_methods)]
         let now = Instant::now();

@@ -11,7 +11,10 @@ use crate::request::Request;
 /// A second of these figures.
 fn second(bench: &mut Bench, media: f32, pictures: f32, late_ms: u32) {
     bench.now += Duration::from_secs(1);
-    bench.media(Mixed::Totals(event::Totals { tick_late_us: late_ms * 1000, ..event::Totals::default() }));
+    bench.media(Mixed::Totals(Box::new(event::Totals {
+        tick_late_us: late_ms * 1000,
+        ..event::Totals::default()
+    })));
     bench.focus.handle_request(bench.now, Request::Load { media, pictures });
     bench.settle();
 }

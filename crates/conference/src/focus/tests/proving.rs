@@ -71,22 +71,22 @@ fn media_shows_as_well_that_a_caller_is_there() {
 }
 
 #[test]
-fn of_one_address_thirty_two_callers_are_believed() {
+fn of_one_address_two_hundred_and_fifty_six_callers_are_believed() {
     let mut bench = Bench::new();
-    for call in 0..32 {
+    for call in 0..256 {
         invite(&mut bench, "x", "10.0.0.9", call);
     }
-    assert_eq!(bench.focus.totals().calls, 32);
-    invite(&mut bench, "x", "10.0.0.9", 32);
+    assert_eq!(bench.focus.totals().calls, 256);
+    invite(&mut bench, "x", "10.0.0.9", 256);
     let refused = bench.sent("SIP/2.0 503").to_owned();
     assert!(refused.contains("Retry-After: 5") && refused.contains("10.0.0.9 without ACK"), "{refused}");
-    assert_eq!((bench.focus.totals().calls, bench.focus.totals().refused_unproven), (32, 1));
+    assert_eq!((bench.focus.totals().calls, bench.focus.totals().refused_unproven), (256, 1));
     // Others are not concerned.
     bench.dial(2, "8000");
     assert_eq!(bench.sites().len(), 1);
     bench.wait(SECOND * 40);
     assert_eq!(bench.focus.totals().calls, 1);
-    invite(&mut bench, "x", "10.0.0.9", 33);
+    invite(&mut bench, "x", "10.0.0.9", 257);
     assert_eq!(bench.focus.totals().calls, 2, "and the address is believed again");
 }
 

@@ -112,7 +112,7 @@ fn figures_of_the_line_are_shown() {
     assert_eq!((site.video.width, site.video.height, site.video.fps), (1280, 720, 30.0));
     assert_eq!((site.quality.loss, site.quality.rtt_ms, site.quality.rx_kbps), (0.02, Some(40.0), 1_200));
     assert_eq!((site.send.video, site.send.width), (SendVideo::Encoded, 640));
-    bench.media(Mixed::Totals(Totals { legs: 1, ..Totals::default() }));
+    bench.media(Mixed::Totals(Box::new(Totals { legs: 1, ..Totals::default() })));
     assert_eq!(bench.focus.totals().mixer[0].legs, 1);
 }
 
