@@ -89,7 +89,11 @@ fn sees(api: &Api, path: &str, wanted: &str, limit: Duration) -> Instant {
 fn above(slave: &Server) -> Value {
     let (status, links) = slave.api.get("/api/v1/cascade/links");
     assert_eq!(status, 200, "{links}");
-    links.as_array().and_then(|links| links.iter().find(|l| l["direction"] == "up")).cloned().unwrap_or_default()
+    links
+        .as_array()
+        .and_then(|links| links.iter().find(|l| l["direction"] == "up"))
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn metric(api: &Api, name: &str) -> f64 {
@@ -120,9 +124,10 @@ fn the_sites_of_a_slave_are_seen_at_the_master_within_a_second() {
     eprintln!("a site that came: seen above after {:?}", seen - known);
     let conference = slave.api.get("/api/v1/conferences").1[0]["id"].as_str().unwrap().to_owned();
     let site = slave.api.connected(&conference)[0]["id"].as_str().unwrap().to_owned();
-    let (status, answer) = slave
-        .api
-        .patch(&format!("/api/v1/conferences/{conference}/participants/{site}"), &json!({ "name": "Xã Hòa Phú" }));
+    let (status, answer) = slave.api.patch(
+        &format!("/api/v1/conferences/{conference}/participants/{site}"),
+        &json!({ "name": "Xã Hòa Phú" }),
+    );
     assert_eq!(status, 200, "{answer}");
     let renamed = Instant::now();
     let seen = sees(&master.server.api, "dak-lak/xa-hoa-phu", "connected", secs(1.0));
@@ -174,7 +179,10 @@ fn who_does_not_belong_there_is_refused_with_the_reason() {
     // Another master's token: what answers is not who made it.
     let other = Master::start();
     let foreign = other.link("dak-lak");
-    refused(&slave(&master, "dak-lak", "X", Some(&foreign), &[]), "is not the one this certificate or token is from");
+    refused(
+        &slave(&master, "dak-lak", "X", Some(&foreign), &[]),
+        "is not the one this certificate or token is from",
+    );
     assert!(state(api, "ha-noi").is_none(), "nothing of it is in the tree");
     assert!(state(api, "dak-lak").is_none_or(|state| state != "connected"));
 
@@ -260,7 +268,8 @@ fn ended(server: &Server, begun: &Value) -> Value {
 /// When this phone first saw nothing but that identity, whole, after `since`.
 fn sees_alone(fleet: &Fleet, phone: PhoneId, id: u8, since: Instant, limit: Duration) -> Instant {
     let alone = |look: &&cau_load::Look| {
-        look.at > since && matches!(look.tiles.as_slice(), [tile] if tile.bar.is_some_and(|(bar, _)| bar == id))
+        look.at > since
+            && matches!(look.tiles.as_slice(), [tile] if tile.bar.is_some_and(|(bar, _)| bar == id))
     };
     let seen = fleet.wait(limit, |r| r[&phone].sight.looks.iter().find(alone).map(|look| look.at));
     let last = || fleet.look(|r| r[&phone].sight.looks.back().cloned());
@@ -304,7 +313,9 @@ fn a_commune_comes_before_the_chair_of_the_country() {
         let seen = sees_alone(&fleet, chair, id, asked, secs(5.0));
         took.push((seen - asked, operation["elapsed_ms"].as_u64().unwrap_or_default()));
         let steps = steps(&operation);
-        for (name, mcu) in [("find", ""), ("route", "dak-lak"), ("keyframe", "dak-lak"), ("picture", ""), ("sound", "")] {
+        for (name, mcu) in
+            [("find", ""), ("route", "dak-lak"), ("keyframe", "dak-lak"), ("picture", ""), ("sound", "")]
+        {
             assert!(steps.iter().any(|(n, m, _)| n == name && m == mcu), "{name} at {mcu:?}: {operation}");
         }
         pause(secs(1.0));
@@ -319,8 +330,13 @@ fn a_commune_comes_before_the_chair_of_the_country() {
     assert_hears(&record(communes[1]), &[0, 1], settled, 0);
     let broken = |phone| {
         let record = record(phone);
-        let all: Vec<_> =
-            record.sight.since(settled).filter(|l| l.damaged || l.tiles.iter().any(|t| t.bar.is_none())).take(2).cloned().collect();
+        let all: Vec<_> = record
+            .sight
+            .since(settled)
+            .filter(|l| l.damaged || l.tiles.iter().any(|t| t.bar.is_none()))
+            .take(2)
+            .cloned()
+            .collect();
         all
     };
     assert!(broken(chair).is_empty(), "{:#?}", broken(chair));
@@ -349,7 +365,8 @@ fn a_commune_comes_before_the_chair_of_the_country() {
     });
 
     // Prepared first, taken then.
-    let (status, answer) = master.server.api.post(&path("prepare"), &json!({ "sites": ["dak-lak/diem-cau-2"] }));
+    let (status, answer) =
+        master.server.api.post(&path("prepare"), &json!({ "sites": ["dak-lak/diem-cau-2"] }));
     assert_eq!(status, 202, "{answer}");
     wait_for("it to be ready", secs(5.0), || {
         (master.server.api.get(&path("prepared")).1[0]["ready"] == true).then_some(())
@@ -364,11 +381,47 @@ fn a_commune_comes_before_the_chair_of_the_country() {
     eprintln!("prepared and taken: seen after {:?}", seen - asked);
 
     // What cannot be is said, with the place.
-    let (status, answer) =
-        master.server.api.post(&path("bring-up"), &json!({ "site": "dak-lak/khong-co" }));
+    let (status, answer) = master.server.api.post(&path("bring-up"), &json!({ "site": "dak-lak/khong-co" }));
     assert_eq!(status, 404, "{answer}");
     let records = fleet.stop();
     drop(records);
+    slave.assert_well();
+    master.server.assert_well();
+}
+
+/// `kill -9` of the slave, then of the master, while a commune is before the chair: the chair sees it again, without anyone's hand.
+#[test]
+fn what_was_before_the_chair_comes_back_after_a_death() {
+    let _turn = turn();
+    let mut master = Master::start();
+    master.server.conference("8000", json!({ "name": "Cả nước", "layout": "full", "chair": "Điểm cầu 0" }));
+    let token = master.link("dak-lak");
+    let mut slave = slave(&master, "dak-lak", "Đắk Lắk", Some(&token), &[]);
+    slave.conference("8000", json!({ "name": "Đắk Lắk" }));
+    let mut fleet = fleet();
+    let chair = fleet.call(plan(&master.server, "8000", 0, Codec::Opus, Persona::default()));
+    for id in 1..3 {
+        fleet.call(plan(&slave, "8000", id, Codec::Opus, Persona::default()));
+    }
+    linked(&master.server, secs(20.0));
+    sees(&master.server.api, "dak-lak/diem-cau-1", "connected", secs(10.0));
+    pause(secs(3.0));
+    let asked = Instant::now();
+    let operation = bring_up(&master.server, &json!({ "site": "dak-lak/diem-cau-1" }));
+    assert_eq!(operation["state"], "done", "{operation}");
+    sees_alone(&fleet, chair, 1, asked, secs(5.0));
+
+    let killed = slave.kill_and_restart();
+    let back = sees_alone(&fleet, chair, 1, killed + secs(1.0), secs(45.0));
+    eprintln!("the slave killed: before the chair again after {:?}", back - killed);
+    pause(secs(3.0));
+    let killed = master.server.kill_and_restart();
+    let back = sees_alone(&fleet, chair, 1, killed + secs(1.0), secs(45.0));
+    eprintln!("the master killed: before the chair again after {:?}", back - killed);
+    let settled = Instant::now() + secs(1.0);
+    pause(secs(5.0));
+    assert_hears(&fleet.record(chair).expect("a phone"), &[1, 2], settled, 0);
+    fleet.stop();
     slave.assert_well();
     master.server.assert_well();
 }

@@ -91,7 +91,8 @@ impl Events {
                 entry(account, &format!("device.{change}"), detail)
             }
             Body::Link { path, above, up } => {
-                let detail = json!({ "path": path, "direction": if *above { "up" } else { "down" }, "media": up });
+                let detail =
+                    json!({ "path": path, "direction": if *above { "up" } else { "down" }, "media": up });
                 self.publish("cascade", conference, &json!({ "link": detail }));
                 entry("system", if *up { "link.media-up" } else { "link.media-down" }, detail)
             }

@@ -22,9 +22,9 @@ use crate::{
     Port,
     bring_up::{BringUp, Ways},
     command::{Config, LegConfig},
+    event::Event,
     forward::Unwilling,
     job::Spawner,
-    event::Event,
     leg::{Leg, Switches, video::named},
     out::Out,
     sound::room::Room,
@@ -304,10 +304,16 @@ impl Conference {
     pub fn drain(&mut self, now: Instant, out: &mut Out) {
         let mut units = Vec::new();
         let mut lagged = Vec::new();
-        let names: SmallVec<[(u32, u32); 8]> =
-            self.legs.values().filter_map(|leg| leg.named.and_then(|name| Some((leg.video_ssrc()?, name)))).collect();
-        let awaited: BTreeMap<ParticipantId, Awaited> =
-            self.awaited.iter().filter_map(|(to, (site, csrc))| Some((*to, self.awaited(*site, *csrc)?))).collect();
+        let names: SmallVec<[(u32, u32); 8]> = self
+            .legs
+            .values()
+            .filter_map(|leg| leg.named.and_then(|name| Some((leg.video_ssrc()?, name))))
+            .collect();
+        let awaited: BTreeMap<ParticipantId, Awaited> = self
+            .awaited
+            .iter()
+            .filter_map(|(to, (site, csrc))| Some((*to, self.awaited(*site, *csrc)?)))
+            .collect();
         let shown: Vec<_> = self.brought.iter().map(|b| self.legs.get(&b.site)?.shown()).collect();
         for (participant, leg) in &mut self.legs {
             let Some(video) = &mut leg.video else { continue };

@@ -423,6 +423,7 @@ impl Node {
         let Some(below) = self.below.get_mut(link) else { return };
         if std::mem::replace(&mut below.media, up) != up && up {
             self.want_again(now, link);
+            self.show_again(now, link);
         }
     }
 }

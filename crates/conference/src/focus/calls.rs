@@ -389,7 +389,8 @@ impl Focus {
         let Some(call) = self.calls.get_mut(&id) else { return };
         // Without an offer of ours it answers a refresh of the session, which says again what holds.
         let Some(offer) = call.offered.take().or_else(|| call.ours.clone()) else { return };
-        let ours = if self.links.only_sends(call.participant) { &self.one_way } else { &self.config.capabilities };
+        let ours =
+            if self.links.only_sends(call.participant) { &self.one_way } else { &self.config.capabilities };
         let words = match Session::parse(bytes) {
             Ok(answer) => match sdp::accept_answer(&offer, &answer, ours) {
                 Ok(negotiated) => {

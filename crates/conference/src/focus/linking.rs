@@ -155,12 +155,13 @@ impl Focus {
             }
             LinkOrder::Call { path, name, uri, token, slots, follow } => {
                 let slots = slots.min(MOST_SLOTS);
-                self.call_master(now, (conference, path, true), &name, &uri, Link {
-                    token,
-                    slots,
-                    follow,
-                    ..Link::default()
-                });
+                self.call_master(
+                    now,
+                    (conference, path, true),
+                    &name,
+                    &uri,
+                    Link { token, slots, follow, ..Link::default() },
+                );
             }
             LinkOrder::Route { slot, from, csrc, sound } => {
                 let Some(link) = self.links.above(conference) else { return };
@@ -383,7 +384,9 @@ impl Focus {
     /// Who goes up in a slot, when it is there.
     fn source(&mut self, conference: ConferenceId, slot: u8) -> Option<ParticipantId> {
         match self.links.above(conference)?.routes.get(&slot)?.from.clone() {
-            Upward::Site(id) => Some(id).filter(|id| self.state_of(conference, *id).is_some_and(State::present)),
+            Upward::Site(id) => {
+                Some(id).filter(|id| self.state_of(conference, *id).is_some_and(State::present))
+            }
             Upward::Slot { link, slot } => self.links.in_slot(conference, &link, slot),
         }
     }
@@ -391,8 +394,11 @@ impl Focus {
     /// Who hears whom over links: nobody what comes back to him another way. What goes up in a slot does not go up with everybody
     /// else's sound; and what a slave sends in any of its calls comes back in none.
     fn tell_ears(&mut self, conference: ConferenceId) {
-        let slots: Vec<u8> =
-            self.links.above(conference).map(|link| link.routes.keys().copied().collect()).unwrap_or_default();
+        let slots: Vec<u8> = self
+            .links
+            .above(conference)
+            .map(|link| link.routes.keys().copied().collect())
+            .unwrap_or_default();
         let sources: BTreeMap<u8, ParticipantId> =
             slots.into_iter().filter_map(|slot| Some((slot, self.source(conference, slot)?))).collect();
         let mut ears = Vec::new();
@@ -421,7 +427,9 @@ impl Focus {
 
     /// A key frame that was waited for has gone up.
     pub(super) fn link_passed(&mut self, leg: ParticipantId, csrc: u32) {
-        let Some(Part { link: (conference, ..), slot: Some(slot), .. }) = self.links.part(leg) else { return };
+        let Some(Part { link: (conference, ..), slot: Some(slot), .. }) = self.links.part(leg) else {
+            return;
+        };
         self.notices.push(Some(*conference), Body::Passed { slot: *slot, csrc });
     }
 
@@ -451,8 +459,13 @@ impl Focus {
         viewers: Option<Vec<ParticipantId>>,
     ) {
         let wanted = |id: ParticipantId| viewers.as_ref().is_none_or(|viewers| viewers.contains(&id));
-        let shown: Vec<ParticipantId> =
-            self.links.screens.iter().filter(|(c, id)| *c == conference && wanted(*id)).map(|(_, id)| *id).collect();
+        let shown: Vec<ParticipantId> = self
+            .links
+            .screens
+            .iter()
+            .filter(|(c, id)| *c == conference && wanted(*id))
+            .map(|(_, id)| *id)
+            .collect();
         for id in &shown {
             self.links.screens.remove(&(conference, *id));
         }

@@ -51,8 +51,7 @@ impl Conference {
                 Some((*p, l.named.or(audio.ssrc_in())?))
             })
             .collect();
-        let with_sound =
-            self.legs.iter_mut().filter_map(|(p, l)| l.audio.as_mut().map(|a| (*p, &l.ear, a)));
+        let with_sound = self.legs.iter_mut().filter_map(|(p, l)| l.audio.as_mut().map(|a| (*p, &l.ear, a)));
         for ((participant, ear, audio), frame) in with_sound.zip(encoded) {
             let Some(frame) = frame.filter(|f| !f.is_empty()) else {
                 audio.skip();

@@ -166,7 +166,13 @@ impl Endpoint {
         Self {
             participant: p(n),
             sound: Out { session: None, source: audio.stream.remote, clock: 8000, seed: n, csrc: Vec::new() },
-            picture: Out { session: None, source: video.stream.remote, clock: 90_000, seed: n + 1000, csrc: Vec::new() },
+            picture: Out {
+                session: None,
+                source: video.stream.remote,
+                clock: 90_000,
+                seed: n + 1000,
+                csrc: Vec::new(),
+            },
             audio: Some(audio),
             video: Some(video),
             camera: true,

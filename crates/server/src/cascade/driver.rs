@@ -333,7 +333,8 @@ impl<P: Port> Driver<P> {
         for (link, slot) in self.admitted.keys().filter(|held| !wanted.contains_key(*held)) {
             self.port.admit(link, *slot, None);
         }
-        for ((link, slot), csrc) in wanted.iter().filter(|(held, csrc)| self.admitted.get(*held) != Some(*csrc))
+        for ((link, slot), csrc) in
+            wanted.iter().filter(|(held, csrc)| self.admitted.get(*held) != Some(*csrc))
         {
             self.port.admit(link, *slot, Some(*csrc));
         }

@@ -43,8 +43,7 @@ pub(super) fn cascade(v: &Reader<'_>, tls: bool) -> Result<Option<Config>, Error
     let masters = v.some("cascade.masters", master)?;
     let policy = policy(v, &path)?;
     let room = v.one("cascade.room", "8000", |w| {
-        let good =
-            !w.is_empty() && w.len() <= 64 && w.chars().all(|c| !c.is_whitespace() && !c.is_control());
+        let good = !w.is_empty() && w.len() <= 64 && w.chars().all(|c| !c.is_whitespace() && !c.is_control());
         good.then(|| w.to_owned()).ok_or_else(|| format!("`{w}` is no room such as 8000"))
     })?;
     let mut sip = v.some("cascade.sip", |w| {

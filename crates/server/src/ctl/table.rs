@@ -74,7 +74,10 @@ pub fn tree(list: &[Value]) -> String {
 /// Sites made ready.
 pub fn prepared(list: &[Value]) -> String {
     let row = |site: &Value| {
-        vec![text(&site["site"]), if site["ready"] == true { "ready".to_owned() } else { "waiting".to_owned() }]
+        vec![
+            text(&site["site"]),
+            if site["ready"] == true { "ready".to_owned() } else { "waiting".to_owned() },
+        ]
     };
     columns(&["SITE", "STATE"], &list.iter().map(row).collect::<Vec<_>>())
 }

@@ -70,7 +70,9 @@ fn a_slave_is_let_in_by_its_token_once_for_each_call() {
     assert_eq!(links[1].2, Link { path: "dak-lak".into(), slot: Some(0), up: false });
     let commands = bench.commands();
     assert_eq!(ear(&commands, trunk), Some(Ear::Without(vec![slot])));
-    let expects = commands.iter().any(|(_, c)| matches!(c, Mix::Expect { participant, csrc: None } if *participant == slot));
+    let expects = commands
+        .iter()
+        .any(|(_, c)| matches!(c, Mix::Expect { participant, csrc: None } if *participant == slot));
     assert!(expects, "nothing may come in the slot before it was asked for");
     let shown = scenes(&commands, 1).unwrap();
     let seen: Vec<_> = shown.iter().flat_map(|(scene, _)| scene.pictures()).collect();
@@ -81,7 +83,10 @@ fn a_slave_is_let_in_by_its_token_once_for_each_call() {
     bench.hang_up(6);
     assert_eq!(told(&mut bench), [false]);
     assert!(bench.phone(5).has_ended());
-    assert!(bench.kept.values().all(|kept| !kept.uri.contains("site5")), "made anew after a restart, with another token");
+    assert!(
+        bench.kept.values().all(|kept| !kept.uri.contains("site5")),
+        "made anew after a restart, with another token"
+    );
 }
 
 /// A slave calls: the trunk both ways, the slot to send only; its sites follow the programme; one of them goes up apart from the others.
@@ -106,7 +111,10 @@ fn a_slave_calls_its_master_and_sends_a_site_up() {
     assert_eq!(told(&mut bench), [true]);
     let invites: Vec<_> = bench.wire.iter().filter(|text| text.starts_with("INVITE")).cloned().collect();
     let [trunk, slot] = invites.as_slice() else { panic!("{invites:#?}") };
-    assert!(trunk.contains(&format!("Cau-Link-Token: {TOKEN}\r\n")) && trunk.contains("a=sendrecv"), "{trunk}");
+    assert!(
+        trunk.contains(&format!("Cau-Link-Token: {TOKEN}\r\n")) && trunk.contains("a=sendrecv"),
+        "{trunk}"
+    );
     assert!(slot.contains(&format!("Cau-Link-Token: {TOKEN};slot=0\r\n")), "{slot}");
     assert!(slot.contains("a=sendonly") && !slot.contains("a=sendrecv"), "{slot}");
     let found = links(&mut bench);
@@ -149,5 +157,8 @@ fn a_slave_calls_its_master_and_sends_a_site_up() {
     bench.hang_up(9);
     assert_eq!(told(&mut bench), [false]);
     let shown = scenes(&bench.commands(), 1).unwrap();
-    assert!(shown.iter().any(|(scene, viewers)| viewers.contains(&two) && scene.pictures().count() == 2), "{shown:?}");
+    assert!(
+        shown.iter().any(|(scene, viewers)| viewers.contains(&two) && scene.pictures().count() == 2),
+        "{shown:?}"
+    );
 }

@@ -121,7 +121,6 @@ fn play(meeting: &mut Meeting, act: &Act) -> Result<Vec<Event>, Refusal> {
             audio_codec: None,
             video_codec: None,
             sends_video: *sends_video,
-            link: None,
         }),
         Act::Wait(ms) => {
             meeting.now += Duration::from_millis(*ms);
