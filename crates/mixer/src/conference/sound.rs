@@ -29,7 +29,8 @@ impl Conference {
         self.attend(now, shared, out);
         let floor = self.floor;
         let brought: SmallVec<[ParticipantId; 4]> = self.brought.iter().map(|b| b.site).collect();
-        let mut audios: Vec<(ParticipantId, &Ear, Option<u32>, &mut Audio)> = Vec::with_capacity(self.legs.len());
+        let mut audios: Vec<(ParticipantId, &Ear, Option<u32>, &mut Audio)> =
+            Vec::with_capacity(self.legs.len());
         for (participant, leg) in &mut self.legs {
             let Some(audio) = &mut leg.audio else { continue };
             audios.push((*participant, &leg.ear, leg.named, audio));
