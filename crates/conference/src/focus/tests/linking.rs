@@ -59,7 +59,7 @@ fn a_slave_is_let_in_by_its_token_once_for_each_call() {
     assert_eq!(bench.phone(4).refused(), Some(403), "there is one slot");
     bench.commands();
     dial_with(&mut bench, 5, TOKEN);
-    assert_eq!(told(&mut bench), [], "not whole yet");
+    assert!(told(&mut bench).is_empty(), "not whole yet");
     dial_with(&mut bench, 6, &format!("{TOKEN};slot=0"));
     assert_eq!(told(&mut bench), [true]);
     dial_with(&mut bench, 7, TOKEN);
