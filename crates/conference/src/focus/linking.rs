@@ -241,6 +241,7 @@ impl Focus {
         let slots = self.links.tokens.get(&part.token).map_or(0, |token| token.slots);
         if self.links.links.get(&part.link).is_some_and(|link| link.token != part.token) {
             self.end_link(now, &part.link);
+            self.tell_link(&part.link, false);
         }
         let link = self.links.links.entry(part.link.clone()).or_insert_with(|| Link {
             token: part.token.clone(),
