@@ -5,6 +5,7 @@ mod calls;
 mod devices;
 mod dialling;
 mod keeping;
+mod linking;
 mod loading;
 mod merging;
 mod mixing;
@@ -69,6 +70,9 @@ pub struct Focus {
     sites: Sites,
     keep: Keeping,
     bringing: Bringing,
+    links: linking::Links,
+    /// For calls that only send: slots of links.
+    one_way: cau_sip::sdp::Capabilities,
     next_participant: u64,
     notices: Notices,
     totals: Totals,
@@ -144,6 +148,11 @@ impl Focus {
     /// A focus without conferences. `seed` makes tags, ids and session numbers; take a random one, tests a fixed one.
     pub fn new(mut config: Config, media: Box<dyn Media + Send>, seed: u64) -> Focus {
         config.sip.focus = true;
+        let one_way = cau_sip::sdp::Capabilities {
+            audio_direction: cau_sip::sdp::Direction::SendOnly,
+            video_direction: cau_sip::sdp::Direction::SendOnly,
+            ..config.capabilities.clone()
+        };
         let mut random = StdRng::seed_from_u64(seed);
         let sip = Endpoint::new(config.sip.clone(), random.random());
         // Ids of an earlier run stand in the journal: start somewhere else each time.
@@ -165,6 +174,8 @@ impl Focus {
             sites,
             keep: Keeping::default(),
             bringing: Bringing::default(),
+            links: linking::Links::default(),
+            one_way,
             next_participant,
             notices: Notices::default(),
             totals: Totals::default(),

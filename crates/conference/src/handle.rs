@@ -128,6 +128,14 @@ impl Handle {
         self.ask(|answer| Request::Invite { conference, sites, answer }).await
     }
 
+    /// See [`Request::CallAgain`].
+    ///
+    /// # Errors
+    /// Not found, conflict (it is not known where to call it).
+    pub async fn call_again(&self, conference: ConferenceId, participant: ParticipantId) -> Answered<()> {
+        self.ask(|answer| Request::CallAgain(conference, participant, answer)).await
+    }
+
     /// See [`Request::BringUp`].
     ///
     /// # Errors

@@ -39,4 +39,6 @@ pub use handle::Handle;
 pub use kept::{Keep, Kept, KeptCall};
 pub use media::{Media, NoPorts};
 pub use notice::{Body, Change, Notice};
-pub use request::{Answer, Error, Lookup, Order, Registration, Request, Totals, Wanted};
+pub use request::{
+    Answer, Error, InSlot, LinkOrder, Lookup, Order, Registration, Request, Totals, Upward, Wanted,
+};

@@ -51,6 +51,22 @@ pub enum Body {
         /// Its User-Agent.
         user_agent: Option<String>,
     },
+    /// The calls that link this conference with another MCU stand, or no more.
+    Link {
+        /// Path of the other MCU.
+        path: String,
+        /// It is the master.
+        above: bool,
+        /// Whether they stand.
+        up: bool,
+    },
+    /// A key frame of what was routed there has gone up in a slot.
+    Passed {
+        /// The slot.
+        slot: u8,
+        /// What names it.
+        csrc: u32,
+    },
     /// A key was pressed in a call (RFC 4733 or INFO).
     Dtmf {
         /// By whom.

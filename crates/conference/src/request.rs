@@ -62,6 +62,101 @@ pub struct Order {
     pub deadline: Duration,
     /// Who asks.
     pub by: String,
+    /// The site is what comes in a slot of a link; `site` is passed over.
+    pub slot: Option<InSlot>,
+    /// Another number of this operation, by which it can be abandoned.
+    pub tag: Option<OperationId>,
+}
+
+/// A site in a slot of a slave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InSlot {
+    /// Path of the slave.
+    pub link: String,
+    /// The slot, from 0.
+    pub slot: u8,
+    /// What names the site in RTP; pictures of others do not count.
+    pub csrc: u32,
+}
+
+/// Where what goes up in a slot comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upward {
+    /// A site of this MCU.
+    Site(ParticipantId),
+    /// A slot of a slave.
+    Slot {
+        /// Path of the slave.
+        link: String,
+        /// The slot, from 0.
+        slot: u8,
+    },
+}
+
+/// What the cascade wants of a conference (docs/cascade.md). What concerns links that are not there is passed over: it is said again when
+/// they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkOrder {
+    /// Calls with this token are those of a slave: one, and one for each slot. Good for 30 s.
+    Expect {
+        /// Path of the slave.
+        path: String,
+        /// Its name for people.
+        name: String,
+        /// What they show.
+        token: String,
+        /// Slots at most.
+        slots: u8,
+    },
+    /// Calls the master: once, and once for each slot. Calls to it that are there are ended. [`crate::Body::Link`] tells when all of them stand,
+    /// and when one of them is gone.
+    Call {
+        /// Path of the master.
+        path: String,
+        /// Its name for people.
+        name: String,
+        /// Where: a SIP address.
+        uri: String,
+        /// What the calls show.
+        token: String,
+        /// Slots.
+        slots: u8,
+        /// Everybody without a layout of his own sees what comes from there.
+        follow: bool,
+    },
+    /// This goes up in a slot; [`crate::Body::Passed`] follows when a key frame of it has.
+    Route {
+        /// The slot, from 0.
+        slot: u8,
+        /// What.
+        from: Upward,
+        /// What names it in RTP.
+        csrc: u32,
+        /// Its sound goes up in the slot instead of with everybody else's.
+        sound: bool,
+    },
+    /// Nothing goes up in a slot.
+    Unroute(u8),
+    /// What may come in a slot of a slave.
+    Admit {
+        /// Path of the slave.
+        path: String,
+        /// The slot, from 0.
+        slot: u8,
+        /// What names the site; `None`: nothing may.
+        csrc: Option<u32>,
+    },
+    /// The bring-up with this tag is of no use any more.
+    Abandon {
+        /// [`Order::tag`].
+        tag: OperationId,
+        /// A later one takes its place: nothing is put back.
+        superseded: bool,
+    },
+    /// These see what the layout gives them, whom bring-ups with a tag had shown something else; `None`: everybody.
+    Release(Option<Vec<ParticipantId>>),
+    /// Everybody sees what the master sends, whatever layout they have; or no more.
+    Seize(bool),
 }
 
 /// An address to be looked up (RFC 3263); the answer goes to [`crate::Focus::handle_lookup`].
@@ -126,6 +221,8 @@ pub enum Request {
         /// With them, in the same order, as they are now.
         answer: Answer<Vec<snapshot::Participant>>,
     },
+    /// Calls a site of the list again now; nothing when it is there or being called.
+    CallAgain(ConferenceId, ParticipantId, Answer<()>),
     /// Brings a meeting back after a restart: layouts, seats, and the calls that stood.
     Restore {
         /// Where; opened already.
@@ -146,6 +243,8 @@ pub enum Request {
         /// With the operation.
         answer: Answer<snapshot::Operation>,
     },
+    /// The cascade wants something.
+    Link(ConferenceId, Box<LinkOrder>),
     /// How far an operation is, or how it ended; known for an hour.
     Operation(OperationId, Answer<snapshot::Operation>),
     /// Hangs up one participant.
@@ -244,6 +343,8 @@ pub struct Totals {
     pub refused_media: u64,
     /// Calls refused because ports, seats or the whole machine were used up.
     pub refused_full: u64,
+    /// Calls of MCUs below refused because of their token.
+    pub refused_link: u64,
     /// Calls refused because too many of their source had not been confirmed.
     pub refused_unproven: u64,
     /// Calls refused because the machine was too busy.

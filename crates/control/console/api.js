@@ -64,7 +64,7 @@ export function listen(handlers) {
       try { await get("/sessions/current"); } catch (e) { if (e.status === 401) return; }
       timer = setTimeout(() => { if (!stopped) { open(); handlers.reset(); } }, 2000);
     };
-    for (const kind of ["conference", "participant", "level", "operation", "alarm", "call-refused", "reset"]) {
+    for (const kind of ["conference", "participant", "level", "operation", "alarm", "call-refused", "cascade", "reset"]) {
       source.addEventListener(kind, (e) => handlers[kind]?.(JSON.parse(e.data)));
     }
   };

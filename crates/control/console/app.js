@@ -8,6 +8,7 @@ import { drawingOf, rectsOf, showLayouts, useLayouts } from "./layouts.js";
 import { captionPicture, chosenPicture, pictureLeft, setPicture, showPictureOf } from "./picture.js";
 import { carried, renderSeats, useSeats } from "./seats.js";
 import { reason, renderSites, updateFigures, useActions } from "./sites.js";
+import { draw as drawTree, loadTree, operationSeen, siteName, treeChanged, useTree } from "./tree.js";
 
 const state = { hasLogo: false, conferences: new Map(), participants: new Map(), selected: null, sip: [], live: false, log: [] };
 let stopListening = null;
@@ -168,10 +169,12 @@ const handlers = {
   },
   operation(o) {
     if (o.conference !== state.selected || o.state === "running") return;
-    const name = state.participants.get(o.site)?.name ?? o.site;
+    operationSeen();
+    const name = state.participants.get(o.site)?.name ?? siteName(o.site);
     happened("operation", o, name);
     if (o.state === "failed") toast(line("operation", o, name).words(), "error");
   },
+  cascade: treeChanged,
   "call-refused": (r) => happened("call.refused", r),
 };
 
@@ -182,7 +185,7 @@ async function load() {
   state.sip = about.sip;
   state.hasLogo = about.logo;
   if (!conference()) choose();
-  await loadParticipants();
+  await Promise.all([loadParticipants(), loadTree()]);
   render();
 }
 
@@ -272,6 +275,7 @@ function setLayout({ layout = conference().layout, seats, cycle = conference().c
   // Taken in at once: the next change must build on this one, not on what the event still brings.
   return put(path("/layout"), { layout, seats: kept, ...(turning && { cycle: turning }) }).then(handlers.conference);
 }
+useTree({ conference, path, run, failed, copy: copyText });
 useLayouts((layout) => run(setLayout({ layout })));
 useSeats({
   pin(seat, participant) {
@@ -410,6 +414,8 @@ function words() {
   label($("end-conference"), "stop", t("endConference"));
   label($("mute-all"), "micOff", t("muteAll"));
   label($("unmute-all"), "mic", t("unmuteAll"));
+  label($("tree-call-all"), "call", t("callAllHere"));
+  drawTree();
   checkRoom();
   // What the server said it said in one language: gone rather than in the wrong one.
   for (const [root, e] of problems) problem(root, e?.words ? e : null);

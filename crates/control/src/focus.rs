@@ -11,13 +11,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answer of the focus, or a problem in words.
 pub(crate) async fn ask<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(answer) => answer.map_err(Problem::from),
-        Err(_) => Err(Problem::unavailable(
+    patient(asked).await?.map_err(Problem::from)
+}
+
+/// What is waited for, or that it takes too long.
+pub(crate) async fn patient<T>(asked: impl Future<Output = T>) -> Result<T, Problem> {
+    tokio::time::timeout(PATIENCE, asked).await.map_err(|_| {
+        Problem::unavailable(
             "Bộ điều khiển phiên họp không trả lời.",
             "The conference control does not answer.",
-        )),
-    }
+        )
+    })
 }
 
 impl From<Error> for Problem {

@@ -9,6 +9,7 @@
 
 mod api;
 pub mod auth;
+pub mod cascade;
 mod client;
 mod console;
 pub mod events;

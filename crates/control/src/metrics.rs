@@ -92,6 +92,7 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         ("media", t.refused_media),
         ("full", t.refused_full),
         ("unconfirmed", t.refused_unproven),
+        ("link-token", t.refused_link),
         ("overload", t.refused_overload),
         ("draining", t.refused_draining),
     ] {

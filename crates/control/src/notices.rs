@@ -90,6 +90,14 @@ impl Events {
                 self.publish("device", conference, &detail);
                 entry(account, &format!("device.{change}"), detail)
             }
+            Body::Link { path, above, up } => {
+                let detail =
+                    json!({ "path": path, "direction": if *above { "up" } else { "down" }, "media": up });
+                self.publish("cascade", conference, &json!({ "link": detail }));
+                entry("system", if *up { "link.media-up" } else { "link.media-down" }, detail)
+            }
+            // The node tells what is in the slots.
+            Body::Passed { .. } => None,
             Body::Dtmf { participant, digit } => {
                 self.publish(
                     "dtmf",

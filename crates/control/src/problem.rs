@@ -160,6 +160,17 @@ impl From<cau_store::Error> for Problem {
                 format!("Room {room} is used by another conference."),
             )
             .field("room"),
+            E::PathTaken(path) => Self::new(
+                StatusCode::CONFLICT,
+                format!("Đã có đường nối cho {path}; hãy xóa nó trước."),
+                format!("There is a link for {path} already; delete it first."),
+            )
+            .field("path"),
+            E::TooManyLinks(most) => Self::new(
+                StatusCode::CONFLICT,
+                format!("Đã có {most} đường nối, không thêm được nữa."),
+                format!("There are {most} links already; no more can be added."),
+            ),
             E::Missing(_) => Self::missing("Không có phiên họp này.", "There is no such conference."),
             E::NotWritable { .. } => {
                 tracing::error!(error = %e, "the store cannot be written");

@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Events, metrics::Sample};
+use crate::{Events, cascade, metrics::Sample};
 
 /// Event streams open at a time.
 const STREAMS: usize = 512;
@@ -47,6 +47,7 @@ pub struct State {
     pub(crate) store: Store,
     pub(crate) journal: Journal,
     pub(crate) focus: Handle,
+    pub(crate) cascade: Option<cascade::Handle>,
     pub(crate) events: Events,
     pub(crate) clock: Clock,
     pub(crate) figures: Figures,
@@ -87,6 +88,7 @@ impl State {
             store,
             journal,
             focus,
+            cascade: None,
             events,
             clock,
             figures: Arc::new(Vec::new),
@@ -100,6 +102,13 @@ impl State {
             layouts: Arc::default(),
             changing: Arc::default(),
         }
+    }
+
+    /// Adds the cascade.
+    #[must_use]
+    pub fn with_cascade(mut self, cascade: cascade::Handle) -> Self {
+        self.cascade = Some(cascade);
+        self
     }
 
     /// Adds figures to `/metrics`.

@@ -368,18 +368,19 @@ async fn stills_of_what_is_sent_seen_and_common() {
 }
 
 #[tokio::test]
-async fn what_does_not_work_yet_says_so() {
+async fn an_mcu_in_no_cascade_says_so() {
     let api = Api::new().await;
     let answers = [
         api.get("/api/v1/cascade/tree").await,
         api.get("/api/v1/cascade/links").await,
-        api.post("/api/v1/cascade/links", json!({})).await,
-        api.delete("/api/v1/cascade/links").await,
+        api.post("/api/v1/cascade/links", json!({ "path": "dak-lak" })).await,
+        api.delete("/api/v1/cascade/links/l1").await,
+        api.post("/api/v1/conferences/c1/bring-up", json!({ "site": "dak-lak/hoa-phu" })).await,
     ];
     for answer in answers {
         assert_eq!(answer.problem().0, 422);
         assert!(
-            answer.json()["detail"].as_str().unwrap().starts_with("Not available yet"),
+            answer.json()["detail"].as_str().unwrap().starts_with("This MCU is in no cascade"),
             "{}",
             answer.text()
         );

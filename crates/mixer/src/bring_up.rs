@@ -36,6 +36,10 @@ pub struct BringUp {
     pub operation: u64,
     /// Whom.
     pub site: ParticipantId,
+    /// Only pictures named so count.
+    csrc: Option<u32>,
+    /// What counts has begun to come.
+    is_there: bool,
     began: Instant,
     has_picture: bool,
     is_heard: bool,
@@ -64,10 +68,16 @@ struct Sent {
 }
 
 impl BringUp {
-    /// Begins.
-    pub fn new(now: Instant, operation: u64, site: ParticipantId, viewers: Vec<ParticipantId>) -> Self {
+    /// Begins. `is_there`: what counts comes already.
+    pub fn new(
+        now: Instant,
+        operation: u64,
+        site: ParticipantId,
+        viewers: Vec<ParticipantId>,
+        (csrc, is_there): (Option<u32>, bool),
+    ) -> Self {
         let viewers = viewers.into_iter().map(|id| (id, Viewer::default())).collect();
-        Self { operation, site, began: now, has_picture: false, is_heard: false, viewers }
+        Self { operation, site, csrc, is_there, began: now, has_picture: false, is_heard: false, viewers }
     }
 
     /// A key frame of `time` went to a viewer, whose canvas has shown the site `since`; passed on, its picture is shown since it was made.
@@ -82,7 +92,7 @@ impl BringUp {
         let Some(viewer) = self.viewers.get_mut(&viewer).filter(|v| v.sent.is_none() && !v.done) else {
             return;
         };
-        if since.is_some_and(|since| time >= since.max(self.began)) {
+        if self.is_there && since.is_some_and(|since| time >= since.max(self.began)) {
             let last = sender.next_seq().wrapping_sub(1);
             let report = sender.remote();
             viewer.sent = Some(Sent { last, lost: report.map(|r| r.lost), reports: report.is_some() });
@@ -94,6 +104,14 @@ impl BringUp {
         let operation = self.operation;
         let mut tell = |progress| out.events.push_back(Event::BringUp { operation, progress });
         let Some(site) = ways.legs.get_mut(&self.site) else { return };
+        if let Some(csrc) = self.csrc {
+            let Some(since) = site.carries(csrc) else { return };
+            if !self.is_there {
+                // All of it has come since the command, also a key frame that is replayed and a little older.
+                self.began = since;
+                self.is_there = true;
+            }
+        }
         if !self.has_picture {
             site.want_picture(now, now + WANT);
             self.has_picture = site.is_decoded() && site.picture().is_some();

@@ -166,6 +166,40 @@ pub enum Command {
         site: ParticipantId,
         /// Before whom.
         viewers: Vec<ParticipantId>,
+        /// Only pictures named so count ([`Command::Expect`]); `None`: whatever it sends.
+        csrc: Option<u32>,
+    },
+    /// What a participant hears. Initially everybody but himself.
+    Ear {
+        /// Whose.
+        participant: ParticipantId,
+        /// What.
+        ear: Ear,
+    },
+    /// What names a participant in CSRC lists from now on, instead of the SSRC he sends with.
+    Name {
+        /// Whose.
+        participant: ParticipantId,
+        /// The name; `None`: his SSRC.
+        csrc: Option<u32>,
+    },
+    /// Only pictures with this CSRC first in their list are taken from a participant from now on: he stands for others, one at a time. What
+    /// came before goes on until a key frame with it is there.
+    Expect {
+        /// Whose pictures.
+        participant: ParticipantId,
+        /// `None`: none at all.
+        csrc: Option<u32>,
+    },
+    /// It is to be told once ([`crate::Event::Passed`]) that a key frame of a site, named so, was sent to a participant. A later one for the same
+    /// participant takes its place.
+    Await {
+        /// To whom.
+        participant: ParticipantId,
+        /// Of whom.
+        site: ParticipantId,
+        /// What names it.
+        csrc: u32,
     },
     /// Nothing more is to be reported of it.
     EndBringUp {
@@ -183,6 +217,29 @@ pub enum Command {
         /// Called once, within about a second.
         reply: Reply,
     },
+}
+
+/// What a participant hears; never himself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Ear {
+    /// Everybody.
+    #[default]
+    All,
+    /// These.
+    Only(Vec<ParticipantId>),
+    /// Everybody but these.
+    Without(Vec<ParticipantId>),
+}
+
+impl Ear {
+    /// Whether somebody is to be heard.
+    pub fn hears(&self, who: ParticipantId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(these) => these.contains(&who),
+            Self::Without(these) => !these.contains(&who),
+        }
+    }
 }
 
 /// Takes a JPEG image, or `None` when there is no picture to be had. Called once, on any thread; dropped unused counts as `None`.

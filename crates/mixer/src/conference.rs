@@ -23,12 +23,14 @@ use crate::{
     Port,
     bring_up::{BringUp, Ways},
     command::{Config, LegConfig},
+    event::Event,
     forward::Unwilling,
     job::Spawner,
-    leg::{Leg, Switches},
+    leg::{Leg, Switches, video::named},
     out::Out,
     pressure::Pressure,
     sound::room::Room,
+    source::Shown,
     view::{self, View, overlay::Decor},
 };
 
@@ -67,6 +69,8 @@ pub struct Conference {
     floor: Option<ParticipantId>,
     /// Sites that are being brought before viewers.
     brought: Vec<BringUp>,
+    /// Key frames waited for, by who is to get them: of whom, and its name.
+    awaited: BTreeMap<ParticipantId, (ParticipantId, u32)>,
     /// Whose next picture that waits for its sound goes on when. An entry that holds no more finds nothing due.
     due: BinaryHeap<Reverse<(Instant, ParticipantId)>>,
     /// Scenes, legs or sources have changed since the views were brought in line.
@@ -92,6 +96,7 @@ impl Conference {
             room: Room::default(),
             floor: None,
             brought: Vec::new(),
+            awaited: BTreeMap::new(),
             due: BinaryHeap::new(),
             stale: false,
             voice_at: now,
@@ -141,6 +146,7 @@ impl Conference {
         if let Some(mut leg) = self.legs.remove(&participant) {
             leg.count_dropped(out);
             leg.bye(now, out);
+            self.awaited.remove(&participant);
             self.stale = true;
         }
     }
@@ -174,13 +180,28 @@ impl Conference {
         operation: u64,
         site: ParticipantId,
         viewers: Vec<ParticipantId>,
+        csrc: Option<u32>,
     ) {
         self.end_bring_up(operation);
         // Older ones are no longer waited for by anybody.
         if self.brought.len() >= BROUGHT {
             self.brought.remove(0);
         }
-        self.brought.push(BringUp::new(now, operation, site, viewers));
+        let there = csrc.is_none_or(|csrc| self.legs.get(&site).is_some_and(|l| l.carries(csrc).is_some()));
+        self.brought.push(BringUp::new(now, operation, site, viewers, (csrc, there)));
+    }
+
+    /// What names a participant.
+    pub fn set_name(&mut self, participant: ParticipantId, csrc: Option<u32>) {
+        if let Some(leg) = self.legs.get_mut(&participant) {
+            leg.named = csrc;
+            self.stale = true;
+        }
+    }
+
+    /// A key frame of a site, named so, is waited for on its way to a participant.
+    pub fn set_await(&mut self, participant: ParticipantId, site: ParticipantId, csrc: u32) {
+        self.awaited.insert(participant, (site, csrc));
     }
 
     /// Nothing more is to be reported of that.
@@ -289,10 +310,31 @@ impl Conference {
         self.views.values().filter_map(View::next).chain(self.next_due()).min()
     }
 
+    /// What is waited for; `None`: it is not there to be shown.
+    fn awaited(&self, site: ParticipantId, csrc: u32) -> Option<Awaited> {
+        let leg = self.legs.get(&site)?;
+        let since = match leg.named {
+            // It is the site itself.
+            Some(_) => None,
+            None => Some(leg.carries(csrc)?),
+        };
+        Some(Awaited { site, csrc, since, shown: leg.shown()? })
+    }
+
     /// Sends what the encoders have made.
     pub fn drain(&mut self, now: Instant, out: &mut Out) {
         let mut units = Vec::new();
         let mut lagged = Vec::new();
+        let names: SmallVec<[(u32, u32); 8]> = self
+            .legs
+            .values()
+            .filter_map(|leg| leg.named.and_then(|name| Some((leg.video_ssrc()?, name))))
+            .collect();
+        let awaited: BTreeMap<ParticipantId, Awaited> = self
+            .awaited
+            .iter()
+            .filter_map(|(to, (site, csrc))| Some((*to, self.awaited(*site, *csrc)?)))
+            .collect();
         let shown: Vec<_> = self.brought.iter().map(|b| self.legs.get(&b.site)?.shown()).collect();
         for (participant, leg) in &mut self.legs {
             let Some(video) = &mut leg.video else { continue };
@@ -312,15 +354,32 @@ impl Conference {
                 self.stale = true;
             }
             for unit in units.drain(..) {
-                video.send(now, *participant, &unit, csrc, out);
+                video.send(now, *participant, &unit, (csrc, &names), out);
                 // Only what is passed on names its source.
-                key = if unit.key { Some((unit.time, unit.csrc.is_some())) } else { key };
+                key = if unit.key { Some((unit.time, unit.csrc)) } else { key };
             }
-            if let (Some((time, own)), Some(view)) = (key, view) {
+            if let (Some((time, source)), Some(view)) = (key, view) {
                 let main =
                     video.place.and_then(|p| Some((p.stream.from?, &view.channels.get(&p.stream)?.main)));
-                let passed_on =
-                    main.filter(|(_, main)| own && video.watch.follows(main)).map(|(site, _)| site);
+                let passed_on = main
+                    .filter(|(_, main)| source.is_some() && video.watch.follows(main))
+                    .map(|(site, _)| site);
+                if let Some(awaited) = awaited.get(participant) {
+                    let passed = match (passed_on, source) {
+                        (Some(site), Some(source)) => {
+                            site == awaited.site && named(source, &names) == awaited.csrc
+                        }
+                        _ => view
+                            .canvas()
+                            .shows_since(&awaited.shown)
+                            .is_some_and(|since| awaited.since.is_none_or(|at| at <= time) && since <= time),
+                    };
+                    if passed {
+                        self.awaited.remove(participant);
+                        let passed = Event::Passed { participant: *participant, csrc: awaited.csrc };
+                        out.events.push_back(passed);
+                    }
+                }
                 for (brought, shown) in self.brought.iter_mut().zip(&shown) {
                     let since = match passed_on {
                         Some(site) => (site == brought.site).then_some(time),
@@ -340,6 +399,15 @@ impl Conference {
             self.refresh(now, participant);
         }
     }
+}
+
+/// A key frame waited for.
+struct Awaited {
+    site: ParticipantId,
+    csrc: u32,
+    /// Its pictures come since then; `None`: always.
+    since: Option<Instant>,
+    shown: Arc<Shown>,
 }
 
 /// What a participant sees.

@@ -58,6 +58,13 @@ pub enum Event {
         /// What it was.
         kind: sound::Kind,
     },
+    /// What a [`crate::Command::Await`] waited for: a key frame of the site was sent to its last packet.
+    Passed {
+        /// To whom.
+        participant: ParticipantId,
+        /// What names the site.
+        csrc: u32,
+    },
     /// How far a [`crate::Command::BringUp`] is; each step once, [`Progress::Covered`] or [`Progress::Hurt`] once per key frame.
     BringUp {
         /// Which.

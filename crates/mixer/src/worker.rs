@@ -185,10 +185,26 @@ impl Worker {
                     }
                 });
             }
-            Command::BringUp { operation, conference, site, viewers } => {
+            Command::BringUp { operation, conference, site, viewers, csrc } => {
                 if let Some(c) = self.conferences.get_mut(&conference) {
-                    c.bring_up(now, operation, site, viewers);
+                    c.bring_up(now, operation, site, viewers, csrc);
                 }
+            }
+            Command::Ear { participant, ear } => self.with(participant, |c, _, _| {
+                if let Some(leg) = c.legs.get_mut(&participant) {
+                    leg.ear = ear;
+                }
+            }),
+            Command::Name { participant, csrc } => {
+                self.with(participant, |c, _, _| c.set_name(participant, csrc));
+            }
+            Command::Expect { participant, csrc } => self.with(participant, |c, _, _| {
+                if let Some(video) = c.legs.get_mut(&participant).and_then(|leg| leg.video.as_mut()) {
+                    video.source.expect(csrc);
+                }
+            }),
+            Command::Await { participant, site, csrc } => {
+                self.with(participant, |c, _, _| c.set_await(participant, site, csrc));
             }
             Command::EndBringUp { operation, conference } => {
                 if let Some(c) = self.conferences.get_mut(&conference) {

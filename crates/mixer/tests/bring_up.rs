@@ -21,7 +21,7 @@ fn meeting() -> World {
 
 fn bring_up(world: &mut World, site: u64, viewers: &[u64]) {
     let viewers = viewers.iter().map(|v| p(*v)).collect();
-    world.command(Command::BringUp { operation: 9, conference: ROOM, site: p(site), viewers });
+    world.command(Command::BringUp { operation: 9, conference: ROOM, site: p(site), viewers, csrc: None });
 }
 
 /// 3 full screen to 1, everybody else as before.

@@ -10,7 +10,7 @@ use std::{
 
 use cau_codec::audio::{self, Codec};
 use cau_mixer::{
-    command::AudioCodec,
+    command::{AudioCodec, Ear},
     sound::{
         FRAME, Frame,
         coding::Coding,
@@ -19,7 +19,10 @@ use cau_mixer::{
         watch::Finding,
     },
 };
-use cau_model::sound::{Kind, Rules, Trouble};
+use cau_model::{
+    ParticipantId,
+    sound::{Kind, Rules, Trouble},
+};
 use common::speech;
 
 const TICK: Duration = Duration::from_millis(20);
@@ -127,7 +130,15 @@ impl Hall {
         let mut inputs: Vec<Input<'_>> = self
             .sites
             .iter_mut()
-            .map(|site| Input { site, floor: false, coding: Some(coding), loss: 0 })
+            .zip(1..)
+            .map(|(site, who)| Input {
+                who: ParticipantId(who),
+                ear: &Ear::All,
+                site,
+                floor: false,
+                coding: Some(coding),
+                loss: 0,
+            })
             .collect();
         let sent = self.room.tick(self.now, &mut inputs);
         for (n, site) in self.sites.iter_mut().enumerate() {

@@ -73,6 +73,7 @@ fn hold(people: &[Vec<f32>], script: &Script, times: Times) -> Minutes {
             direction: Direction::In,
             state: State::Connected,
             sends_video: true,
+            link: None,
         };
         conference.apply(world.now, Order::Join(join)).unwrap();
     }

@@ -9,7 +9,7 @@ use crate::id::ParticipantId;
 use crate::layout::{Equipment, Kind};
 use crate::name;
 use crate::ornament::Message;
-use crate::participant::{Direction, MAX_VOLUME_DB, MIN_VOLUME_DB, State};
+use crate::participant::{Direction, Link, MAX_VOLUME_DB, MIN_VOLUME_DB, State};
 use crate::refusal::{Refusal, Words};
 use crate::scene::Fit;
 use crate::settings::{Names, Settings};
@@ -28,6 +28,13 @@ pub enum Command {
     Recall(ParticipantId),
     /// Why a participant is not there yet, or again; `None`: nothing stands in the way.
     Reason(ParticipantId, Option<Words>),
+    /// What everybody sees who has no layout of his own, links excepted: the programme of the master.
+    Programme {
+        /// Who sends it; `None`: everybody sees the layout of the conference.
+        participant: Option<ParticipantId>,
+        /// Those with a layout of their own see it, too.
+        seized: bool,
+    },
     /// The call that holds now was dialled by that side.
     Direction(ParticipantId, Direction),
     /// A participant is gone; stays in the list for a while.
@@ -111,6 +118,9 @@ pub struct Join {
     pub state: State,
     /// Whether it sends a picture.
     pub sends_video: bool,
+    /// It is the end of a link. One with a slot has no seat of its own accord, sees nothing but what is laid out for it, and nothing is written
+    /// over that.
+    pub link: Option<Link>,
 }
 
 /// A layout and who is to see it.

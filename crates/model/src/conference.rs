@@ -32,6 +32,14 @@ pub const LEFT_FOR: Duration = Duration::from_secs(3600);
 /// … but never more than this many of them; the oldest go first.
 pub const LEFT_MAX: usize = 512;
 
+/// The master's programme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Programme {
+    from: ParticipantId,
+    /// Also for those who have a layout of their own.
+    seized: bool,
+}
+
 /// One conference. Give it commands and time; it says what changed.
 #[derive(Debug, Clone)]
 pub struct Conference {
@@ -45,6 +53,9 @@ pub struct Conference {
     names: HashSet<Arc<str>>,
     /// Those present whose picture the operator hid.
     hidden: Set<ParticipantId>,
+    /// Those present who have no seat of their own accord: slots of links.
+    apart: Set<ParticipantId>,
+    programme: Option<Programme>,
     /// Those whose picture somebody sees.
     visible: Set<ParticipantId>,
     /// Those present, in order of joining.
@@ -71,6 +82,8 @@ impl Conference {
             index: Map::default(),
             names: HashSet::new(),
             hidden: Set::default(),
+            apart: Set::default(),
+            programme: None,
             visible: Set::default(),
             seated: Vec::new(),
             equipment: Arc::default(),
@@ -125,6 +138,11 @@ impl Conference {
     /// What the operator set of one participant.
     pub fn rights(&self, id: ParticipantId) -> Option<Rights> {
         self.find(id).map(|participant| participant.rights)
+    }
+
+    /// Whether everybody without a layout of his own sees the programme of a master.
+    pub fn follows(&self) -> bool {
+        self.programme.is_some()
     }
 
     /// The chair, when present: the first who answers to what `chair` of the settings says.
@@ -201,7 +219,7 @@ impl Conference {
             speaker: self.floor.speaker(),
             speaker_named: self.floor.named.is_some(),
             layouts: self.scopes.iter().map(scope).collect(),
-            connected: self.seated.len(),
+            connected: self.seated.iter().filter(|who| !self.apart.contains(who)).count(),
         }
     }
 
@@ -274,6 +292,7 @@ fn shown(site: &Participant, chair: Option<ParticipantId>) -> snapshot::Particip
         volume_db: site.rights.volume_db,
         chair: chair == Some(site.id),
         troubles: site.troubles.iter().map(|(trouble, muted)| trouble.shown(*muted)).collect(),
+        link: site.link.clone(),
     }
 }
 

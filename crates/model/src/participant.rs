@@ -70,6 +70,18 @@ pub const MIN_VOLUME_DB: f32 = -40.0;
 /// Strongest gain an operator can set, dB.
 pub const MAX_VOLUME_DB: f32 = 20.0;
 
+/// The part of a call that joins this MCU with another (docs/cascade.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Link {
+    /// Path of the other MCU; empty for the root.
+    pub path: String,
+    /// The slot it carries: one site at a time, with its own sound. Null: the call that carries the programme down, and the rest up.
+    pub slot: Option<u8>,
+    /// The other MCU is the master of this one.
+    pub up: bool,
+}
+
 /// One participant.
 #[derive(Debug, Clone)]
 pub struct Participant {
@@ -99,6 +111,8 @@ pub struct Participant {
     pub quality: Quality,
     /// What it is sent.
     pub send: Send,
+    /// It is a link.
+    pub link: Option<Link>,
     /// Path key of the name.
     pub(crate) key: String,
     /// When it left.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ConferenceId, OperationId, ParticipantId};
 use crate::ornament::{Clock, Message};
-use crate::participant::{Direction, State};
+use crate::participant::{Direction, Link, State};
 use crate::scene::Fit;
 use crate::settings::{Encryption, Names};
 use crate::sound;
@@ -144,6 +144,8 @@ pub struct Participant {
     pub chair: bool,
     /// What is wrong with its sound, as found by the mixer.
     pub troubles: Vec<sound::Shown>,
+    /// The part it plays where it joins this MCU with another; null: it is a site.
+    pub link: Option<Link>,
 }
 
 /// A participant's sound.

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use cau_conference::{Focus, Handle, Notice, Request};
@@ -21,6 +21,7 @@ use cau_store::{Journal, Keeper, Options, Store};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
+    cascade::{self, Entrance, Hook, Refusals, Tell},
     config::Config,
     data_dir, equipment,
     failure::Failure,
@@ -29,13 +30,16 @@ use crate::{
     places::Places,
     ports_file, registrations, restart,
     signalling::Signalling,
-    web::{self, Counts, Limits},
+    tls::{Authority, Tls},
+    web::{self, Counts, Limits, Over},
 };
 
 /// Requests and reports waiting for signalling.
 const QUEUE: usize = 65_536;
 /// How long HTTP may take to end, and signalling beyond the grace time of the drain.
 const ENDING: Duration = Duration::from_secs(5);
+/// How often certificates are made or read anew.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// A running MCU.
 pub struct Bridge {
@@ -47,6 +51,8 @@ pub struct Bridge {
     pub http: SocketAddr,
     /// Where the first password of `admin` was written, when it was made just now.
     pub admin_password_file: Option<PathBuf>,
+    /// Address of the console over TLS.
+    pub https: Option<SocketAddr>,
     /// Asks the focus.
     pub focus: Handle,
     /// Rooms and users.
@@ -54,6 +60,9 @@ pub struct Bridge {
     state: State,
     signalling: oneshot::Receiver<()>,
     web: JoinHandle<std::io::Result<()>>,
+    web_tls: Option<JoinHandle<std::io::Result<()>>>,
+    tls: Option<Arc<Tls>>,
+    cascade: Option<JoinHandle<()>>,
     journal: Journal,
     keeper: Keeper,
     grace: Duration,
@@ -93,7 +102,9 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
     let loads = threads.loads();
     tokio::spawn(loading::watch(loads.clone(), pool.clone(), focus.sender().clone()));
     let events = Events::new(clock.wall);
-    let notices = listener(events.clone(), journal.clone());
+    let entrance = config.cascade.as_ref().map(|cascade| Entrance::new(&cascade.room));
+    let hook = entrance.as_ref().map(|entrance| entrance.hook.clone());
+    let notices = listener(events.clone(), journal.clone(), hook);
     // Read before the keeper begins to say that the program runs.
     let mut kept = restart::kept(&store, config.resume_within, Clock::wall_now()).await?;
     let keeper = store.keeper(Clock::wall_now);
@@ -124,6 +135,9 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         .await
         .map_err(|source| Failure::Control { addr: config.control_bind, source })?;
     let http = listener.local_addr().map_err(Failure::system("the console's address"))?;
+    let tell = teller(events.clone(), journal.clone());
+    let refusals = Refusals::new(tell.clone());
+    let secure = Secure::bind(config).await?;
     let about =
         About { version: env!("CARGO_PKG_VERSION").to_owned(), sip: dial.clone(), logo: equipment.logo };
     let counts = Counts::default();
@@ -132,32 +146,77 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
         config.control_max_connections_per_address,
         config.trusted_proxies.clone(),
     );
-    let web_figures = (counts.clone(), places.clone());
-    let state =
-        State::new(store.clone(), journal.clone(), focus.clone(), events, Arc::new(Clock::wall_now), about)
-            .with_figures(Arc::new(move || {
-                let mut all = web_figures.0.samples(&web_figures.1);
-                all.extend(figures::of(&pool, &loads, &lost_reports));
-                all
-            }))
-            .with_trusted_proxies(config.trusted_proxies.clone());
+    let mut state = State::new(
+        store.clone(),
+        journal.clone(),
+        focus.clone(),
+        events.clone(),
+        Arc::new(Clock::wall_now),
+        about,
+    )
+    .with_trusted_proxies(config.trusted_proxies.clone());
+    let running = match (&config.cascade, entrance) {
+        (Some(cascade), Some(entrance)) => {
+            let (hook, back) = (entrance.hook.clone(), entrance.back());
+            let port =
+                cascade::Conference::new(focus.clone(), hook, back, cascade.sip.clone(), cascade.follow);
+            let around = cascade::Around {
+                data: &config.data_dir,
+                store: store.clone(),
+                focus: focus.clone(),
+                events,
+                journal: journal.clone(),
+                tell,
+                refusals: refusals.clone(),
+                authority: secure.as_ref().map(|secure| secure.authority.clone()),
+                ended: state.shutdown(),
+            };
+            Some(cascade::start(cascade, entrance, port, around)?)
+        }
+        _ => None,
+    };
+    let (mut links, mut cascade, mut link_figures) = (None, None, None);
+    if let Some(running) = running {
+        state = state.with_cascade(running.handle);
+        (links, cascade, link_figures) = (running.routes, Some(running.task), Some(running.figures));
+    }
+    let tls = secure.as_ref().map(|secure| secure.tls.clone());
+    let sampled = (counts.clone(), places.clone(), refusals.clone(), tls.clone());
+    state = state.with_figures(Arc::new(move || {
+        let mut all = sampled.0.samples(&sampled.1);
+        all.extend(sampled.2.samples());
+        all.extend(sampled.3.iter().flat_map(|tls| tls.samples()));
+        all.extend(link_figures.iter().flat_map(cascade::Figures::samples));
+        all.extend(figures::of(&pool, &loads, &lost_reports));
+        all
+    }));
     tokio::spawn(cau_control::watch_store(state.clone()));
     state.set_layouts(&equipment);
-    let web = serve_web(listener, state.clone(), places, counts);
+    let app = cau_control::router(state.clone());
+    let https = secure.as_ref().map(|secure| secure.addr);
+    let web_tls = secure.map(|secure| {
+        let over = Over::tls(secure.tls, app.clone(), links, refusals);
+        serve_web(secure.listener, over, &state, places.clone(), counts.clone())
+    });
+    let web = serve_web(listener, app.into(), &state, places, counts);
     let first = sip.first().copied().unwrap_or(config.control_bind);
-    ports_file::write(&config.data_dir, first, http)
+    ports_file::write(&config.data_dir, first, http, https)
         .map_err(|source| Failure::DataDir { path: config.data_dir.clone(), source })?;
     let grace = config.drain_grace;
     Ok(Bridge {
         sip,
         dial,
         http,
+        https,
         admin_password_file: opened.admin_password_file,
         focus,
         store,
         state,
         signalling,
         web,
+        web_tls,
+        tls,
+        cascade,
         journal,
         keeper,
         grace,
@@ -174,7 +233,7 @@ impl Bridge {
     pub async fn run(mut self) -> Result<(), Failure> {
         let end = tokio::select! {
             end = asked_to_end() => end,
-            end = read_anew(&self.config, &self.focus, &self.state) => end,
+            end = read_anew(&self.config, &self.focus, &self.state, self.tls.as_deref()) => end,
             _ = &mut self.signalling => Err(Failure::Internal("signalling has ended unexpectedly".into())),
             _ = &mut self.web => Err(Failure::Internal("the console has ended unexpectedly".into())),
         };
@@ -185,6 +244,12 @@ impl Bridge {
         }
         self.state.shutdown().cancel();
         let _ = tokio::time::timeout(ENDING, self.web).await;
+        if let Some(ending) = self.web_tls {
+            let _ = tokio::time::timeout(ENDING, ending).await;
+        }
+        if let Some(ending) = self.cascade {
+            let _ = tokio::time::timeout(ENDING, ending).await;
+        }
         self.journal.flush().await;
         self.keeper.flush().await;
         self.store.close().await;
@@ -201,14 +266,23 @@ async fn asked_to_end() -> Result<(), Failure> {
     Ok(())
 }
 
-/// On SIGHUP the layouts are read anew; when a file is wrong the old ones stay, and the log says which and why.
-async fn read_anew(config: &Config, focus: &Handle, state: &State) -> Result<(), Failure> {
+/// On SIGHUP layouts and certificates are read anew; when a file is wrong the old ones stay, and the log says which and why.
+/// Certificates also once a day: whatever renews them need not tell.
+async fn read_anew(config: &Config, focus: &Handle, state: &State, tls: Option<&Tls>) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangup = signal(SignalKind::hangup()).map_err(Failure::system("signals"))?;
     loop {
-        if hangup.recv().await.is_none() {
+        let asked = tokio::select! {
+            asked = hangup.recv() => asked,
+            () = tokio::time::sleep(DAY) => {
+                renew(tls);
+                continue;
+            }
+        };
+        if asked.is_none() {
             return std::future::pending().await;
         }
+        renew(tls);
         match equipment::read(config) {
             Ok(equipment) => {
                 tracing::info!("{} layouts read anew", equipment.layouts.iter().count());
@@ -220,8 +294,54 @@ async fn read_anew(config: &Config, focus: &Handle, state: &State) -> Result<(),
     }
 }
 
-fn listener(events: Events, journal: Journal) -> impl FnMut(Notice) + Send + 'static {
+fn renew(tls: Option<&Tls>) {
+    match tls.map(Tls::renew) {
+        Some(Ok(())) => tracing::info!("the certificates are made or read anew"),
+        Some(Err(e)) => tracing::error!("the certificates stay as they were: {e}"),
+        None => {}
+    }
+}
+
+/// HTTPS, bound and with its certificates.
+struct Secure {
+    listener: TcpListener,
+    addr: SocketAddr,
+    authority: Arc<Authority>,
+    tls: Arc<Tls>,
+}
+
+impl Secure {
+    async fn bind(config: &Config) -> Result<Option<Self>, Failure> {
+        let Some(wanted) = &config.control_tls else { return Ok(None) };
+        let now: SystemTime = Clock::wall_now();
+        let authority = Arc::new(Authority::open(&config.data_dir, now).map_err(crate::tls::Error::from)?);
+        let tls = Arc::new(Tls::new(authority.clone(), wanted.files.clone(), wanted.bind)?);
+        let listener = TcpListener::bind(wanted.bind)
+            .await
+            .map_err(|source| Failure::ControlTls { addr: wanted.bind, source })?;
+        let addr = listener.local_addr().map_err(Failure::system("the address for HTTPS"))?;
+        Ok(Some(Self { listener, addr, authority, tls }))
+    }
+}
+
+/// What is told beside the focus goes the same way.
+fn teller(events: Events, journal: Journal) -> Tell {
+    Arc::new(move |notice| {
+        if let Some(entry) = events.notice(Clock::wall_now(), &notice) {
+            journal.append(entry);
+        }
+    })
+}
+
+fn listener(
+    events: Events,
+    journal: Journal,
+    hook: Option<Arc<Hook>>,
+) -> impl FnMut(Notice) + Send + 'static {
     move |notice| {
+        if let Some(hook) = &hook {
+            hook.notice(&notice);
+        }
         if let Some(entry) = events.notice(Clock::wall_now(), &notice) {
             journal.append(entry);
         }
@@ -340,10 +460,11 @@ fn dial_addresses(sip: &[SocketAddr], advertise: Option<IpAddr>) -> Vec<String> 
 
 fn serve_web(
     listener: TcpListener,
-    state: State,
+    over: Over,
+    state: &State,
     places: Places,
     counts: Counts,
 ) -> JoinHandle<std::io::Result<()>> {
     let ended = state.shutdown().cancelled_owned();
-    tokio::spawn(web::serve(listener, cau_control::router(state), places, Limits::default(), counts, ended))
+    tokio::spawn(web::serve(listener, over, places, Limits::default(), counts, ended))
 }

@@ -15,13 +15,22 @@ use crate::failure::Failure;
 /// [`Failure::DataDir`] naming the path and the remedy.
 pub fn prepare(path: &Path) -> Result<(), Failure> {
     let refused = |source| Failure::DataDir { path: path.to_owned(), source };
-    if !path.exists() {
-        fs::create_dir_all(path).map_err(refused)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(refused)?;
-    }
+    private_folder(path).map_err(refused)?;
     let probe = path.join(".writable");
     fs::write(&probe, b"").map_err(refused)?;
     fs::remove_file(&probe).map_err(refused)
+}
+
+/// Makes a folder, readable for its owner only, where there is none.
+///
+/// # Errors
+/// The system's.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    if !path.exists() {
+        fs::create_dir_all(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
 /// Writes a file that only its owner may read, in one step: nobody sees half of it.

@@ -41,6 +41,19 @@ pub enum Failure {
         /// The system's word.
         source: io::Error,
     },
+    /// The address for HTTPS cannot be bound.
+    #[error(
+        "cannot listen for HTTPS on {addr}: {source}. Is another cau running? Choose another address with control.tls_bind (CAU_CONTROL__TLS_BIND)"
+    )]
+    ControlTls {
+        /// Where.
+        addr: SocketAddr,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Certificates cannot be had.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::Error),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] cau_store::Error),

@@ -1,6 +1,7 @@
 //! The binary `cau`: configuration, wiring, drain. `main` builds, waits, ends.
 
 mod bridge;
+mod cascade;
 mod cli;
 mod config;
 mod ctl;
@@ -18,6 +19,7 @@ mod registrations;
 mod restart;
 mod serve;
 mod signalling;
+mod tls;
 mod web;
 
 use std::process::ExitCode;

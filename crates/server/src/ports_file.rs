@@ -18,8 +18,14 @@ struct Ports {
 ///
 /// # Errors
 /// The system's.
-pub fn write(data_dir: &Path, sip: SocketAddr, http: SocketAddr) -> io::Result<()> {
-    let ports = Ports { sip: sip.port(), sip_tls: None, http: http.port(), https: None };
+pub fn write(
+    data_dir: &Path,
+    sip: SocketAddr,
+    http: SocketAddr,
+    https: Option<SocketAddr>,
+) -> io::Result<()> {
+    let https = https.map(|addr| addr.port());
+    let ports = Ports { sip: sip.port(), sip_tls: None, http: http.port(), https };
     let text = serde_json::to_string(&ports).map_err(io::Error::other)?;
     data_dir::write_private(&data_dir.join("ports.json"), &text)
 }

@@ -12,7 +12,7 @@ pub fn run(config: Config) -> Result<(), Failure> {
         if let Some(file) = &bridge.admin_password_file {
             cli::say(&format!("First start: sign in as admin with the password in {}", file.display()));
         }
-        tracing::info!(console = %bridge.http, dial = ?bridge.dial, "ready");
+        tracing::info!(console = %bridge.http, https = ?bridge.https, dial = ?bridge.dial, "ready");
         bridge.run().await
     })
 }

@@ -1,4 +1,4 @@
-//! The HTTP listener: a bound on connections, and time-outs for those who do not finish what they begin to say.
+//! The HTTP listeners, plain and over TLS: a bound on connections, and time-outs for those who do not finish what they begin to say.
 //!
 //! A request's head has [`Limits::head`] to arrive, its body [`Limits::body`] as a whole, so that a trickle does not hold a
 //! connection either. Answers may take as long as they like, event streams included, as long as the client takes what it
@@ -18,26 +18,31 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Extension, Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
-use cau_control::Sample;
+use cau_control::{Sample, Secure};
 use hyper::{
     Request,
     body::{Body as _, Frame, Incoming, SizeHint},
+    rt::{Read, Write},
     server::conn::http1,
     service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     time::Sleep,
 };
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::places::{Full, Places};
+use crate::{
+    cascade::{Refusals, Shown},
+    places::{Full, Places},
+    tls::{Face, Refused, Tls},
+};
 
 /// After an error of accept (no file descriptors, as a rule) the next try waits a little instead of turning in circles.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -95,19 +100,53 @@ impl Counts {
     }
 }
 
+/// What is served, and over what.
+#[derive(Clone)]
+pub enum Over {
+    /// Plain HTTP.
+    Plain(Router),
+    /// HTTPS, and links where they are wanted.
+    Tls(Secured),
+}
+
+/// What is served over TLS.
+#[derive(Clone)]
+pub struct Secured {
+    tls: Arc<Tls>,
+    console: Router,
+    links: Option<Router>,
+    refusals: Refusals,
+}
+
+impl Over {
+    /// HTTPS with these certificates; `links`: for the other MCUs.
+    pub fn tls(tls: Arc<Tls>, console: Router, links: Option<Router>, refusals: Refusals) -> Self {
+        Self::Tls(Secured { tls, console: console.layer(Extension(Secure)), links, refusals })
+    }
+}
+
+impl From<Router> for Over {
+    fn from(app: Router) -> Self {
+        Self::Plain(app)
+    }
+}
+
 /// Serves `app` until `ended`, then lets the requests under way come to their end.
 ///
 /// # Errors
 /// None yet: what fails concerns one connection, and is logged or counted.
 pub async fn serve(
     listener: TcpListener,
-    app: Router,
+    app: impl Into<Over>,
     places: Places,
     limits: Limits,
     counts: Counts,
     ended: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let graceful = GracefulShutdown::new();
+    let app = app.into();
+    let ending = CancellationToken::new();
+    // Each connection holds one end; when all are gone nothing is under way.
+    let (alive, mut gone) = mpsc::channel::<()>(1);
     tokio::pin!(ended);
     loop {
         let accepted = tokio::select! {
@@ -133,48 +172,100 @@ pub async fn serve(
                 continue;
             }
         };
-        let connection = connection(stream, peer, app.clone(), limits, counts.clone());
-        let connection = graceful.watch(connection);
-        let counts = counts.clone();
+        let (app, counts, alive, ending) = (app.clone(), counts.clone(), alive.clone(), ending.clone());
         tokio::spawn(async move {
-            if let Err(e) = connection.await {
-                if e.is_timeout() {
-                    counts.0.no_request.fetch_add(1, Ordering::Relaxed);
-                } else if is_stalled(&e) {
-                    counts.0.stalled.fetch_add(1, Ordering::Relaxed);
+            prepare(&stream, limits);
+            match app {
+                Over::Plain(app) => {
+                    connection(TokioIo::new(stream), peer, app, limits, counts, ending).await;
+                }
+                Over::Tls(secured) => {
+                    if let Some((stream, app)) = secured.accept(stream, peer).await {
+                        connection(TokioIo::new(stream), peer, app, limits, counts, ending).await;
+                    }
                 }
             }
-            drop(place);
+            drop((place, alive));
         });
     }
-    drop(listener);
-    graceful.shutdown().await;
+    drop((listener, alive));
+    ending.cancel();
+    let _ = gone.recv().await;
     Ok(())
 }
 
-fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    app: Router,
-    limits: Limits,
-    counts: Counts,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send {
+impl Secured {
+    /// The handshake, and what this connection is for.
+    async fn accept(self, stream: TcpStream, peer: SocketAddr) -> Option<(TlsStream<TcpStream>, Router)> {
+        match self.tls.accept(stream).await {
+            Ok((stream, Face::Console)) => Some((stream, self.console)),
+            Ok((stream, Face::Link(shown))) => match self.links {
+                Some(links) => Some((stream, links.layer(Extension(Shown(shown))))),
+                None => {
+                    self.refusals.tell(peer, "not-a-cascade");
+                    None
+                }
+            },
+            Err(refused) => {
+                if refused == Refused::Certificate {
+                    self.refusals.tell(peer, "certificate");
+                }
+                None
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream, limits: Limits) {
     // Events are small and must not wait for the next one.
     let _ = stream.set_nodelay(true);
     // The kernel knows what the client has taken, hyper only what the kernel has.
     #[cfg(target_os = "linux")]
-    if let Err(e) = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(limits.stalled)) {
+    if let Err(e) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limits.stalled)) {
         tracing::debug!(error = %e, "no time-out for a client that does not read");
     }
+}
+
+/// Serves a connection to its end; `ending`: the request under way is the last.
+async fn connection(
+    stream: impl Read + Write + Unpin + Send + 'static,
+    peer: SocketAddr,
+    app: Router,
+    limits: Limits,
+    counts: Counts,
+    ending: CancellationToken,
+) {
+    let numbers = counts.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(|body| Body::new(Timed::new(body, limits.body, counts.clone())));
         request.extensions_mut().insert(ConnectInfo(peer));
         app.clone().oneshot(request)
     });
-    http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(stream, service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let done = tokio::select! {
+        done = connection.as_mut() => Some(done),
+        () = ending.cancelled() => None,
+    };
+    let done = match done {
+        Some(done) => done,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    // Before the connection is closed: who sees its end sees it counted.
+    if let Err(e) = done {
+        if e.is_timeout() {
+            numbers.0.no_request.fetch_add(1, Ordering::Relaxed);
+        } else if is_stalled(&e) {
+            numbers.0.stalled.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// The system gave the connection up: nothing was taken for too long.

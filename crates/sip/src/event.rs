@@ -51,7 +51,12 @@ pub struct IncomingInvite {
     pub offer: Option<Bytes>,
     /// The account whose credentials it had, when they were asked for.
     pub account: Option<Arc<str>>,
+    /// What the header of this name said ([`crate::LINK_TOKEN`]): the caller is an MCU that was given a token to show.
+    pub link_token: Option<String>,
 }
+
+/// Header of an INVITE with which one of our MCUs shows the token its master gave it (docs/cascade.md).
+pub const LINK_TOKEN: &str = "Cau-Link-Token";
 
 /// The content of an INFO (RFC 6086).
 #[derive(Clone, Debug, PartialEq, Eq)]

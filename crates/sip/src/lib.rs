@@ -65,7 +65,7 @@ pub use config::{Advertise, Config, Timers};
 pub use counters::Counters;
 pub use end::EndCause;
 pub use endpoint::Endpoint;
-pub use event::{CallId, Event, IncomingInvite, InfoBody, Refused, Target, Told};
+pub use event::{CallId, Event, IncomingInvite, InfoBody, LINK_TOKEN, Refused, Target, Told};
 pub use locate::{Hop, Unlocated};
 pub use message::{Host, Limits, NameAddr, Uri};
 pub use saved::Saved;

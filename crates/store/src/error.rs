@@ -73,6 +73,12 @@ pub enum Error {
     /// The room is taken by another conference.
     #[error("room {0} is taken")]
     RoomTaken(String),
+    /// The path is taken by another link.
+    #[error("there is a link for {0} already")]
+    PathTaken(String),
+    /// So many links are kept at most.
+    #[error("there are {0} links already")]
+    TooManyLinks(i64),
     /// There is no such row.
     #[error("no such {0}")]
     Missing(&'static str),

@@ -58,6 +58,8 @@ pub(super) struct Above {
     calling: Option<Instant>,
     /// Which run of the master the link stands with.
     instance: u64,
+    /// Slots the master takes.
+    slots: u8,
 }
 
 impl Above {
@@ -178,8 +180,10 @@ impl Node {
 
     /// The media call stands, or no more.
     pub(super) fn above_media(&mut self, now: Instant, up: bool) {
-        self.above.calling = None;
-        if std::mem::replace(&mut self.above.media, up) == up {
+        let asked = self.above.calling.take().is_some();
+        let before = std::mem::replace(&mut self.above.media, up);
+        // A call that came to nothing is tried again, too.
+        if before == up && (up || !asked) {
             return;
         }
         if up {
@@ -217,7 +221,10 @@ impl Node {
                 }
             }
             Body::Resync => self.above.teller = Teller::default(),
-            Body::Token { token } => self.acts.push_back(Act::CallMaster { token }),
+            Body::Token { token } => {
+                let slots = self.above.slots;
+                self.acts.push_back(Act::CallMaster { link: master, token, slots });
+            }
             Body::Open(open) => self.opened(now, open),
             Body::Abort { order } => self.aborted(now, order),
             Body::Close { slot } => self.closed(now, slot),
@@ -256,7 +263,11 @@ impl Node {
         channel.session = welcome.assigned;
         self.above.state = State::Up(channel);
         self.above.backoff.succeeded(now);
-        self.above.instance = welcome.instance;
+        if std::mem::replace(&mut self.above.instance, welcome.instance) != welcome.instance {
+            // Another run of it knows nothing of our calls.
+            self.above.media = false;
+        }
+        self.above.slots = welcome.slots.min(self.config.slots);
         if welcome.term > self.term {
             self.term = welcome.term;
             self.event(Event::Keep);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cau_model::Words;
 use rand::RngExt as _;
 
-use super::{Event, Link, Node, Role, Transmit, refused};
+use super::{Act, Event, Link, Node, Role, Transmit, refused};
 use crate::ConnId;
 use crate::channel::{Channel, KEEP_ALIVE, MASTER_KEEP_ALIVE};
 use crate::path::Path;
@@ -14,8 +14,6 @@ use crate::rights::Policy;
 use crate::tree::{Entry, Kind, Line as State};
 use crate::wire::{Body, Frame, Have, Hello, MAX_SLOTS, Tree, VERSIONS, Welcome};
 
-/// How long a token is good.
-const TOKEN_LIFE: Duration = Duration::from_secs(30);
 /// A slave that comes from another run is let in when the one before was not heard of for so long.
 const STALE: Duration = Duration::from_secs(4);
 
@@ -34,7 +32,6 @@ pub(super) struct Below {
     pub known: usize,
     pub policy: Policy,
     pub media: bool,
-    token: Option<(String, Instant)>,
     /// Usable slots.
     pub limit: u8,
     /// What is wanted in each.
@@ -52,7 +49,6 @@ impl Below {
             known: 0,
             policy: Policy::default(),
             media: false,
-            token: None,
             limit: 1,
             slots: Default::default(),
         }
@@ -185,7 +181,7 @@ impl Node {
             below.have = None;
         }
         below.instance = hello.instance;
-        (below.whole, below.resync, below.token) = (None, false, None);
+        (below.whole, below.resync) = (None, false);
         below.limit = hello.slots.min(self.config.slots).clamp(1, MAX_SLOTS);
         let welcome = Welcome {
             version: VERSIONS
@@ -229,7 +225,7 @@ impl Node {
         if below.channel.take_if(|channel| channel.conn == conn).is_none() {
             return;
         }
-        (below.whole, below.token) = (None, None);
+        below.whole = None;
         self.tree.change(path, |entry| entry.line = State::Lost);
         let words = Words::new("mất kết nối điều khiển", "the control link is lost");
         self.event(Event::Link { link: Link::Below(path.clone()), up: false, words: Some(words) });
@@ -416,32 +412,18 @@ impl Node {
 
     fn make_token(&mut self, now: Instant, link: &Path) {
         let token = format!("{:016x}{:016x}", self.random.random::<u64>(), self.random.random::<u64>());
-        if let Some(below) = self.below.get_mut(link) {
-            below.token = Some((token.clone(), now + TOKEN_LIFE));
+        let name = self.tree.get(link).map(|entry| entry.name.clone()).unwrap_or_default();
+        if let Some(slots) = self.below.get(link).map(|below| below.limit) {
+            self.acts.push_back(Act::Expect { link: link.clone(), name, token: token.clone(), slots });
             self.say_below(now, link, Body::Token { token });
         }
-    }
-
-    /// Whose media call a token belongs to. It is good once, for 30 s, as long as the control link it came over stands.
-    pub fn redeem(&mut self, now: Instant, token: &str) -> Option<Path> {
-        let good = |below: &Below| {
-            below.is_up() && below.token.as_ref().is_some_and(|(text, until)| text == token && *until > now)
-        };
-        let found = self.below.iter_mut().find(|(_, below)| good(below));
-        let redeemed = found.map(|(path, below)| {
-            below.token = None;
-            path.clone()
-        });
-        if redeemed.is_none() {
-            self.count("bad-token");
-        }
-        redeemed
     }
 
     pub(super) fn below_media(&mut self, now: Instant, link: &Path, up: bool) {
         let Some(below) = self.below.get_mut(link) else { return };
         if std::mem::replace(&mut below.media, up) != up && up {
             self.want_again(now, link);
+            self.show_again(now, link);
         }
     }
 }

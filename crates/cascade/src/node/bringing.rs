@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cau_model::snapshot::{OperationState, StepName};
 use cau_model::{OperationId, Refusal, Words};
 
-use super::feeds::{End, Want};
+use super::feeds::{End, RESTORING, Want};
 use super::{Act, Event, Node, Obstacle, Outcome, Viewers};
 use crate::operation::{Operation, step_words};
 use crate::path::Path;
@@ -450,6 +450,20 @@ impl Node {
         }
         self.forget_empty_screens();
         self.event(Event::Keep);
+    }
+
+    /// The media calls of a link were made anew: who saw a site that comes over it sees it again.
+    pub(super) fn show_again(&mut self, now: Instant, link: &Path) {
+        let lost = self.screens.iter().filter(|screen| screen.next.is_none()).filter_map(|screen| {
+            let site = screen.current.clone().filter(|site| site.is_below(link))?;
+            Some((screen.viewers.clone(), site, screen.by.clone()))
+        });
+        let lost: Vec<(Viewers, Path, String)> = lost.collect();
+        for (viewers, site, by) in lost {
+            if let Err(refusal) = self.bring_up(now, &by, &site, viewers, RESTORING) {
+                self.alarm(now, "not-restored", &site, refusal.words().clone());
+            }
+        }
     }
 
     /// After a restart: what was wanted.

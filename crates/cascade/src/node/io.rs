@@ -128,10 +128,25 @@ impl Viewers {
 /// Something the conference is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    /// Make the media call to the master; the token is for it.
+    /// Make the media calls to the master, anew when there are some; the token is for them.
     CallMaster {
-        /// Valid once, for 30 s.
+        /// Path of the master.
+        link: Path,
+        /// Valid once for each call, for 30 s.
         token: String,
+        /// Slots.
+        slots: u8,
+    },
+    /// Calls that show this token within 30 s are the media calls of a slave: one for the programme, and one for each slot, each once.
+    Expect {
+        /// Which slave.
+        link: Path,
+        /// Its name.
+        name: String,
+        /// What they show.
+        token: String,
+        /// Slots.
+        slots: u8,
     },
     /// Call a site of this MCU.
     Dial {
@@ -234,7 +249,7 @@ pub enum Fact {
         /// Why.
         words: Words,
     },
-    /// The media call of a link stands, or no more.
+    /// The media calls of a link stand, all of them, or no more.
     Media {
         /// Which.
         link: Link,

@@ -327,11 +327,12 @@ impl Node {
         self.below.get(link).map(|below| &below.policy)
     }
 
-    /// Which site's pictures and sound may be in a slot of a slave, and the CSRC that names it; anything else there is
-    /// dropped by the mixer and reported.
-    pub fn expects(&self, link: &Path, slot: u8) -> Option<(&Path, u32)> {
-        let site = self.below.get(link)?.slots.get(usize::from(slot))?.as_ref()?;
-        Some((site, site.csrc()))
+    /// Which site's pictures may be in which slot of which slave; [`Path::csrc`] names it. Anything else there is dropped by the mixer.
+    pub fn expected(&self) -> impl Iterator<Item = (&Path, u8, &Path)> {
+        self.below.iter().flat_map(|(link, below)| {
+            let slots = (0_u8..).zip(&below.slots);
+            slots.filter_map(move |(slot, site)| Some((link, slot, site.as_ref()?)))
+        })
     }
 
     /// The prepared sites in the order they will be taken, and whether a key frame of each has come.

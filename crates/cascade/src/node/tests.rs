@@ -364,7 +364,5 @@ fn a_slave_is_told_what_to_wait_for_and_no_other_picture_counts() {
     let command =
         Command::BringUp { site: path("hue/a"), viewers: Viewers::All, deadline: Duration::from_secs(30) };
     it.node.command(it.now, "Lan", command).unwrap();
-    assert_eq!(it.node.expects(&path("hue"), 0), Some((&path("hue/a"), path("hue/a").csrc())));
-    assert_eq!(it.node.expects(&path("hue"), 1), None);
-    assert_eq!(it.node.expects(&path("hue"), 9), None);
+    assert_eq!(it.node.expected().collect::<Vec<_>>(), [(&path("hue"), 0, &path("hue/a"))]);
 }

@@ -79,6 +79,8 @@ pub struct Conference {
     pub seen_after: Vec<Duration>,
     pub dialled: Vec<(Instant, ParticipantId)>,
     pub floor: Option<String>,
+    /// Tokens that wait for their call.
+    pub expected: BTreeMap<String, (Path, Instant)>,
     pub acts: Vec<(Instant, Act)>,
     pub keep_acts: bool,
 }
@@ -148,7 +150,10 @@ impl World {
             self.mcus[id].conference.acts.push((now, act.clone()));
         }
         match act {
-            Act::CallMaster { token } => {
+            Act::Expect { link, token, .. } => {
+                self.mcus[id].conference.expected.insert(token, (link, now + ms(30_000)));
+            }
+            Act::CallMaster { token, .. } => {
                 let run = self.mcus[id].run;
                 if !self.is_cut(id) {
                     let wait = self.way(id);

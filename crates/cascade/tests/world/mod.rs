@@ -346,10 +346,8 @@ impl World {
                 if self.mcus[slave].run != run {
                     return;
                 }
-                let Some(link) = self.mcus[master].node.as_mut().and_then(|node| node.redeem(now, &token))
-                else {
-                    return;
-                };
+                let expected = self.mcus[master].conference.expected.remove(&token);
+                let Some((link, _)) = expected.filter(|(_, until)| *until > now) else { return };
                 self.called.insert(slave, now);
                 self.fact(master, Fact::Media { link: Link::Below(link.clone()), up: false });
                 self.fact(master, Fact::Media { link: Link::Below(link), up: true });

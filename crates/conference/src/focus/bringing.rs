@@ -38,6 +38,10 @@ struct Running {
     operation: Operation,
     /// Everybody is to see it, not chosen ones.
     everybody: bool,
+    /// Only pictures named so count.
+    csrc: Option<u32>,
+    /// What the cascade calls it.
+    tag: Option<OperationId>,
     before: Option<Before>,
     /// Steps told last.
     told: usize,
@@ -83,7 +87,10 @@ impl Focus {
         order: Order,
     ) -> Result<snapshot::Operation, Error> {
         self.room(conference)?;
-        let site = self.site_meant(conference, &order.site)?;
+        let site = match &order.slot {
+            Some(slot) => self.slot_meant(conference, slot)?,
+            None => self.site_meant(conference, &order.site)?,
+        };
         let (viewers, everybody) = self.viewers(conference, site, order.viewers.as_deref())?;
         if !DEADLINES.contains(&order.deadline.as_secs()) {
             return Err(Refusal::invalid("deadline_s", "từ 1 đến 300 giây", "1 to 300 seconds").into());
@@ -98,7 +105,8 @@ impl Focus {
         self.bringing.forget(now);
         let by = (order.by.as_str(), self.config.agent.as_str());
         let operation = Operation::new(now, (id, conference, site), viewers, order.deadline, by);
-        self.bringing.all.insert(id, Running { operation, everybody, before: None, told: 0 });
+        let (csrc, tag) = (order.slot.map(|slot| slot.csrc), order.tag);
+        self.bringing.all.insert(id, Running { operation, everybody, csrc, tag, before: None, told: 0 });
         let there = self.connected_fact(site);
         let begin = |operation: &mut Operation| operation.begin(now, there);
         self.step(now, id, begin);
@@ -184,6 +192,8 @@ impl Focus {
         }
         let viewers: Vec<ParticipantId> =
             room.present().iter().copied().filter(|id| *id != site && self.sees(*id)).collect();
+        let viewers: Vec<ParticipantId> =
+            viewers.into_iter().filter(|id| !self.links.is_upward(*id)).collect();
         if viewers.is_empty() {
             return Err(Refusal::Conflict(Words::new(
                 "chưa có ai trong phiên họp để xem",
@@ -252,6 +262,15 @@ impl Focus {
         };
         for id in self.bringing.running(same) {
             self.fact(now, id, &Fact::Superseded(words.clone()));
+        }
+    }
+
+    /// The cascade does not want this any more.
+    pub(super) fn abandon(&mut self, now: Instant, tag: OperationId, superseded: bool) {
+        let words = Words::new("không còn cần đến", "not wanted any more");
+        for id in self.bringing.running(|running| running.tag == Some(tag)) {
+            let words = words.clone();
+            self.fact(now, id, &if superseded { Fact::Superseded(words) } else { Fact::Impossible(words) });
         }
     }
 
@@ -332,8 +351,9 @@ impl Focus {
             }
             Wish::Prepare => {
                 let viewers = operation.viewers.clone();
+                let csrc = self.bringing.all.get(&id)?.csrc;
                 self.open_sound(now, id, conference, site);
-                let order = Mix::BringUp { operation: id.0, conference, site, viewers };
+                let order = Mix::BringUp { operation: id.0, conference, site, viewers, csrc };
                 self.media.command(conference, order);
                 None
             }
@@ -375,8 +395,13 @@ impl Focus {
         let viewers: Vec<ParticipantId> =
             running.operation.viewers.iter().copied().filter(|viewer| here.contains(viewer)).collect();
         let shown = room.snapshot();
+        let follows = room.follows();
         let large = !shown.layout.is_equal() && shown.seats.iter().all(|seat| seat.seat != 0);
-        if running.everybody && large && shown.layouts.is_empty() {
+        if running.tag.is_some() {
+            // Taken back by `LinkOrder::Release`.
+            self.links.note_screens(conference, viewers.iter().copied().chain([site]));
+        }
+        if running.everybody && large && shown.layouts.is_empty() && !follows {
             return self.apply(now, conference, Command::SetSpeaker(Some(site)));
         }
         let full = |who: ParticipantId, viewers: Vec<ParticipantId>| {
@@ -387,7 +412,7 @@ impl Focus {
             })
         };
         let back = match viewers.as_slice() {
-            [viewer] => Some(full(*viewer, vec![site])),
+            [viewer] if self.links.part(site).is_none() => Some(full(*viewer, vec![site])),
             _ => None,
         };
         self.apply(now, conference, full(site, viewers))?;

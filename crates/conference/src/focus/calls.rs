@@ -123,7 +123,12 @@ impl Focus {
             .retry());
         }
         let conference = self.dialled(request)?;
-        let known = self.known_caller(conference, request);
+        let link = request.link_token.as_deref().map(|token| self.redeem(now, conference, token)).transpose();
+        let link = link.map_err(|words| {
+            self.totals.refused_link += 1;
+            Denied::new(403, words.vi, words.en)
+        })?;
+        let known = if link.is_some() { None } else { self.known_caller(conference, request) };
         if known.is_none() {
             self.seat_left(conference)?;
         }
@@ -150,7 +155,11 @@ impl Focus {
         let mut call = Call {
             conference,
             participant,
-            name: self.sites.get(participant).map_or_else(|| caller_name(request), |site| site.name.clone()),
+            name: match (&link, self.sites.get(participant)) {
+                (Some(part), _) => part.name.clone(),
+                (None, Some(site)) => site.name.clone(),
+                (None, None) => caller_name(request),
+            },
             uri: caller_uri(request),
             direction: Direction::In,
             peer,
@@ -190,6 +199,9 @@ impl Focus {
         };
         let sdp = ours.to_bytes();
         call.ours = Some(ours);
+        if let Some(part) = link {
+            self.begin_link(now, participant, part);
+        }
         Ok(Opening { call, sdp })
     }
 
@@ -308,7 +320,7 @@ impl Focus {
     fn reoffered(&mut self, now: Instant, id: CallId, offer: &[u8]) {
         let Some(call) = self.calls.get(&id) else { return };
         let answered = Session::parse(offer).map_err(|_| Denied::unreadable()).and_then(|offer| {
-            sdp::answer(&offer, &self.config.capabilities, &call.ports, &call.origin)
+            sdp::answer(&offer, self.capabilities(call.participant), &call.ports, &call.origin)
                 .map_err(|refused| Denied::media(&refused))
         });
         let (mut answer, negotiated) = match answered {
@@ -357,8 +369,10 @@ impl Focus {
     }
 
     fn next_offer(&mut self, id: CallId) -> Option<Session> {
+        let call = self.calls.get(&id)?;
+        let ours = self.capabilities(call.participant);
+        let mut offer = sdp::offer(ours, &call.ports, &call.origin, call.ours.as_ref());
         let call = self.calls.get_mut(&id)?;
-        let mut offer = sdp::offer(&self.config.capabilities, &call.ports, &call.origin, call.ours.as_ref());
         call.origin.revise(&mut offer, call.ours.as_ref());
         Some(offer)
     }
@@ -375,8 +389,10 @@ impl Focus {
         let Some(call) = self.calls.get_mut(&id) else { return };
         // Without an offer of ours it answers a refresh of the session, which says again what holds.
         let Some(offer) = call.offered.take().or_else(|| call.ours.clone()) else { return };
+        let ours =
+            if self.links.only_sends(call.participant) { &self.one_way } else { &self.config.capabilities };
         let words = match Session::parse(bytes) {
-            Ok(answer) => match sdp::accept_answer(&offer, &answer, &self.config.capabilities) {
+            Ok(answer) => match sdp::accept_answer(&offer, &answer, ours) {
                 Ok(negotiated) => {
                     call.ours = Some(sdp::settle(&offer, &answer));
                     let theirs = Bytes::copy_from_slice(bytes);

@@ -113,6 +113,7 @@ impl Focus {
             direction: Direction::Out,
             state: State::Calling,
             sends_video: false,
+            link: None,
         };
         let mut site = Site::new(conference, shown, uri);
         site.target = Some(target);
@@ -121,6 +122,36 @@ impl Focus {
         self.apply(now, conference, Command::Join(join))?;
         self.sites.set_line(id, Line::Queued);
         Ok(id)
+    }
+
+    /// Calls a site of a conference again, for whoever asks.
+    pub(super) fn call_known(
+        &mut self,
+        now: Instant,
+        conference: ConferenceId,
+        id: ParticipantId,
+    ) -> Result<(), Error> {
+        if self.drain.is_some() {
+            return Err(Error::ended());
+        }
+        let room = self.room(conference)?;
+        if room.conference.find(id).is_none() {
+            let words =
+                Words::new("phiên họp không có điểm cầu này", "there is no such site in the conference");
+            return Err(Refusal::NotFound(words).into());
+        }
+        let target = self.sites.get_mut(id).map(|site| {
+            site.dialled |= site.target.is_some();
+            site.target.is_some()
+        });
+        if target != Some(true) {
+            let words = Words::new(
+                "không rõ gọi lại điểm cầu ở địa chỉ nào",
+                "it is not known where to call the site",
+            );
+            return Err(Refusal::Conflict(words).into());
+        }
+        Ok(self.call_again(now, id)?)
     }
 
     /// Calls a known site now: one that has left, or is waiting for its next try. Nothing when it is there or being called.
@@ -158,7 +189,7 @@ impl Focus {
             return Err(Words::new("MCU hết cổng âm thanh, hình ảnh", "the MCU has no media ports left"));
         };
         let origin = Origin::new(self.random.random(), ports.addr);
-        let offer = sdp::offer(&self.config.capabilities, &ports, &origin, None);
+        let offer = sdp::offer(self.capabilities(id), &ports, &origin, None);
         let settings = self.rooms.get(&conference).map(|room| room.conference.settings());
         let (room, title) = settings.map(|s| (s.room.clone(), s.name.clone())).unwrap_or_default();
         let target = Target {
@@ -168,6 +199,7 @@ impl Focus {
             remote: Some(hop.remote),
             local: Some(local),
             routes,
+            headers: self.links.header(id).into_iter().collect(),
             ..Target::new(uri)
         };
         let call = match self.sip.call(now, target, Some(offer.to_bytes())) {

@@ -95,6 +95,10 @@ impl Focus {
 
     /// A site as it is to be kept; `None` when it has left.
     fn kept_site(&self, conference: ConferenceId, id: ParticipantId) -> Option<Kept> {
+        if self.links.part(id).is_some() {
+            // Its token is spent: the cascade makes it anew.
+            return None;
+        }
         let shown = self.rooms.get(&conference)?.conference.find(id)?;
         let site = self.sites.get(id).filter(|_| shown.state != State::Left)?;
         let target = site.target.as_ref().map(|uri| String::from_utf8_lossy(&uri.to_bytes()).into_owned());
@@ -190,6 +194,7 @@ impl Focus {
             direction: kept.direction,
             state,
             sends_video: true,
+            link: None,
         };
         let mut site = Site::new(conference, kept.name.clone(), kept.uri.clone());
         site.target = kept.target.as_ref().and_then(|target| Uri::parse(target.as_bytes()).ok());

@@ -42,7 +42,7 @@ impl Focus {
             .all
             .iter()
             .rev()
-            .filter(|(_, site)| site.conference == conference)
+            .filter(|(id, site)| site.conference == conference && self.links.part(**id).is_none())
             .filter_map(|(id, site)| Some((rank(*id, site)?, *id, site)))
             .filter(|(_, _, site)| {
                 let shown;

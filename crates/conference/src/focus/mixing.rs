@@ -45,6 +45,7 @@ impl Focus {
             Mixed::Trouble { participant, trouble } => self.trouble(now, participant, trouble),
             Mixed::TroubleOver { participant, kind } => self.trouble_over(now, participant, kind),
             Mixed::MediaTimeout { participant } => self.silent(now, participant),
+            Mixed::Passed { participant, csrc } => self.link_passed(participant, csrc),
             Mixed::BringUp { operation, progress } => self.progress_of(now, operation, progress),
             Mixed::Statistics { participant, statistics } => self.measured(now, participant, &statistics),
             // Kept by `handle_media`, which knows of which worker they are.

@@ -56,9 +56,13 @@ impl Focus {
             Request::HangUp(conference, id, answer) => {
                 let _ = answer.send(self.hang_up_one(now, conference, id));
             }
+            Request::CallAgain(conference, id, answer) => {
+                let _ = answer.send(self.call_known(now, conference, id));
+            }
             Request::BringUp { conference, order, answer } => {
                 let _ = answer.send(self.bring_up(now, conference, *order));
             }
+            Request::Link(conference, order) => self.link(now, conference, *order),
             Request::Operation(id, answer) => {
                 let _ = answer.send(self.operation(now, id));
             }

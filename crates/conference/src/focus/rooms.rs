@@ -148,8 +148,9 @@ impl Focus {
         self.sites.set_line(participant, Line::Up(id));
         match self.state_of(conference, participant) {
             None => {
+                let link = self.links.shown(participant);
                 let state = State::Connected;
-                let join = Join { participant, name, uri, direction, state, sends_video };
+                let join = Join { participant, name, uri, direction, state, sends_video, link };
                 self.internal(now, conference, Command::Join(join));
             }
             Some(State::Left) => self.internal(now, conference, Command::Recall(participant)),
@@ -160,6 +161,7 @@ impl Focus {
         // A leg made anew knows nothing of what the operator has set before.
         self.tell_rights(conference, participant);
         self.tell_media(now, id);
+        self.link_joined(now, participant);
         self.site_connected(now, participant);
     }
 

@@ -360,6 +360,10 @@ impl Focus {
 
     /// Calls a site again that keeps its seat, when it is time.
     pub(super) fn again(&mut self, now: Instant, id: ParticipantId, words: Words) {
+        if self.links.part(id).is_some() {
+            // Called again with another token, when there is one.
+            return self.leave(now, id, words);
+        }
         let Some(site) = self.sites.get_mut(id) else { return };
         site.route = Route::default();
         let wait = self.config.dial.wait(site.round);
@@ -372,6 +376,9 @@ impl Focus {
 
     /// The call of a site that was in the conference is lost: its seat is kept while it is called again.
     pub(super) fn lost(&mut self, now: Instant, id: ParticipantId, words: Words) {
+        if self.links.part(id).is_some() {
+            return self.leave(now, id, words);
+        }
         let Some(site) = self.sites.get_mut(id) else { return };
         site.lost.get_or_insert(now);
         site.round = 0;
@@ -398,6 +405,7 @@ impl Focus {
         }
         self.forget_sites();
         self.keep.touch_site(conference, id);
+        self.link_left(now, id);
     }
 
     /// Those who have left long ago are forgotten with the list that shows them.

@@ -4,6 +4,7 @@ mod bench;
 mod bringing;
 mod calls;
 mod dialling;
+mod linking;
 mod loading;
 mod operators;
 mod proving;

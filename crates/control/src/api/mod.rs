@@ -2,14 +2,15 @@
 
 pub(crate) mod about;
 pub(crate) mod bring_up;
+pub(crate) mod cascade;
 pub(crate) mod conferences;
 pub(crate) mod dial;
 pub(crate) mod journal;
-pub(crate) mod later;
 pub(crate) mod message;
 pub(crate) mod page;
 pub(crate) mod participants;
 pub(crate) mod picture;
+pub(crate) mod scenes;
 pub(crate) mod sessions;
 pub(crate) mod stream;
 
@@ -39,7 +40,7 @@ use crate::{Problem, State, problem::Body9457};
         (name = "picture", description = "Layout, speaker, stills"),
         (name = "operations", description = "What takes a while: bringing a site up"),
         (name = "events", description = "What happens, live"),
-        (name = "later", description = "Not available yet: refused with 422 and the reason")
+        (name = "cascade", description = "The MCUs above and below, and their sites")
     ),
     components(schemas(Body9457)),
     modifiers(&Security)
@@ -79,8 +80,16 @@ pub(crate) fn routes() -> (OpenApiRouter<State>, OpenApiRouter<State>) {
         .routes(routes!(stream::events))
         .routes(routes!(bring_up::bring_up))
         .routes(routes!(bring_up::operation))
-        .routes(routes!(later::tree))
-        .routes(routes!(later::links, later::add_link, later::remove_link));
+        .routes(routes!(scenes::prepared))
+        .routes(routes!(scenes::prepare))
+        .routes(routes!(scenes::take))
+        .routes(routes!(scenes::undo))
+        .routes(routes!(scenes::release))
+        .routes(routes!(cascade::tree))
+        .routes(routes!(cascade::links, cascade::add))
+        .routes(routes!(cascade::remove))
+        .routes(routes!(scenes::floor))
+        .routes(routes!(scenes::call_all));
     let open = OpenApiRouter::new().routes(routes!(sessions::sign_in));
     (closed, open)
 }

@@ -29,6 +29,11 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// A page of a list whose ids are no numbers.
+    pub fn new(limit: Option<usize>, after: Option<String>) -> Self {
+        Self { limit, after }
+    }
+
     /// The page of `items`, which are put in order of their ids.
     pub fn cut<T: Serialize, K: Ord + Copy + std::fmt::Display + std::str::FromStr>(
         self,

@@ -91,6 +91,7 @@ impl Fake {
                 direction: Direction::In,
                 state: State::Connected,
                 sends_video: true,
+                link: None,
             }),
         );
         let media = Command::Media {
@@ -272,6 +273,9 @@ impl Inner {
                 });
                 let _ = answer.send(done);
             }
+            Request::CallAgain(id, participant, answer) => {
+                let _ = answer.send(self.site(id, participant).map(drop));
+            }
             Request::HangUp(id, participant, answer) => {
                 let done = self.site(id, participant).and_then(|site| {
                     if !site.state.present() {
@@ -348,7 +352,11 @@ impl Inner {
                 let _ = answer.send(found.ok_or_else(|| Refusal::NotFound(words).into()));
             }
             Request::Restore { answer, .. } => drop(answer.send(Ok(()))),
-            Request::Media { .. } | Request::Load { .. } | Request::Register(_) | Request::Drain => {}
+            Request::Media { .. }
+            | Request::Load { .. }
+            | Request::Register(_)
+            | Request::Link(..)
+            | Request::Drain => {}
         }
     }
 
@@ -368,6 +376,7 @@ impl Inner {
                 direction: Direction::Out,
                 state: State::Calling,
                 sends_video: false,
+                link: None,
             };
             self.try_apply(id, Command::Join(join))?;
             invited.push(self.site(id, participant)?);

@@ -139,10 +139,11 @@ impl media::Core for Studio {
 
     fn handle_packet(&mut self, now: Instant, port: Port, _from: SocketAddr, data: Bytes) {
         self.now = now;
-        if let Some(leg) = self.legs.get_mut(&port.phone) {
-            if leg.handle_packet(now, port, data) && !std::mem::replace(&mut leg.touched, true) {
-                self.touched.push(port.phone);
-            }
+        if let Some(leg) = self.legs.get_mut(&port.phone)
+            && leg.handle_packet(now, port, data)
+            && !std::mem::replace(&mut leg.touched, true)
+        {
+            self.touched.push(port.phone);
         }
     }
 

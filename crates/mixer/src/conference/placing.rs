@@ -242,7 +242,7 @@ impl Conference {
     }
 }
 
-/// Lays a scene out and finds its pictures; also the SSRCs of those shown.
+/// Lays a scene out and finds its pictures; also what names those shown.
 fn plan(
     scene: &Scene,
     size: (u32, u32),
@@ -258,11 +258,11 @@ fn plan(
         .map(|(tile, rect)| {
             let leg = tile.participant.and_then(|p| legs.get(&p)).filter(|_| tile.card == Card::Picture);
             let source = leg.and_then(Leg::shown);
-            if let Some(ssrc) = leg.and_then(Leg::video_ssrc).filter(|_| source.is_some())
+            if let Some(name) = leg.and_then(Leg::video_name).filter(|_| source.is_some())
                 && csrc.len() < view::MAX_CSRC
-                && !csrc.contains(&ssrc)
+                && !csrc.contains(&name)
             {
-                csrc.push(ssrc);
+                csrc.push(name);
             }
             let over = under.iter().any(|r| overlap(*r, rect));
             under.push(rect);

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::{Conference, Shared};
 use crate::{
+    command::Ear,
     event::{Event, Voice},
     leg::audio::Audio,
     out::Out,
@@ -28,28 +29,32 @@ impl Conference {
         self.attend(now, shared, out);
         let floor = self.floor;
         let brought: SmallVec<[ParticipantId; 4]> = self.brought.iter().map(|b| b.site).collect();
-        let with_sound = self.legs.iter_mut().filter_map(|(p, leg)| Some((*p, leg.audio.as_mut()?)));
-        let mut audios: Vec<(ParticipantId, &mut Audio)> = with_sound.collect();
-        let inputs = audios.iter_mut().map(|(participant, audio)| {
+        let mut audios: Vec<(ParticipantId, &Ear, Option<u32>, &mut Audio)> =
+            Vec::with_capacity(self.legs.len());
+        for (participant, leg) in &mut self.legs {
+            let Some(audio) = &mut leg.audio else { continue };
+            audios.push((*participant, &leg.ear, leg.named, audio));
+        }
+        let inputs = audios.iter_mut().map(|(who, ear, _, audio)| {
             let (coding, loss) = (audio.coding(), audio.reported_loss());
-            let floor = floor == Some(*participant) || brought.contains(participant);
-            Input { site: &mut audio.site, floor, coding, loss }
+            let floor = floor == Some(*who) || brought.contains(who);
+            Input { who: *who, ear, site: &mut audio.site, floor, coding, loss }
         });
         let encoded = self.room.tick(now, &mut inputs.collect::<Vec<_>>());
         out.totals.audio_encoders += self.room.encoders();
         let active = || self.room.active().iter().copied();
         let heard: SmallVec<[(ParticipantId, u32); 16]> = active()
-            .filter_map(|i| audios.get(i).filter(|(_, audio)| audio.site.is_heard()))
-            .filter_map(|(participant, audio)| Some((*participant, audio.ssrc_in()?)))
+            .filter_map(|i| audios.get(i).filter(|(.., audio)| audio.site.is_heard()))
+            .filter_map(|(participant, _, named, audio)| Some((*participant, named.or(audio.ssrc_in())?)))
             .collect();
-        for ((participant, audio), frame) in audios.iter_mut().zip(encoded) {
+        for ((participant, ear, _, audio), frame) in audios.iter_mut().zip(encoded) {
             let Some(frame) = frame.filter(|f| !f.is_empty()) else {
                 audio.skip();
                 continue;
             };
             let csrc: SmallVec<[u32; view::MAX_CSRC]> = heard
                 .iter()
-                .filter(|(p, _)| p != participant)
+                .filter(|(p, _)| p != participant && ear.hears(*p))
                 .map(|(_, s)| *s)
                 .take(view::MAX_CSRC)
                 .collect();
@@ -57,7 +62,7 @@ impl Conference {
             audio.send(now, *participant, &frame, csrc, out);
         }
         for i in active() {
-            let Some((participant, audio)) = audios.get_mut(i) else { continue };
+            let Some((participant, .., audio)) = audios.get_mut(i) else { continue };
             report_findings(*participant, audio, out);
         }
         self.report_voices(now, out);

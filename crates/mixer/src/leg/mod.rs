@@ -22,7 +22,7 @@ use cau_rtp::keyframe::Heard;
 
 use crate::{
     Media, Port,
-    command::{Config, LegConfig},
+    command::{Config, Ear, LegConfig},
     conference::Shared,
     event::{Event, Statistics, VideoIn, VideoKind, VideoOut},
     out::Out,
@@ -60,6 +60,10 @@ pub struct Leg {
     pub audio: Option<Audio>,
     /// Picture, when negotiated.
     pub video: Option<Video>,
+    /// What it hears.
+    pub ear: Ear,
+    /// What names it in CSRC lists; `None`: its SSRC.
+    pub named: Option<u32>,
     switches: Switches,
     origin: Origin,
     timed_out: bool,
@@ -85,6 +89,8 @@ impl Leg {
             name: config.name.clone(),
             audio: None,
             video: None,
+            ear: Ear::All,
+            named: None,
             switches: Switches::default(),
             origin: Origin { cname, wall, seed },
             timed_out: false,
@@ -285,6 +291,17 @@ impl Leg {
     /// SSRC of the picture that comes in.
     pub fn video_ssrc(&self) -> Option<u32> {
         self.video.as_ref()?.source.ssrc()
+    }
+
+    /// What names its picture in CSRC lists.
+    pub fn video_name(&self) -> Option<u32> {
+        let source = &self.video.as_ref()?.source;
+        self.named.or(source.carried()).or(source.ssrc())
+    }
+
+    /// Since when its picture is the one named so; `None`: it is not.
+    pub fn carries(&self, csrc: u32) -> Option<Instant> {
+        self.video.as_ref()?.source.carries(csrc)
     }
 
     /// Views show it, or do not. `needed`: some scene shows or prepares it.

@@ -391,13 +391,13 @@ impl Video {
         }
     }
 
-    /// Sends a picture.
+    /// Sends a picture. `names`: what stands for which SSRC where its source is named.
     pub fn send(
         &mut self,
         now: Instant,
         participant: ParticipantId,
         unit: &Encoded,
-        csrc: &[u32],
+        (csrc, names): (&[u32], &[(u32, u32)]),
         out: &mut Out,
     ) {
         if !self.can_send() {
@@ -411,7 +411,7 @@ impl Video {
         if unit.payloads.is_empty() {
             return;
         }
-        let own = unit.csrc.map(|ssrc| [ssrc]);
+        let own = unit.csrc.map(|source| [named(source, names)]);
         let csrc = own.as_ref().map_or(csrc, |ssrc| ssrc.as_slice());
         let nanos = unit.time.saturating_duration_since(self.epoch).as_nanos();
         let ticks = u64::try_from(nanos * u128::from(CLOCK) / 1_000_000_000).unwrap_or(u64::MAX);
@@ -444,6 +444,11 @@ impl Video {
     pub fn take_sent(&mut self) -> u32 {
         std::mem::take(&mut self.sent)
     }
+}
+
+/// What names a source: what it was given, or what it calls itself.
+pub fn named(source: u32, names: &[(u32, u32)]) -> u32 {
+    names.iter().find(|(ssrc, _)| *ssrc == source).map_or(source, |(_, name)| *name)
 }
 
 /// What description and settings of the far end allow for pictures, kbit/s.

@@ -3,7 +3,7 @@
 //! Everybody who is not in the mix hears exactly the same and shares one encoding per codec. Who is in the mix must not hear
 //! himself: his own voice is subtracted and he has an encoder of his own, which he keeps for [`OWN_FOR`] after he was last heard. An
 //! encoder remembers the past, and so does the decoder at the far end: a new own encoder is first run over the last 100 ms of the common
-//! mix, so that it takes over from the common one in the state that one has.
+//! mix, so that it takes over from the common one in the state that one has. Who hears a choice of the others ([`Ear`]) has his own as well.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cau_model::sound::Rules;
+use cau_model::{ParticipantId, sound::Rules};
 use smallvec::SmallVec;
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
     voice::Meter,
     watch::{Finding, Watch},
 };
+use crate::command::Ear;
 
 /// How long an own encoding goes on after the site was last heard.
 const OWN_FOR: Duration = Duration::from_secs(10);
@@ -157,7 +158,7 @@ impl Site {
 /// What a site does in a tick.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
-    /// More than the others.
+    /// More than the others, or with an ear of his own.
     Active,
     /// He listens and no more: nearly everybody in a large meeting, so nothing else is done for him.
     Listens,
@@ -167,6 +168,10 @@ enum Part {
 
 /// One site in a tick.
 pub struct Input<'a> {
+    /// Whose it is.
+    pub who: ParticipantId,
+    /// What he hears.
+    pub ear: &'a Ear,
     /// The site.
     pub site: &'a mut Site,
     /// He holds the floor.
@@ -226,6 +231,8 @@ impl Room {
                 mix::add(&mut sum, &site.frame);
             }
         }
+        let all: &[Input<'_>] = inputs;
+        let chosen: Vec<Option<Box<Frame>>> = all.iter().map(|input| chosen(input, all, &sum)).collect();
         let mut common = sum;
         self.limiter.run(&mut common);
         self.encoders = 0;
@@ -247,8 +254,8 @@ impl Room {
         };
         let out = inputs
             .iter_mut()
-            .zip(parts)
-            .map(|(input, part)| {
+            .zip(parts.into_iter().zip(chosen))
+            .map(|(input, (part, chosen))| {
                 if part != Part::Active {
                     let heard = if part == Part::Deafened { Heard::Nobody } else { Heard::Everybody };
                     return input.coding.map(|coding| shared(self, heard, coding));
@@ -260,8 +267,14 @@ impl Room {
                     }
                     return None;
                 };
+                if !site.deafened
+                    && let Some(frame) = chosen
+                {
+                    return Some(self.encode_own(now, site, coding, input.loss, *frame));
+                }
                 if !site.deafened && self.needs_own(now, site, coding) {
-                    return Some(self.encode_own(now, site, coding, input.loss, &sum));
+                    let frame = if site.heard { mix::minus(&sum, &site.frame) } else { sum };
+                    return Some(self.encode_own(now, site, coding, input.loss, frame));
                 }
                 let heard = if site.deafened { Heard::Nobody } else { Heard::Everybody };
                 if let Some(watch) = &mut site.watch {
@@ -320,7 +333,7 @@ impl Room {
                 });
             }
             site.admitted = false;
-            if open || input.floor || !site.only_listens(self.rules) {
+            if open || input.floor || !matches!(input.ear, Ear::All) || !site.only_listens(self.rules) {
                 self.active.push(i);
                 parts.push(Part::Active);
             } else {
@@ -378,7 +391,15 @@ impl Room {
         keep || site.heard
     }
 
-    fn encode_own(&mut self, now: Instant, site: &mut Site, coding: Coding, loss: u8, sum: &Frame) -> Bytes {
+    /// Encodes `frame`, in which he himself is not, for him alone.
+    fn encode_own(
+        &mut self,
+        now: Instant,
+        site: &mut Site,
+        coding: Coding,
+        loss: u8,
+        mut frame: Frame,
+    ) -> Bytes {
         if site.own.as_ref().is_none_or(|own| own.coding != coding) {
             let Some(mut encoder) = Encoder::new(coding) else { return Bytes::new() };
             for frame in &self.history {
@@ -387,10 +408,8 @@ impl Room {
             site.own = Some(Own { coding, encoder, limiter: self.limiter, until: now });
         }
         let Some(own) = &mut site.own else { return Bytes::new() };
-        let mut frame = *sum;
         if site.heard {
             own.until = now + OWN_FOR;
-            frame = mix::minus(sum, &site.frame);
         }
         own.limiter.run(&mut frame);
         if let Some(watch) = &mut site.watch {
@@ -439,6 +458,32 @@ impl Room {
     }
 }
 
+/// What somebody hears whose ear is not everybody's.
+fn chosen(input: &Input<'_>, inputs: &[Input<'_>], sum: &Frame) -> Option<Box<Frame>> {
+    let heard = |these: &[ParticipantId]| {
+        let these = these.to_vec();
+        inputs.iter().filter(move |other| other.site.heard && these.contains(&other.who))
+    };
+    match input.ear {
+        Ear::All => None,
+        Ear::Only(these) => {
+            let mut frame = Box::new([0.0; FRAME]);
+            heard(these).filter(|o| o.who != input.who).for_each(|o| mix::add(&mut frame, &o.site.frame));
+            Some(frame)
+        }
+        Ear::Without(these) => {
+            let mut frame = Box::new(*sum);
+            if input.site.heard {
+                *frame = mix::minus(&frame, &input.site.frame);
+            }
+            for other in heard(these).filter(|o| o.who != input.who) {
+                *frame = mix::minus(&frame, &other.site.frame);
+            }
+            Some(frame)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -464,6 +509,18 @@ mod tests {
         tick: usize,
         talkers: &[usize],
     ) -> Vec<Option<Bytes>> {
+        run_with(room, now, sites, codings, tick, talkers, &BTreeMap::new())
+    }
+
+    fn run_with(
+        room: &mut Room,
+        now: Instant,
+        sites: &mut [Site],
+        codings: &[Coding],
+        tick: usize,
+        talkers: &[usize],
+        ears: &BTreeMap<u64, Ear>,
+    ) -> Vec<Option<Bytes>> {
         for (i, site) in sites.iter_mut().enumerate() {
             site.fresh = false;
             if talkers.contains(&i) {
@@ -473,7 +530,15 @@ mod tests {
         let mut inputs: Vec<_> = sites
             .iter_mut()
             .zip(codings)
-            .map(|(site, coding)| Input { site, floor: false, coding: Some(*coding), loss: 0 })
+            .zip(1..)
+            .map(|((site, coding), who)| Input {
+                who: ParticipantId(who),
+                ear: ears.get(&who).unwrap_or(&Ear::All),
+                site,
+                floor: false,
+                coding: Some(*coding),
+                loss: 0,
+            })
             .collect();
         room.tick(now + Duration::from_millis(20) * tick as u32, &mut inputs)
     }
@@ -510,6 +575,41 @@ mod tests {
         assert_eq!(count[10], 2);
         assert_eq!(count[300], 2, "5 s after");
         assert_eq!(count[620], 1, "11 s after");
+    }
+
+    /// G.711 µ-law that is not silence.
+    fn is_loud(frame: &Option<Bytes>) -> bool {
+        frame.as_ref().unwrap().iter().map(|b| (!b & 0x7f) > 8).filter(|l| *l).count() > 20
+    }
+
+    #[test]
+    fn who_has_an_ear_of_his_own_hears_the_chosen_ones_and_never_himself() {
+        let now = start();
+        let codings = [Coding::new(AudioCodec::Pcmu, None); 3];
+        let of = |ids: &[u64]| ids.iter().copied().map(ParticipantId).collect::<Vec<_>>();
+        let cases = [
+            // Who talks, what the third hears of it, whether that is something.
+            (0, Ear::Only(of(&[1])), true),
+            (1, Ear::Only(of(&[1])), false),
+            (2, Ear::Only(of(&[1, 3])), false),
+            (0, Ear::Without(of(&[1])), false),
+            (1, Ear::Without(of(&[1])), true),
+            (2, Ear::Without(of(&[1])), false),
+            (0, Ear::Only(of(&[])), false),
+        ];
+        for (talker, ear, hears) in cases {
+            let mut room = Room::default();
+            let mut sites: Vec<Site> = (0..3).map(|_| Site::default()).collect();
+            let ears = [(3, ear.clone())].into();
+            for tick in 0..40 {
+                let out = run_with(&mut room, now, &mut sites, &codings, tick, &[talker], &ears);
+                if tick > 5 {
+                    assert_eq!(is_loud(&out[2]), hears, "{talker} talks, {ear:?}, tick {tick}");
+                    let other = if talker == 0 { 1 } else { 0 };
+                    assert!(is_loud(&out[other]), "the others hear as always, tick {tick}");
+                }
+            }
+        }
     }
 
     #[test]

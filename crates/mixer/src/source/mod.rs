@@ -84,6 +84,35 @@ enum State {
     Stalled,
 }
 
+/// Which pictures are taken from one who stands for others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Only {
+    /// Those with this CSRC.
+    wanted: Option<u32>,
+    /// Those with this one go on until a key frame of the wanted one comes.
+    before: Option<u32>,
+    /// Whose were taken last, and since when.
+    carried: Option<(u32, Instant)>,
+}
+
+impl Only {
+    fn takes(&mut self, unit: &Unit, time: Instant) -> bool {
+        let Some(csrc) = unit.csrc else { return false };
+        if self.wanted == Some(csrc) {
+            if self.before.is_some() && !unit.is_key() {
+                return false;
+            }
+            self.before = None;
+        } else if self.before != Some(csrc) {
+            return false;
+        }
+        if self.carried.is_none_or(|(carried, _)| carried != csrc) {
+            self.carried = Some((csrc, time));
+        }
+        true
+    }
+}
+
 /// One video source.
 pub struct Source {
     depacketizer: Depacketizer,
@@ -95,6 +124,10 @@ pub struct Source {
     decoding: Option<Arc<Task<Decoding>>>,
     relaying: Option<Relaying>,
     relayed: bool,
+    /// Whose pictures are taken; `None`: all that come.
+    only: Option<Only>,
+    /// Pictures not taken because they are somebody else's.
+    foreign: u64,
     /// What the stream is.
     pub traits: Traits,
     spawner: Spawner,
@@ -128,6 +161,8 @@ impl Source {
             decoding: None,
             relaying: None,
             relayed: false,
+            only: None,
+            foreign: 0,
             traits: Traits::default(),
             spawner: spawner.clone(),
             state: State::None,
@@ -184,6 +219,7 @@ impl Source {
             self.decoding = None;
             self.shown.clear();
         }
+        out.totals.dropped_unexpected += std::mem::take(&mut self.foreign);
         if let Some(relaying) = &self.relaying {
             self.news.wants_key |= relaying.relay().take_wants_key();
         }
@@ -323,6 +359,31 @@ impl Source {
         std::mem::take(&mut self.relayed)
     }
 
+    /// Only pictures with this CSRC first are taken from now on; what was there before goes on until a key frame with it comes. `None`: none
+    /// are taken, and what was there is forgotten.
+    pub fn expect(&mut self, csrc: Option<u32>) {
+        let only = self.only.get_or_insert_default();
+        if only.wanted == csrc {
+            return;
+        }
+        only.before = only.carried.map(|(carried, _)| carried).filter(|before| Some(*before) != csrc);
+        only.wanted = csrc;
+        if csrc.is_none() {
+            *only = Only::default();
+            self.stop();
+        }
+    }
+
+    /// Whose pictures came last, of one who stands for others.
+    pub fn carried(&self) -> Option<u32> {
+        Some(self.only?.carried?.0)
+    }
+
+    /// Since when its pictures are those named so; `None`: they are not.
+    pub fn carries(&self, csrc: u32) -> Option<Instant> {
+        self.only?.carried.filter(|(carried, _)| *carried == csrc).map(|(_, since)| since)
+    }
+
     /// Somebody wants a picture until then, although no view shows it.
     pub fn want_until(&mut self, now: Instant, until: Instant) {
         self.wanted_until = Some(self.wanted_until.map_or(until, |u| u.max(until)));
@@ -414,6 +475,10 @@ impl Source {
     }
 
     fn take(&mut self, now: Instant, unit: Unit, time: Instant) {
+        if self.only.as_mut().is_some_and(|only| !only.takes(&unit, time)) {
+            self.foreign += 1;
+            return;
+        }
         self.units += 1;
         self.last_unit = Some(now);
         if self.ssrc.replace(unit.ssrc) != Some(unit.ssrc) {

@@ -114,6 +114,8 @@ struct Out {
     source: SocketAddr,
     clock: u32,
     seed: u64,
+    /// Whose its media are.
+    csrc: Vec<u32>,
 }
 
 /// What came, decoded.
@@ -163,8 +165,14 @@ impl Endpoint {
         let video = video_leg(n, Mode::NonInterleaved);
         Self {
             participant: p(n),
-            sound: Out { session: None, source: audio.stream.remote, clock: 8000, seed: n },
-            picture: Out { session: None, source: video.stream.remote, clock: 90_000, seed: n + 1000 },
+            sound: Out { session: None, source: audio.stream.remote, clock: 8000, seed: n, csrc: Vec::new() },
+            picture: Out {
+                session: None,
+                source: video.stream.remote,
+                clock: 90_000,
+                seed: n + 1000,
+                csrc: Vec::new(),
+            },
             audio: Some(audio),
             video: Some(video),
             camera: true,
@@ -593,8 +601,9 @@ impl Out {
     }
 
     fn send(&mut self, now: Instant, pt: u8, marker: bool, timestamp: u32, payload: Bytes) -> Packet {
+        let csrc = self.csrc.clone();
         self.session(now)
-            .send(now, Outgoing { pt, marker, source: 0, timestamp, csrc: &[], payload, origin: 0 })
+            .send(now, Outgoing { pt, marker, source: 0, timestamp, csrc: &csrc, payload, origin: 0 })
     }
 
     pub fn ssrc(&self) -> Option<u32> {
@@ -605,6 +614,11 @@ impl Out {
 impl Endpoint {
     pub fn video_ssrc(&self) -> Option<u32> {
         self.picture.ssrc()
+    }
+
+    /// Its pictures are those of another, named so.
+    pub fn stand_for(&mut self, csrc: u32) {
+        self.picture.csrc = vec![csrc];
     }
 
     pub fn audio_ssrc(&self) -> Option<u32> {

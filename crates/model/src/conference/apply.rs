@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::cycle::Ring;
 use super::scenes::Scope;
 use super::seating::Choice;
-use super::{Conference, LEFT_FOR, LEFT_MAX};
+use super::{Conference, LEFT_FOR, LEFT_MAX, Programme};
 use crate::command::{Command, Event, Join, Patch, SetLayout, Who, no_participant};
 use crate::id::{ParticipantId, Set};
 use crate::layout::{self, Equipment, Kind, Layout};
@@ -40,6 +40,13 @@ impl Conference {
                     site.reason = reason;
                     events.push(Event::Participant(who));
                 }
+            }
+            Command::Programme { participant, seized } => {
+                if let Some(who) = participant {
+                    self.find(who).ok_or_else(|| no_participant(who))?;
+                }
+                self.programme = participant.map(|from| Programme { from, seized });
+                events.push(Event::Conference);
             }
             Command::Direction(who, direction) => {
                 let site = self.find_mut(who).ok_or_else(|| no_participant(who))?;
@@ -151,6 +158,9 @@ impl Conference {
         }
         let name = self.distinct(&name);
         self.names.insert(name.clone());
+        if join.link.as_ref().is_some_and(|link| link.slot.is_some()) {
+            self.apart.insert(id);
+        }
         let site = Participant {
             id,
             key: name::slug(&name),
@@ -166,6 +176,7 @@ impl Conference {
             video: snapshot::Video::default(),
             quality: snapshot::Quality::default(),
             send: snapshot::Send::default(),
+            link: join.link,
             left_at: None,
         };
         self.index.insert(id, self.participants.len());
@@ -243,6 +254,8 @@ impl Conference {
         let name = site.name.clone();
         self.names.remove(&name);
         self.hidden.remove(&id);
+        self.apart.remove(&id);
+        self.programme = self.programme.filter(|programme| programme.from != id);
         let visible = self.visible();
         let place = self.not_hidden(&self.seated).iter().position(|other| *other == id);
         self.seated.retain(|other| *other != id);

@@ -97,9 +97,10 @@ impl Conference {
         let scoped: Set<ParticipantId> =
             self.scopes.iter().flat_map(|scope| scope.viewers.iter().copied()).collect();
         let mut everybody = self.seated.clone();
-        if !scoped.is_empty() {
-            everybody.retain(|who| !scoped.contains(who));
+        if !scoped.is_empty() || !self.apart.is_empty() {
+            everybody.retain(|who| !scoped.contains(who) && !self.apart.contains(who));
         }
+        let (programme, upward, seized) = self.programme_viewers(&mut everybody, &scoped);
         let joined = self.not_hidden(&self.seated);
         let gallery = self.not_hidden(&self.floor.gallery);
         let history = self.not_hidden(&self.floor.history);
@@ -114,9 +115,18 @@ impl Conference {
         let mut groups: Vec<Group> = Vec::new();
         let base = self.group(&mut groups, &self.base, everybody, &floor);
         let mut pages = vec![base];
+        if let Some((from, viewers)) = programme {
+            let choice = Choice { pins: vec![(0, from)], ..Choice::new(Kind::Full.into(), Names::Off) };
+            self.group(&mut groups, &choice, viewers, &floor);
+        }
+        if !upward.is_empty() {
+            let choice = Choice::new(Kind::Full.into(), Names::Off);
+            self.group(&mut groups, &choice, upward, &floor);
+        }
         for scope in &self.scopes {
             // In order of joining, as everywhere.
-            let viewers = self.seated.iter().copied().filter(|who| scope.viewers.contains(who)).collect();
+            let sees = |who: &ParticipantId| scope.viewers.contains(who) && !seized.contains(who);
+            let viewers = self.seated.iter().copied().filter(sees).collect();
             pages.push(self.group(&mut groups, &scope.choice, viewers, &floor));
         }
         for (choice, pages) in self.choices_mut().zip(pages) {
@@ -127,6 +137,35 @@ impl Conference {
             }
         }
         self.stage.update(groups)
+    }
+
+    /// Takes those out of `everybody` who do not see the layout of the conference: those who see the programme of a master, with who sends it,
+    /// and the calls to a master, which see whoever has the floor here and never what they sent themselves. Also: who of the programme's viewers
+    /// had a layout of his own.
+    #[expect(clippy::type_complexity, reason = "three lists that are used at once")]
+    fn programme_viewers(
+        &self,
+        everybody: &mut Vec<ParticipantId>,
+        scoped: &Set<ParticipantId>,
+    ) -> (Option<(ParticipantId, Vec<ParticipantId>)>, Vec<ParticipantId>, Set<ParticipantId>) {
+        let is_link = |who: &ParticipantId| self.find(*who).is_some_and(|site| site.link.is_some());
+        let is_upward = |who: &ParticipantId| {
+            self.find(*who).and_then(|site| site.link.as_ref()).is_some_and(|link| link.up)
+        };
+        let (upward, rest) = std::mem::take(everybody).into_iter().partition(is_upward);
+        *everybody = rest;
+        let there = |programme: &super::Programme| {
+            self.find(programme.from).is_some_and(|site| site.state == State::Connected && site.sends_video)
+        };
+        let Some(programme) = self.programme.filter(there) else { return (None, upward, Set::default()) };
+        let mut viewers = std::mem::take(everybody);
+        let seized: Set<ParticipantId> = if programme.seized {
+            self.seated.iter().copied().filter(|who| scoped.contains(who) && !is_link(who)).collect()
+        } else {
+            Set::default()
+        };
+        viewers.extend(self.seated.iter().copied().filter(|who| seized.contains(who)));
+        (Some((programme.from, viewers)), upward, seized)
     }
 
     /// In a lecture somebody else of the audience has the word: the lecturer must see him.
@@ -141,12 +180,14 @@ impl Conference {
         std::iter::once(&mut self.base).chain(self.scopes.iter_mut().map(|scope| &mut scope.choice))
     }
 
-    /// Those whose picture may be shown; as a rule all of them.
+    /// Those whose picture may be shown of its own accord; as a rule all of them.
     pub(super) fn not_hidden<'a>(&self, list: &'a [ParticipantId]) -> Cow<'a, [ParticipantId]> {
-        if self.hidden.is_empty() {
+        if self.hidden.is_empty() && self.apart.is_empty() {
             return Cow::Borrowed(list);
         }
-        list.iter().copied().filter(|who| !self.hidden.contains(who)).collect()
+        // What a slot shows is seen where it is laid out, or when the operator makes it the speaker.
+        let apart = |who: &ParticipantId| self.apart.contains(who) && self.floor.named != Some(*who);
+        list.iter().copied().filter(|who| !self.hidden.contains(who) && !apart(who)).collect()
     }
 
     fn group(
@@ -206,6 +247,11 @@ impl Conference {
                 message,
             },
         };
+        let carries = |who: &ParticipantId| {
+            self.find(*who).and_then(|site| site.link.as_ref()).is_some_and(|l| l.up || l.slot.is_some())
+        };
+        let (links, viewers): (Vec<_>, Vec<_>) = viewers.into_iter().partition(carries);
+        add(groups, Scene { ornaments: Ornaments::default(), ..scene(None) }, links);
         let Some(message) = &self.message else { return add(groups, scene(None), viewers) };
         let reads =
             |who: &ParticipantId| message.viewers.as_ref().is_none_or(|viewers| viewers.contains(who));

@@ -1,12 +1,13 @@
 //! Scenarios on a virtual clock, and what holds whatever operators do.
 
 mod discipline;
+mod links;
 mod properties;
 mod turning;
 
 use super::*;
 use crate::command::{Command, Join, Patch, SetLayout, Who};
-use crate::participant::Direction;
+use crate::participant::{Direction, Link};
 use crate::refusal::{Refusal, Words};
 use crate::scene::Card;
 use crate::settings::Names;
@@ -41,6 +42,10 @@ impl Meeting {
     }
 
     fn join(&mut self, n: u64, name: &str) -> Vec<Event> {
+        self.join_as(n, name, None)
+    }
+
+    fn join_as(&mut self, n: u64, name: &str, link: Option<Link>) -> Vec<Event> {
         self.done(Command::Join(Join {
             participant: p(n),
             name: name.to_owned(),
@@ -48,6 +53,7 @@ impl Meeting {
             direction: Direction::In,
             state: State::Connected,
             sends_video: true,
+            link,
         }))
     }
 

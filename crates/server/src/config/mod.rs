@@ -1,5 +1,6 @@
 //! Configuration: raw file type → resolved type. Nothing is bound or opened while parsing.
 
+mod cascade;
 mod error;
 pub mod layouts;
 mod raw;
@@ -33,6 +34,10 @@ pub struct Config {
     pub rtp_ports: RangeInclusive<u16>,
     /// HTTP API and console.
     pub control_bind: SocketAddr,
+    /// The same over TLS, for everywhere.
+    pub control_tls: Option<ControlTls>,
+    /// What this MCU is in a tree of MCUs.
+    pub cascade: Option<crate::cascade::Config>,
     /// HTTP connections at the same time.
     pub control_max_connections: usize,
     /// Those of one address; proxies trusted may take all.
@@ -65,6 +70,15 @@ pub struct Config {
     pub drain_grace: Duration,
     /// Log filter and format.
     pub log: Log,
+}
+
+/// HTTPS.
+#[derive(Clone, Debug)]
+pub struct ControlTls {
+    /// Where.
+    pub bind: SocketAddr,
+    /// Certificate and key for browsers; `None`: of the MCU's own authority.
+    pub files: Option<crate::tls::Files>,
 }
 
 /// SIP part of [`Config`].

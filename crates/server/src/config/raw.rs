@@ -33,6 +33,9 @@ const KEYS: &[&str] = &[
     "registrar.max_devices",
     "rtp.ports",
     "control.bind",
+    "control.tls_bind",
+    "control.tls_certificate",
+    "control.tls_key",
     "control.max_connections",
     "control.max_connections_per_address",
     "control.trusted_proxies",
@@ -65,6 +68,19 @@ const KEYS: &[&str] = &[
     "dial.redial_after_s",
     "dial.keep_callers_s",
     "dial.name_servers",
+    "cascade.role",
+    "cascade.name",
+    "cascade.path",
+    "cascade.room",
+    "cascade.masters",
+    "cascade.sip",
+    "cascade.follow",
+    "cascade.token_file",
+    "cascade.slots",
+    "cascade.allow",
+    "cascade.closed",
+    "cascade.max_links",
+    "cascade.max_sites",
     "restart.resume_within_s",
     "drain.grace_s",
     "log.level",
@@ -84,7 +100,6 @@ const ACCOUNTS: &str = "registrar.account";
 /// Keys and sections that are promised for later: refused with that reason, never ignored.
 const LATER: &[(&str, &str)] = &[
     ("sip.tls_bind", "SIP over TLS is not available yet"),
-    ("control.tls_bind", "HTTPS is not available yet; put a TLS proxy in front of the loopback address"),
     ("network", "several networks are not available yet; use sip.bind and rtp.ports"),
 ];
 

@@ -15,7 +15,7 @@ use cau_model::ornament::Corner;
 use ipnet::IpNet;
 
 use super::{
-    Config, Dial, Encoder, Error, Log, LogFormat, Logo, Sip, Video,
+    Config, Dial, Encoder, Error, Log, LogFormat, Logo, Sip, Video, cascade,
     error::Place,
     raw::{Value, Values},
     sites,
@@ -25,7 +25,9 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
     let v = Reader { values };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = |n: usize| if n == 0 { cores } else { n };
-    let bind = v.list("sip.bind", &["0.0.0.0:5060", "[::]:5060"], address)?;
+    let bind =
+        v.list("sip.bind", &["0.0.0.0:5060", "[::]:5060"], |w| address(w, "0.0.0.0:5060 or [::]:5060"))?;
+    let control_tls = cascade::control_tls(&v)?;
     let registrar = sites::registrar(&v)?;
     let authenticate_calls = yes_or_no(&v, "sip.authenticate_calls", false)?;
     if authenticate_calls && registrar.accounts.is_empty() {
@@ -54,13 +56,15 @@ pub(super) fn resolve(values: &Values) -> Result<Config, Error> {
         registrar,
         rtp_ports: v.one("rtp.ports", "20000-29999", port_range)?,
         control_bind: v.one("control.bind", "127.0.0.1:8080", |w| {
-            let addr = address(w)?;
+            let addr = address(w, "127.0.0.1:8080")?;
             if addr.ip().is_loopback() {
                 Ok(addr)
             } else {
-                Err(format!("`{w}` is reachable from outside, and control goes over TLS only: use 127.0.0.1 and a TLS proxy"))
+                Err(format!("`{w}` is reachable from outside, and control goes over TLS only: use 127.0.0.1 here, and control.tls_bind for the outside"))
             }
         })?,
+        cascade: cascade::cascade(&v, control_tls.is_some())?,
+        control_tls,
         control_max_connections: v.number("control.max_connections", 1_000, 1..=100_000)?,
         control_max_connections_per_address: v.number(
             "control.max_connections_per_address",
@@ -191,11 +195,11 @@ fn even(v: &Reader<'_>, key: &'static str, default: u32, range: RangeInclusive<u
     if n % 2 == 0 { Ok(n) } else { Err(v.wrong(key, format!("{n} must be even"))) }
 }
 
-fn address(word: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(word: &str, example: &str) -> Result<SocketAddr, String> {
     word.to_socket_addrs()
         .ok()
         .and_then(|mut found| found.next())
-        .ok_or_else(|| format!("`{word}` is not an address with a port, such as 0.0.0.0:5060 or [::]:5060"))
+        .ok_or_else(|| format!("`{word}` is not an address with a port, such as {example}"))
 }
 
 /// A network, or an address, which is a network of its own.
@@ -276,7 +280,7 @@ impl Reader<'_> {
     }
 
     /// A list that may be empty.
-    fn several<T>(
+    pub(super) fn several<T>(
         &self,
         key: &'static str,
         default: &[&str],
@@ -288,7 +292,11 @@ impl Reader<'_> {
     }
 
     /// A list that may be empty, and is by default.
-    fn some<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Error> {
+    pub(super) fn some<T>(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Error> {
         let words = self.values.keys.get(key).map_or(&[][..], |v| &v.words);
         words.iter().map(|w| parse(w).map_err(|m| self.wrong(key, m))).collect()
     }

@@ -81,7 +81,53 @@ fn broken_toml_is_named_with_its_line() {
 fn what_comes_later_is_refused_not_ignored() {
     assert!(complaint("[sip]\ntls_bind = '0.0.0.0:5061'", &[]).contains("not available yet"));
     assert!(complaint("[[network]]\nbind = '10.0.0.1:5060'", &[]).contains("not available yet"));
-    assert!(complaint("", &[("CAU_CONTROL__TLS_BIND", "0.0.0.0:8443")]).contains("not available yet"));
+}
+
+#[test]
+fn what_an_mcu_is_in_a_cascade_goes_together() {
+    let slave = "[cascade]\nrole = 'slave'\npath = 'dak-lak'\nname = 'Đắk Lắk'\n\
+                 masters = ['https://10.0.0.1:8443', 'https://10.0.0.2']\nallow = ['pictures', 'dial']\nclosed = ['dak-lak/x']\n";
+    let config = with(slave, &[]).expect("valid").cascade.expect("on");
+    assert_eq!(
+        (config.path.as_str(), config.name.as_str(), config.room.as_str()),
+        ("dak-lak", "Đắk Lắk", "8000")
+    );
+    assert_eq!(config.masters, ["10.0.0.1:8443", "10.0.0.2:8443"]);
+    assert!(config.policy.pictures && config.policy.dial && !config.policy.sound && !config.policy.seize);
+    assert!(with("", &[]).expect("valid").cascade.is_none());
+    let master =
+        with("[cascade]\nrole = 'standby'\n", &[("CAU_CONTROL__TLS_BIND", "127.0.0.1:0")]).expect("valid");
+    assert!(!master.cascade.expect("on").commands);
+    for (text, line, word) in [
+        ("[cascade]\nrole = 'chief'", 2, "none of off, master, standby, slave"),
+        ("[cascade]\nrole = 'slave'\npath = 'a'", 2, "cascade.masters"),
+        ("[cascade]\nrole = 'slave'\nmasters = ['https://h']", 2, "cascade.path"),
+        ("[cascade]\nrole = 'master'", 2, "control.tls_bind"),
+        (
+            "[control]\ntls_bind = '127.0.0.1:0'\n[cascade]\nrole = 'master'\nmasters = ['https://h']",
+            5,
+            "is a slave",
+        ),
+        ("[cascade]\npath = 'Đắk Lắk'", 2, "dak-lak/buon-ma-thuot"),
+        ("[cascade]\n\nmasters = ['h:1']", 3, "https://10.0.0.1:8443"),
+        ("[cascade]\nallow = ['all']", 2, "pictures, sound"),
+        ("[cascade]\npath = 'a'\nclosed = ['b/c']", 3, "below this MCU"),
+        ("[cascade]\nslots = 5", 2, "from 1 to 4"),
+        ("[cascade]\nmaster = ['https://h']", 2, "did you mean `cascade.masters`"),
+        ("[control]\ntls_bind = 'x'", 2, "0.0.0.0:8443"),
+        ("[control]\ntls_bind = '127.0.0.1:0'\ntls_key = 'k'", 3, "control.tls_certificate"),
+        ("[control]\ntls_certificate = 'c'\ntls_key = 'k'", 2, "control.tls_bind"),
+    ] {
+        let said = complaint(text, &[]);
+        assert!(said.contains(&format!("line {line}:")) && said.contains(word), "{text}: {said}");
+    }
+}
+
+#[test]
+fn the_shipped_file_of_a_slave_is_right() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/slave.toml");
+    let config = load(Some(&shipped), []).expect("valid").cascade.expect("on");
+    assert!(!config.path.is_root() && config.masters.len() == 2);
 }
 
 #[test]

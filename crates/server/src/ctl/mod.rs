@@ -1,6 +1,7 @@
 //! `cau ctl`: the operator's command line, on the HTTP API.
 
 mod api;
+mod cascade;
 mod file;
 mod find;
 mod table;
@@ -105,7 +106,7 @@ enum Command {
     BringUp {
         /// Id, room or name.
         conference: String,
-        /// Id or name.
+        /// Id or name, or its path through the tree of MCUs (dak-lak/hoa-phu).
         site: String,
         /// Before these sites instead of the chair; may be repeated.
         #[arg(long = "for", value_name = "SITE")]
@@ -114,11 +115,66 @@ enum Command {
         #[arg(long, default_value_t = 30, value_name = "SECONDS")]
         deadline: u32,
     },
+    /// Makes sites ready to be shown, in this order, and lists them with whether they are; without a site: only lists them.
+    Prepare {
+        /// Id, room or name.
+        conference: String,
+        /// Paths (dak-lak/hoa-phu).
+        sites: Vec<String>,
+        /// Lets all of them go that are ready.
+        #[arg(long, conflicts_with = "sites")]
+        none: bool,
+    },
+    /// Shows the site made ready first, and waits until it is there, confirmed.
+    Take(Screens),
+    /// Shows the site before this one again, or the layout when there was none.
+    Undo(Screens),
+    /// Gives the viewers their layout back, and the slot to the operator it is of.
+    Release(Screens),
+    /// Takes the floor of an MCU below: everybody there sees what this one sends.
+    Floor {
+        /// Its path.
+        mcu: String,
+        /// Gives it back instead.
+        #[arg(long)]
+        back: bool,
+    },
+    /// Has all sites below called that are not in the meeting, each by its own MCU.
+    CallAll {
+        /// Path of an MCU; absent: all.
+        under: Option<String>,
+    },
+    /// Shows this MCU and everything below it.
+    Tree {
+        /// Path of an MCU: it and what is below.
+        under: Option<String>,
+        /// Levels below that.
+        #[arg(long, value_name = "LEVELS")]
+        depth: Option<usize>,
+    },
+    /// Lists the links to other MCUs, makes one, ends one.
+    Links {
+        #[command(subcommand)]
+        action: Option<cascade::Action>,
+    },
     /// Shows what happens, line by line, until it is interrupted.
     Watch {
         /// Only this conference: id, room or name.
         conference: Option<String>,
     },
+}
+
+/// Whose screens are meant.
+#[derive(Debug, clap::Args)]
+struct Screens {
+    /// Id, room or name.
+    conference: String,
+    /// Those of these sites instead of the chair's; may be repeated.
+    #[arg(long = "for", value_name = "SITE")]
+    viewers: Vec<String>,
+    /// Seconds after which it has failed.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    deadline: u32,
 }
 
 /// Does what is asked. Exit status 1 when a site of a file was not called, or a bring-up failed.
@@ -186,6 +242,28 @@ impl Ctl<'_> {
             Command::BringUp { conference, site, viewers, deadline } => {
                 return self.bring_up(conference, site, viewers, *deadline);
             }
+            Command::Prepare { conference, sites, none } => {
+                let id = find::conference(self.api, conference)?;
+                if *none || !sites.is_empty() {
+                    self.api.post(&format!("/conferences/{id}/prepare"), &json!({ "sites": sites }))?;
+                }
+                let list = self.api.get(&format!("/conferences/{id}/prepared"))?;
+                self.show(&list, table::prepared);
+            }
+            Command::Take(screens) => return self.screens("take", screens),
+            Command::Undo(screens) => return self.screens("undo", screens),
+            Command::Release(screens) => return self.screens("release", screens),
+            Command::Floor { mcu, back } => {
+                self.api.put("/cascade/floor", &json!({ "mcu": mcu, "taken": !back }))?;
+            }
+            Command::CallAll { under } => {
+                self.api.post("/cascade/call-all", &json!({ "under": under }))?;
+            }
+            Command::Tree { under, depth } => {
+                let list = cascade::tree(self.api, under.as_deref(), *depth)?;
+                self.show(&Value::Array(list), table::tree);
+            }
+            Command::Links { action } => self.links(action.as_ref())?,
             Command::Watch { conference } => self.watch(conference.as_deref())?,
         }
         Ok(ExitCode::SUCCESS)
@@ -250,12 +328,31 @@ impl Ctl<'_> {
         deadline: u32,
     ) -> Result<ExitCode, Failure> {
         let id = find::conference(self.api, conference)?;
-        let site = find::site(self.api, &id, site)?;
+        let site = match site.contains('/') {
+            true => site.to_owned(),
+            false => find::site(self.api, &id, site)?,
+        };
         let mut body = json!({ "site": site, "deadline_s": deadline });
         if !viewers.is_empty() {
             body["for"] = json!(self.sites(&id, viewers)?);
         }
         let begun = self.api.post(&format!("/conferences/{id}/bring-up"), &body)?;
+        self.wait(&begun)
+    }
+
+    /// Take, undo, release.
+    fn screens(&self, what: &str, screens: &Screens) -> Result<ExitCode, Failure> {
+        let id = find::conference(self.api, &screens.conference)?;
+        let mut body = json!({ "deadline_s": screens.deadline });
+        if !screens.viewers.is_empty() {
+            body["for"] = json!(self.sites(&id, &screens.viewers)?);
+        }
+        let begun = self.api.post(&format!("/conferences/{id}/{what}"), &body)?;
+        if begun["operation"].is_null() { Ok(ExitCode::SUCCESS) } else { self.wait(&begun) }
+    }
+
+    /// Waits for the end of an operation, and shows it.
+    fn wait(&self, begun: &Value) -> Result<ExitCode, Failure> {
         let operation = format!("/operations/{}", begun["operation"].as_str().unwrap_or_default());
         loop {
             let now = self.api.get(&operation)?;
@@ -265,6 +362,23 @@ impl Ctl<'_> {
             }
             api::pause(LOOK);
         }
+    }
+
+    fn links(&self, action: Option<&cascade::Action>) -> Result<(), Failure> {
+        let shown = match action {
+            None => Value::Array(self.api.list("/cascade/links")?),
+            Some(cascade::Action::Add(link)) => {
+                let made = cascade::add(self.api, link)?;
+                if !self.json {
+                    cli::say(made["token"].as_str().unwrap_or_default());
+                    return Ok(());
+                }
+                made
+            }
+            Some(cascade::Action::Remove { link }) => return cascade::remove(self.api, link),
+        };
+        self.show(&shown, |list| table::links(list, self.vi));
+        Ok(())
     }
 
     fn watch(&self, conference: Option<&str>) -> Result<(), Failure> {

@@ -53,15 +53,57 @@ pub fn participants(list: &[Value], vi: bool) -> String {
     columns(&head, &list.iter().map(row).collect::<Vec<_>>())
 }
 
+/// The tree: names set in by their depth.
+pub fn tree(list: &[Value]) -> String {
+    let row = |node: &Value| {
+        let path = text(&node["path"]);
+        let depth = if path.is_empty() { 0 } else { path.matches('/').count() + 1 };
+        let name = format!("{}{}", "  ".repeat(depth), text(&node["name"]));
+        let level = node["level"].as_u64().unwrap_or_default() as usize;
+        let hand = if node["hand"] == true { "hand" } else { "" };
+        let kind = ["kind", "state", "quality"].map(|field| text(&node[field]));
+        let mut row = vec![name];
+        row.extend(kind);
+        row.extend(["|".repeat(level), hand.to_owned(), path]);
+        row
+    };
+    let head = ["NAME", "KIND", "STATE", "LINE", "SOUND", "HAND", "PATH"];
+    columns(&head, &list.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Sites made ready.
+pub fn prepared(list: &[Value]) -> String {
+    let row = |site: &Value| {
+        vec![
+            text(&site["site"]),
+            if site["ready"] == true { "ready".to_owned() } else { "waiting".to_owned() },
+        ]
+    };
+    columns(&["SITE", "STATE"], &list.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Links.
+pub fn links(list: &[Value], vi: bool) -> String {
+    let row = |link: &Value| {
+        let mut row =
+            ["id", "direction", "path", "name", "state", "sites"].map(|field| text(&link[field])).to_vec();
+        row.push(reason(link, vi));
+        row
+    };
+    let head = ["ID", "DIR", "PATH", "NAME", "STATE", "SITES", "REASON"];
+    columns(&head, &list.iter().map(row).collect::<Vec<_>>())
+}
+
 /// An operation with the times of its steps.
 pub fn operation(list: &[Value], vi: bool) -> String {
     let Some(operation) = list.first() else { return String::new() };
     let steps = operation["steps"].as_array().map_or(&[][..], Vec::as_slice);
-    let row = |step: &Value| vec![text(&step["name"]), format!("{} ms", text(&step["at_ms"]))];
+    let row =
+        |step: &Value| vec![text(&step["name"]), format!("{} ms", text(&step["at_ms"])), text(&step["mcu"])];
     let rows: Vec<Vec<String>> = steps.iter().map(row).collect();
     let error = text(if vi { &operation["error"] } else { &operation["error_en"] });
     let end = format!("{} ({} ms) {error}", text(&operation["state"]), text(&operation["elapsed_ms"]));
-    format!("{}\n{}", columns(&["STEP", "AT"], &rows), end.trim_end())
+    format!("{}\n{}", columns(&["STEP", "AT", "MCU"], &rows), end.trim_end())
 }
 
 /// One event in words; `None` for what is not worth a line.

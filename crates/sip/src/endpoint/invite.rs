@@ -14,7 +14,7 @@ use crate::{
     call::{Call, Checked, Ending, Phase, Unacked},
     dialog::{Dialog, record_route, tag_of},
     end::EndCause,
-    event::{CallId, Event, IncomingInvite, Refused},
+    event::{CallId, Event, IncomingInvite, LINK_TOKEN, Refused},
     message::{Core, Headers, Method, Name, NameAddr, Request, scan},
     session_timer,
     transaction::{Timer, TxId, whole},
@@ -338,6 +338,7 @@ fn incoming(checked: &Checked, contact: Option<NameAddr>, offer: Option<Bytes>) 
         local: source.local,
         offer,
         account: None,
+        link_token: Name::parse(LINK_TOKEN.as_bytes()).and_then(|name| request.headers.text(&name)),
     }
 }
 

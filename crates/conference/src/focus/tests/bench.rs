@@ -195,11 +195,23 @@ impl Bench {
 
     /// Phone `n` dials with that description, or asks for an offer.
     pub(super) fn invite(&mut self, n: u8, room: &str, sdp: Option<Bytes>) {
+        self.invite_with(n, room, sdp, Vec::new());
+    }
+
+    /// The same with further headers.
+    pub(super) fn invite_with(
+        &mut self,
+        n: u8,
+        room: &str,
+        sdp: Option<Bytes>,
+        headers: Vec<(String, String)>,
+    ) {
         let now = self.now;
         let uri = if room.is_empty() { format!("sip:{MCU}") } else { format!("sip:{room}@{MCU}") };
         let target = Target {
             from: Some(Uri::parse(format!("sip:site{n}@10.0.0.{n}").as_bytes()).unwrap()),
             display: Some(format!("Điểm cầu {n}")),
+            headers,
             ..Target::new(Uri::parse(uri.as_bytes()).unwrap())
         };
         let phone = self.phone(n);

@@ -32,7 +32,7 @@ fn meeting(chair: bool) -> (Bench, [ParticipantId; 3]) {
 }
 
 fn order(site: &str, viewers: Option<Vec<ParticipantId>>) -> Order {
-    Order { site: site.into(), viewers, deadline: SECOND * 30, by: "an".into() }
+    Order { site: site.into(), viewers, deadline: SECOND * 30, by: "an".into(), slot: None, tag: None }
 }
 
 fn begin(bench: &mut Bench, order: Order) -> Result<Operation, Error> {

@@ -356,6 +356,26 @@ fn hanging_up_stops_the_calls_to_a_lost_site() {
 }
 
 #[test]
+fn a_site_that_has_left_is_called_again_when_it_is_asked_for() {
+    let mut bench = Bench::new();
+    let id = bench.call_out(2);
+    bench.wait(SECOND);
+    bench.hang_up(2);
+    bench.wait(SECOND);
+    assert_eq!(bench.site(id).state, State::Left);
+    let again = |bench: &mut Bench, id| bench.ask(|answer| Request::CallAgain(ConferenceId(1), id, answer));
+    again(&mut bench, id).unwrap();
+    bench.wait(SECOND);
+    assert_eq!(bench.site(id).state, State::Connected);
+    let from = bench.now;
+    again(&mut bench, id).unwrap();
+    bench.wait(SECOND);
+    assert!(bench.sent_at("INVITE", from).is_empty(), "it is there");
+    let nobody = again(&mut bench, ParticipantId(0xdead));
+    assert!(matches!(nobody, Err(Error::Refused(Refusal::NotFound(_)))));
+}
+
+#[test]
 fn a_person_who_declines_is_not_called_again_and_who_hangs_up_neither() {
     let mut bench = Bench::new();
     let id = lost(&mut bench, Manner::Refuse(603, vec![]));

@@ -72,6 +72,7 @@ fn play(meeting: &mut Meeting, act: &Act) -> Result<Vec<Event>, Refusal> {
             direction: Direction::In,
             state: State::Connected,
             sends_video: *sends_video,
+            link: None,
         })),
         Act::Leave(n) => meeting.apply(Command::Leave { participant: p(*n), reason: Words::new("", "") }),
         Act::Layout(kind, pins, viewers) => meeting.apply(Command::SetLayout(SetLayout {
