@@ -19,8 +19,8 @@ use crate::{
 /// The picture is asked for again and kept decoded in steps of this length.
 const WANT: Duration = Duration::from_millis(500);
 /// A key frame that nobody asked for may be under way; after this time one is asked for, and then as often as an encoder makes one.
-const KEY_AFTER: Duration = Duration::from_millis(200);
-const KEY_AGAIN: Duration = Duration::from_millis(1_000);
+pub const KEY_AFTER: Duration = Duration::from_millis(200);
+pub const KEY_AGAIN: Duration = Duration::from_millis(1_000);
 
 /// What it looks at.
 pub struct Ways<'a> {

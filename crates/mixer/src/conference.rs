@@ -21,7 +21,7 @@ use smallvec::SmallVec;
 
 use crate::{
     Port,
-    bring_up::{BringUp, Ways},
+    bring_up::{self, BringUp, Ways},
     command::{Config, LegConfig},
     event::Event,
     forward::Unwilling,
@@ -69,8 +69,8 @@ pub struct Conference {
     floor: Option<ParticipantId>,
     /// Sites that are being brought before viewers.
     brought: Vec<BringUp>,
-    /// Key frames waited for, by who is to get them: of whom, and its name.
-    awaited: BTreeMap<ParticipantId, (ParticipantId, u32)>,
+    /// Key frames waited for, by who is to get them.
+    awaited: BTreeMap<ParticipantId, Wanted>,
     /// Whose next picture that waits for its sound goes on when. An entry that holds no more finds nothing due.
     due: BinaryHeap<Reverse<(Instant, ParticipantId)>>,
     /// Scenes, legs or sources have changed since the views were brought in line.
@@ -201,7 +201,7 @@ impl Conference {
 
     /// A key frame of a site, named so, is waited for on its way to a participant.
     pub fn set_await(&mut self, participant: ParticipantId, site: ParticipantId, csrc: u32) {
-        self.awaited.insert(participant, (site, csrc));
+        self.awaited.insert(participant, Wanted { site, csrc, asked: None });
     }
 
     /// Nothing more is to be reported of that.
@@ -284,6 +284,7 @@ impl Conference {
         for brought in &mut self.brought {
             brought.attend(now, &mut ways, out);
         }
+        self.ask_for_awaited(now);
         self.care(now);
         if now >= self.forward_at {
             self.forward_at = now + FORWARD_EVERY;
@@ -310,6 +311,24 @@ impl Conference {
         self.views.values().filter_map(View::next).chain(self.next_due()).min()
     }
 
+    /// An encoded view that goes on shows another site without a key frame: it is asked for one where that is waited for.
+    fn ask_for_awaited(&mut self, now: Instant) {
+        for (to, wanted) in &mut self.awaited {
+            let place = self.legs.get(to).and_then(|leg| leg.video.as_ref()?.place);
+            let Some(place) = place.filter(|place| place.stream.from.is_none()) else { continue };
+            let Some(view) = self.views.get(&place.view) else { continue };
+            let Some(shown) = self.legs.get(&wanted.site).and_then(Leg::shown) else { continue };
+            let Some(since) = view.canvas().shows_since(&shown) else { continue };
+            let due = wanted.asked.map_or(since + bring_up::KEY_AFTER, |at| at + bring_up::KEY_AGAIN);
+            if now >= due
+                && let Some(channel) = view.channels.get(&place.stream)
+            {
+                wanted.asked = Some(now);
+                channel.main.request_key();
+            }
+        }
+    }
+
     /// What is waited for; `None`: it is not there to be shown.
     fn awaited(&self, site: ParticipantId, csrc: u32) -> Option<Awaited> {
         let leg = self.legs.get(&site)?;
@@ -333,7 +352,7 @@ impl Conference {
         let awaited: BTreeMap<ParticipantId, Awaited> = self
             .awaited
             .iter()
-            .filter_map(|(to, (site, csrc))| Some((*to, self.awaited(*site, *csrc)?)))
+            .filter_map(|(to, wanted)| Some((*to, self.awaited(wanted.site, wanted.csrc)?)))
             .collect();
         let shown: Vec<_> = self.brought.iter().map(|b| self.legs.get(&b.site)?.shown()).collect();
         for (participant, leg) in &mut self.legs {
@@ -401,7 +420,16 @@ impl Conference {
     }
 }
 
-/// A key frame waited for.
+/// A key frame that is to be told of when it has gone.
+struct Wanted {
+    site: ParticipantId,
+    /// The site's name.
+    csrc: u32,
+    /// When the view was asked for it.
+    asked: Option<Instant>,
+}
+
+/// The same, of a site that is there.
 struct Awaited {
     site: ParticipantId,
     csrc: u32,

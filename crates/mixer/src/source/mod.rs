@@ -477,6 +477,9 @@ impl Source {
     fn take(&mut self, now: Instant, unit: Unit, time: Instant) {
         if self.only.as_mut().is_some_and(|only| !only.takes(&unit, time)) {
             self.foreign += 1;
+            // What is wanted comes, and its key frame was lost or has gone by.
+            self.news.wants_key |=
+                self.only.is_some_and(|only| only.wanted == unit.csrc && only.wanted.is_some());
             return;
         }
         self.units += 1;
