@@ -26,7 +26,11 @@ export async function call(method, path, body) {
   } catch {
     throw Object.assign(new Problem(0, t("unreachable")), { words: () => t("unreachable") });
   }
-  if (response.ok) return response.status === 204 ? null : response.json();
+  if (response.ok) {
+    // What was only begun, or is gone, has no body.
+    const body = await response.text();
+    return body ? JSON.parse(body) : null;
+  }
   const problem = await response.json().catch(() => ({}));
   if (response.status === 401 && path !== "/sessions") signedOut();
   throw new Problem(response.status, problem.detail ?? response.statusText, problem.field);

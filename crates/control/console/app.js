@@ -1,7 +1,7 @@
 // The console: state, what the server tells, what the operator does.
 import { Problem, get, listen, onSignedOut, patch, post, put, remove } from "./api.js";
 import { $, confirm, h, icon, label, text, toast } from "./dom.js";
-import { compare, lang, moment, number, setLanguage, t, translate } from "./i18n.js";
+import { compare, lang, layoutName, moment, number, setLanguage, t, translate } from "./i18n.js";
 import { renderExtras, useExtras } from "./extras.js";
 import { MOST, line, past } from "./journal.js";
 import { drawingOf, rectsOf, showLayouts, useLayouts } from "./layouts.js";
@@ -41,13 +41,15 @@ function renderNow() {
   if (!c) return setPicture(null, true);
   document.title = `${c.name} – Cầu`;
   const here = [...state.participants.values()].filter((p) => p.state !== "left");
+  const sites = here.filter((p) => !p.link).length;
   text($("name"), c.name);
   text($("room"), t("roomChip", c));
-  text($("count"), t("connectedChip", { n: number(here.length) }));
+  text($("count"), t("connectedChip", { n: number(sites) }));
   setPicture(c.id, here.length === 0);
   renderSites(state.participants, c, { find: $("find").value, order: $("order").value, looked: chosenPicture() });
   renderSpeaker(c, here);
   for (const b of $("names").children) b.setAttribute("aria-pressed", String(b.dataset.value === c.names));
+  renderApart(c);
   renderDial(c);
   renderExtras(c, state.hasLogo);
   renderAlarms(here);
@@ -68,6 +70,19 @@ function renderAlarms(here) {
   section.querySelector("ul").replaceChildren(...all.slice(0, 30).map(({ p, words, muted }) =>
     h("li", {}, h("span", {}, h("strong", {}, p.name), ` – ${words}`),
       muted === undefined ? "" : h("button", { type: "button", class: "ghost small", onclick: () => run(patch(path(`/participants/${p.id}`), { audio_muted: !muted })) }, t(muted ? "openMic" : "closeMic")))));
+}
+
+/** Who sees something else than the common picture, and what: after a bring-up that is mostly everybody. */
+function renderApart(c) {
+  const box = $("apart");
+  const sites = (ids) => ids.filter((id) => !state.participants.get(id)?.link);
+  const apart = c.layouts.map((l) => ({ ...l, n: sites(l.for).length })).filter((l) => l.n > 0);
+  box.hidden = apart.length === 0;
+  const one = ({ layout, seats, n }) => {
+    const names = seats.map((s) => nameOf(s.participant)).filter(Boolean).join(", ");
+    return t("apart", { n: number(n), what: names ? `${layoutName(layout)} – ${names}` : layoutName(layout) });
+  };
+  text(box.querySelector("span"), apart.map(one).join(" "));
 }
 
 function renderConferences() {
@@ -277,6 +292,7 @@ function setLayout({ layout = conference().layout, seats, cycle = conference().c
 }
 useTree({ conference, path, run, failed, copy: copyText });
 useLayouts((layout) => run(setLayout({ layout })));
+$("together").addEventListener("click", () => run(setLayout({})));
 useSeats({
   pin(seat, participant) {
     const others = conference().seats.filter((s) => s.seat !== seat && (!participant || s.participant !== participant));

@@ -32,7 +32,7 @@ export function renderSites(participants, conference, options) {
     if (row.root === at) at = at.nextElementSibling;
     else list.insertBefore(row.root, at);
   }
-  const total = all.filter(present).length;
+  const total = all.filter((p) => present(p) && !p.link).length;
   text($("sites-count"), total ? number(total) : "");
   const none = $("no-sites");
   none.hidden = here.length > 0;
@@ -117,6 +117,7 @@ function update(row, p, conference, options) {
   row.root.classList.toggle("away", p.state !== "connected");
   badges(row, [
     p.state !== "connected" && ["warn", t(p.state)],
+    p.link && ["", t(p.link.up ? "linkToAbove" : "linkToBelow")],
     p.chair && ["chair", t("chair")],
     speaker && ["speaker", t("isSpeaker")],
     ...p.troubles.map((trouble) => ["alarm", t(trouble.kind)]),
