@@ -141,12 +141,14 @@ pub(crate) async fn take(
     InConference(conference): InConference,
     Json(body): Json<Screens>,
 ) -> Result<Response, Problem> {
-    signed_in.may(Right::Steer)?;
-    let (viewers, deadline) = (body.of(&state, conference).await?, body.deadline()?);
-    let note = json!({ "for": body.viewers });
-    let begun =
-        done(state, signed_in, Some(conference), Command::Take { viewers, deadline }, ("take", note)).await?;
-    under_way(begun)
+    show(
+        state,
+        signed_in,
+        conference,
+        &body,
+        ("take", |viewers, deadline| Command::Take { viewers, deadline }),
+    )
+    .await
 }
 
 /// Shows the site before this one again; the layout, when there was none (204).
@@ -158,12 +160,14 @@ pub(crate) async fn undo(
     InConference(conference): InConference,
     Json(body): Json<Screens>,
 ) -> Result<Response, Problem> {
-    signed_in.may(Right::Steer)?;
-    let (viewers, deadline) = (body.of(&state, conference).await?, body.deadline()?);
-    let note = json!({ "for": body.viewers });
-    let begun =
-        done(state, signed_in, Some(conference), Command::Undo { viewers, deadline }, ("undo", note)).await?;
-    under_way(begun)
+    show(
+        state,
+        signed_in,
+        conference,
+        &body,
+        ("undo", |viewers, deadline| Command::Undo { viewers, deadline }),
+    )
+    .await
 }
 
 /// Gives the viewers their layout back, and the slot to the operator it is of.
@@ -212,6 +216,20 @@ pub(crate) async fn call_all(
     let command = Command::CallAll { under, priority: body.priority };
     done(state, signed_in, None, command, ("cascade.call-all", note)).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Shows another site on these screens.
+async fn show(
+    state: State,
+    signed_in: SignedIn,
+    conference: ConferenceId,
+    screens: &Screens,
+    (what, command): (&'static str, fn(Viewers, Duration) -> Command),
+) -> Result<Response, Problem> {
+    signed_in.may(Right::Steer)?;
+    let command = command(screens.of(&state, conference).await?, screens.deadline()?);
+    let note = json!({ "for": screens.viewers });
+    under_way(done(state, signed_in, Some(conference), command, (what, note)).await?)
 }
 
 /// Has the node do it, and notes that it was asked.

@@ -232,7 +232,7 @@ impl Room {
             }
         }
         let all: &[Input<'_>] = inputs;
-        let chosen: Vec<Option<Box<Frame>>> = all.iter().map(|input| chosen(input, all, &sum)).collect();
+        let chosen: Vec<Option<Box<Frame>>> = all.iter().map(|input| chosen(input, all)).collect();
         let mut common = sum;
         self.limiter.run(&mut common);
         self.encoders = 0;
@@ -333,7 +333,7 @@ impl Room {
                 });
             }
             site.admitted = false;
-            if open || input.floor || !matches!(input.ear, Ear::All) || !site.only_listens(self.rules) {
+            if open || input.floor || *input.ear != Ear::All || !site.only_listens(self.rules) {
                 self.active.push(i);
                 parts.push(Part::Active);
             } else {
@@ -459,29 +459,15 @@ impl Room {
 }
 
 /// What somebody hears whose ear is not everybody's.
-fn chosen(input: &Input<'_>, inputs: &[Input<'_>], sum: &Frame) -> Option<Box<Frame>> {
-    let heard = |these: &[ParticipantId]| {
-        let these = these.to_vec();
-        inputs.iter().filter(move |other| other.site.heard && these.contains(&other.who))
-    };
-    match input.ear {
-        Ear::All => None,
-        Ear::Only(these) => {
-            let mut frame = Box::new([0.0; FRAME]);
-            heard(these).filter(|o| o.who != input.who).for_each(|o| mix::add(&mut frame, &o.site.frame));
-            Some(frame)
-        }
-        Ear::Without(these) => {
-            let mut frame = Box::new(*sum);
-            if input.site.heard {
-                *frame = mix::minus(&frame, &input.site.frame);
-            }
-            for other in heard(these).filter(|o| o.who != input.who) {
-                *frame = mix::minus(&frame, &other.site.frame);
-            }
-            Some(frame)
-        }
+fn chosen(input: &Input<'_>, inputs: &[Input<'_>]) -> Option<Box<Frame>> {
+    if *input.ear == Ear::All {
+        return None;
     }
+    let mut frame = Box::new([0.0; FRAME]);
+    for other in inputs.iter().filter(|o| o.site.heard && o.who != input.who && input.ear.hears(o.who)) {
+        mix::add(&mut frame, &other.site.frame);
+    }
+    Some(frame)
 }
 
 #[cfg(test)]
