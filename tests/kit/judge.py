@@ -77,23 +77,27 @@ def tiles(bgr, min_area=0.008):
 
 
 def tones(s, rate):
-    """dBFS of each endpoint's tone, of the loudest other component, and the bursts' times"""
+    """dBFS of each endpoint's tone, how far it stands out of what is beside it, and who is heard"""
     s = s.astype(np.float64)
     n = len(s)
     if n < rate // 4: return dict(error="too short", secs=n / rate)
     win = np.hanning(n)
     sp = np.abs(np.fft.rfft(s * win)) / win.sum() * 2
     fr = np.fft.rfftfreq(n, 1 / rate)
-    lev = {}
+    lev, out = {}, {}
     for i, f in enumerate(TONE):
-        k = np.abs(fr - f) < 6
+        off = np.abs(fr - f)
+        k = off < 6
         lev[i] = round(float(20 * np.log10(np.sqrt((sp[k] ** 2).sum() / 1.5) + 1e-9)), 1)
-    heard = [i for i in lev if lev[i] > -45 and lev[i] > max(lev.values()) - 30]
+        # A tone is a line. A break in other tones (a lost packet) and the codec's noise are as strong beside it as on it.
+        beside = (sp[(off > 20) & (off < 54)] ** 2).mean()
+        out[i] = round(float(10 * np.log10((sp[k] ** 2).mean() / (beside + 1e-18) + 1e-9)), 1)
+    heard = [i for i in lev if lev[i] > -45 and lev[i] > max(lev.values()) - 30 and out[i] > 8]
     rms = 20 * np.log10(np.sqrt((s ** 2).mean()) + 1e-9)
     # fraction of 20 ms blocks that are (nearly) silent: drop-outs
     b = s[: n // (rate // 50) * (rate // 50)].reshape(-1, rate // 50)
     br = np.sqrt((b ** 2).mean(1))
-    return dict(secs=round(n / rate, 2), rate=rate, rms_db=round(float(rms), 1), tone_db=lev, heard=heard,
+    return dict(secs=round(n / rate, 2), rate=rate, rms_db=round(float(rms), 1), tone_db=lev, stands_out_db=out, heard=heard,
                 silent_20ms_blocks=int((br < 0.003).sum()), blocks=len(br), peak=round(float(np.abs(s).max()), 3))
 
 

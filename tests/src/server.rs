@@ -138,7 +138,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let keep = std::thread::panicking() || std::env::var_os("CAU_KEEP").is_some();
+        let keep = std::thread::panicking() || std::env::var_os("KEEP_TEST_DIRS").is_some();
         if let Some(dir) = self.dir.take().filter(|_| keep) {
             eprintln!("kept for a look: {}", dir.keep().display());
         }

@@ -6,12 +6,47 @@
     reason = "end-to-end tests live in the world"
 )]
 
-use std::time::Instant;
+use std::{f64::consts::TAU, process::Command, time::Instant};
 
 use cau_load::{Codec, Persona, Plan, clip::Shape};
 use cau_rtp::h264::Mode;
 use cau_sip::{Uri, sdp::h264::Receive};
-use cau_tests::{Baresip, pause, phones, phones::assert_hears, secs, turn};
+use cau_tests::{Baresip, kit, pause, phones, phones::assert_hears, python, secs, turn};
+
+/// What the judge hears in one second of sound.
+fn judged(sound: impl Fn(f64) -> f64) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("recv.wav");
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = hound::WavWriter::create(&file, spec).unwrap();
+    for n in 0..48_000 {
+        wav.write_sample((sound(f64::from(n) / 48_000.0) * 32_767.0) as i16).unwrap();
+    }
+    wav.finalize().unwrap();
+    let out = Command::new(python()).arg(kit("judge.py")).arg("wav").arg(&file).output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    serde_json::from_value(said["heard"].clone()).unwrap()
+}
+
+/// A lost packet breaks every tone and spreads it over its neighbours': that is no voice. A voice far below the others is one.
+#[test]
+fn the_judge_tells_a_faint_voice_from_broken_ones() {
+    let tone = |hertz: f64, t: f64| (TAU * hertz * t).sin();
+    let others =
+        |t: f64| [440.0, 680.0, 800.0, 920.0, 1040.0].iter().map(|hz| 0.16 * tone(*hz, t)).sum::<f64>();
+    assert_eq!(judged(others), [0, 2, 3, 4, 5]);
+    let lost = [0.31, 0.42, 0.49, 0.55, 0.6, 0.71];
+    let broken = |t: f64| if lost.iter().any(|at| (*at..at + 0.02).contains(&t)) { 0.0 } else { others(t) };
+    assert_eq!(judged(broken), [0, 2, 3, 4, 5]);
+    assert_eq!(judged(|t| others(t) + 0.016 * tone(560.0, t)), [0, 1, 2, 3, 4, 5]);
+    let short = |t: f64| if (0.4..0.6).contains(&t) { 0.1 * tone(560.0, t) } else { 0.0 };
+    assert_eq!(judged(|t| broken(t) + short(t)), [0, 1, 2, 3, 4, 5]);
+}
 
 #[test]
 fn two_baresips_see_and_hear_each_other_by_the_judge() {
