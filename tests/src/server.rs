@@ -140,6 +140,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         let keep = std::thread::panicking() || std::env::var_os("KEEP_TEST_DIRS").is_some();
         if let Some(dir) = self.dir.take().filter(|_| keep) {
+            if self.process.ended().is_none() {
+                let (_, metrics) = self.api.get("/metrics");
+                let _ = fs::write(dir.path().join("metrics.txt"), metrics.as_str().unwrap_or_default());
+            }
             eprintln!("kept for a look: {}", dir.keep().display());
         }
     }

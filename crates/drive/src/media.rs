@@ -9,7 +9,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -37,6 +37,8 @@ const BATCHES_PER_TURN: usize = 16;
 const INBOX: usize = 4096;
 /// Bytes of one piece of memory for what has come: below what the C library fetches from the system each time.
 const ARENA: usize = 64 << 10;
+/// A datagram that seems to have waited for longer did not: the wall clock was set.
+const OLDEST: Duration = Duration::from_secs(1);
 /// One GRO buffer: the largest datagram the kernel hands over, coalesced or not.
 const BUFFER: usize = 65_536;
 
@@ -62,8 +64,8 @@ pub trait Core: Send + 'static {
     /// What it reports.
     type Event: Send + 'static;
 
-    /// A datagram arrived at `port`.
-    fn handle_packet(&mut self, now: Instant, port: Self::Port, from: SocketAddr, data: Bytes);
+    /// A datagram arrived at `port`: `at` is when the machine got it, which on a busy one is before other calls of the core.
+    fn handle_packet(&mut self, at: Instant, port: Self::Port, from: SocketAddr, data: Bytes);
     /// A command of signalling.
     fn handle_command(&mut self, now: Instant, command: Self::Command);
     /// The time of [`Core::poll_timeout`] has come.
@@ -372,14 +374,15 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
                 // An ICMP answer to something we sent: the far port is closed. The call will find out by itself.
                 Err(_) => continue,
             };
-            let now = Clock::now();
+            let (now, wall) = (Clock::now(), Clock::wall_now());
             for (meta, buffer) in metas.iter().zip(&self.buffers).take(count) {
+                let at = arrival(meta.timestamp, now, wall);
                 let (stride, read) = (meta.stride.max(1), buffer.get(..meta.len).unwrap_or_default());
                 self.arena.extend_from_slice(read);
                 let whole = self.arena.split().freeze();
                 for start in (0..read.len()).step_by(stride) {
                     let datagram = whole.slice(start..(start + stride).min(read.len()));
-                    self.core.handle_packet(now, port.name, meta.addr, datagram);
+                    self.core.handle_packet(at, port.name, meta.addr, datagram);
                 }
             }
             if count < BATCH {
@@ -404,6 +407,13 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
             (self.events)(event);
         }
     }
+}
+
+/// When the kernel got a datagram that is read at `now`: how late a busy thread reads is no fault of the line. A wall clock that was set in between
+/// says nothing.
+fn arrival(stamp: Option<Duration>, now: Instant, wall: SystemTime) -> Instant {
+    let age = stamp.and_then(|stamp| wall.duration_since(SystemTime::UNIX_EPOCH).ok()?.checked_sub(stamp));
+    age.filter(|age| *age < OLDEST).and_then(|age| now.checked_sub(age)).unwrap_or(now)
 }
 
 /// Where the socket of a token is. Never asked for that of the waker.
@@ -446,80 +456,4 @@ fn note(result: io::Result<()>, to: SocketAddr) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::VecDeque;
-
-    /// Sends ten times what it receives, as segments of one call, and reports every packet.
-    #[derive(Default)]
-    struct Tenfold {
-        out: VecDeque<Transmit<u8>>,
-        events: VecDeque<usize>,
-        due: Option<Instant>,
-    }
-
-    impl Core for Tenfold {
-        type Port = u8;
-        type Command = Duration;
-        type Event = usize;
-
-        fn handle_packet(&mut self, _: Instant, port: u8, from: SocketAddr, data: Bytes) {
-            self.events.push_back(data.len());
-            let segment = Some(data.len());
-            self.out.push_back(Transmit { port, to: from, data: data.repeat(10).into(), segment });
-        }
-        fn handle_command(&mut self, now: Instant, command: Duration) {
-            self.due = Some(now + command);
-        }
-        fn handle_timeout(&mut self, _: Instant) {
-            self.due = None;
-            self.events.push_back(0);
-        }
-        fn handle_wake(&mut self, _: Instant) {}
-        fn poll_timeout(&self) -> Option<Instant> {
-            self.due
-        }
-        fn poll_transmit(&mut self) -> Option<Transmit<u8>> {
-            self.out.pop_front()
-        }
-        fn poll_event(&mut self) -> Option<usize> {
-            self.events.pop_front()
-        }
-    }
-
-    #[test]
-    fn a_thread_ends_although_its_last_handle_goes_with_the_order_to_stop() {
-        for _ in 0..200 {
-            let (handle, thread) = spawn("media-end", false, |_| Tenfold::default(), |_| {}).expect("thread");
-            handle.stop();
-            drop(handle);
-            thread.join().expect("ended");
-        }
-    }
-
-    #[test]
-    fn packets_commands_and_timers_reach_the_core_and_segments_leave_as_datagrams() {
-        let (report, reports) = crossbeam_channel::unbounded();
-        let (handle, thread) =
-            spawn("media-test", false, |_| Tenfold::default(), move |e| report.send(e).expect("test runs"))
-                .expect("thread");
-        let here = UdpSocket::bind("127.0.0.1:0").expect("bound");
-        let far = UdpSocket::bind("127.0.0.1:0").expect("bound");
-        far.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
-        let to = here.local_addr().expect("bound");
-        // Sent before the thread knows the socket: it must not be forgotten.
-        far.send_to(&[7; 1000], to).expect("sent");
-        handle.add(1, here);
-        let mut buffer = [0; 2000];
-        for _ in 0..10 {
-            assert_eq!(far.recv(&mut buffer).expect("answered"), 1000);
-        }
-        assert_eq!(reports.recv_timeout(Duration::from_secs(10)), Ok(1000));
-        handle.command(Duration::from_millis(5));
-        assert_eq!(reports.recv_timeout(Duration::from_secs(10)), Ok(0));
-        handle.remove(1);
-        handle.stop();
-        thread.join().expect("ended");
-        assert!(UdpSocket::bind(to).is_ok(), "the socket was closed");
-    }
-}
+mod tests;

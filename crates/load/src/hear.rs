@@ -2,12 +2,16 @@
 
 use std::f64::consts::TAU;
 
+use realfft::RealFftPlanner;
+
 use crate::pattern::{IDENTITIES, burst_hz, tone_hz};
 
 /// Levels below this (dB of full scale) are not heard.
 const QUIET_DB: f64 = -45.0;
 /// A tone this far below the loudest is a leak of it, not a second one.
 const BELOW_LOUDEST_DB: f64 = 30.0;
+/// How far a tone may be from its pitch, as a part of it: who mends his delay plays faster or slower by up to 2.5 % meanwhile.
+const BENT: f64 = 0.027;
 
 /// The window a burst's beginning is looked for with, seconds.
 const WINDOW: f64 = 0.01;
@@ -55,21 +59,33 @@ pub fn burst(samples: &[f32], rate: u32, id: u8, from: usize) -> Option<usize> {
     (amplitude(full) > loudest / 4.0).then_some(begins + window / 2)
 }
 
-/// Level of each identity's tone in dB of full scale (a sine of amplitude 1 is 0 dB), over all of `samples`.
+/// Level of each identity's tone in dB of full scale (a sine of amplitude 1 is 0 dB) over all of `samples`, at its pitch or [`BENT`] by up to so much.
 pub fn tone_levels(samples: &[f32], rate: u32) -> [f64; IDENTITIES as usize] {
-    let n = samples.len().max(1) as f64;
+    let power = spectrum(samples);
+    let width = f64::from(rate) / samples.len().max(1) as f64;
     std::array::from_fn(|id| {
-        let w = TAU * tone_hz(id as u8) / f64::from(rate);
-        let (mut re, mut im, mut weight) = (0.0, 0.0, 0.0);
-        for (k, sample) in samples.iter().enumerate() {
-            let k = k as f64;
-            let hann = 0.5 - 0.5 * (TAU * k / n).cos();
-            re += hann * f64::from(*sample) * (w * k).cos();
-            im += hann * f64::from(*sample) * (w * k).sin();
-            weight += hann;
-        }
-        20.0 * (2.0 * re.hypot(im) / f64::max(weight, 1.0) + 1e-9).log10()
+        let hertz = tone_hz(id as u8);
+        let (low, high) = (hertz * (1.0 - BENT) / width, hertz * (1.0 + BENT) / width);
+        let bins = (low.floor() as usize).saturating_sub(1)..=high.ceil() as usize + 1;
+        // A sine's power lies in three bins of a Hann window, one and a half times of it in all.
+        let most = power.get(bins).unwrap_or_default().windows(3).map(|w| w.iter().sum::<f64>() / 1.5);
+        10.0 * (most.fold(0.0, f64::max) + 1e-18).log10()
     })
+}
+
+/// Power in each bin, under a Hann window: the square of its amplitude for a sine in the middle of a bin.
+fn spectrum(samples: &[f32]) -> Vec<f64> {
+    let n = samples.len().max(1);
+    let step = (TAU / n as f64) as f32;
+    let mut windowed: Vec<f32> =
+        samples.iter().enumerate().map(|(k, s)| s * (0.5 - 0.5 * (step * k as f32).cos())).collect();
+    windowed.resize(n, 0.0);
+    let fft = RealFftPlanner::<f32>::new().plan_fft_forward(n);
+    let mut bins = fft.make_output_vec();
+    if fft.process(&mut windowed, &mut bins).is_err() {
+        return Vec::new();
+    }
+    bins.iter().map(|b| f64::from(b.norm_sqr()) * (4.0 / n as f64).powi(2)).collect()
 }
 
 /// Identities heard in `samples`, one bit each.
@@ -97,6 +113,27 @@ mod tests {
             }
         }
         assert_eq!(heard(&mix, 48_000), 0b1010_1101, "{:?}", tone_levels(&mix, 48_000));
+    }
+
+    #[test]
+    fn a_tone_played_faster_or_slower_is_still_heard_and_no_neighbour_is() {
+        for id in 0..IDENTITIES {
+            for part in [0.975, 0.99, 1.006, 1.025] {
+                let hertz = tone_hz(id) * part;
+                // It changes within the second, too.
+                let sound: Vec<f32> = (0..48_000)
+                    .map(|n| f64::from(n) / 48_000.0)
+                    .map(|t| if t < 0.6 { hertz * t } else { hertz * 0.6 + tone_hz(id) * (t - 0.6) })
+                    .map(|turns| 0.2 * (TAU * turns).sin() as f32)
+                    .collect();
+                assert_eq!(
+                    heard(&sound, 48_000),
+                    1 << id,
+                    "{id} × {part}: {:?}",
+                    tone_levels(&sound, 48_000)
+                );
+            }
+        }
     }
 
     #[test]

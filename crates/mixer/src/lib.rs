@@ -28,7 +28,6 @@ mod dropped;
 mod forward;
 mod leg;
 mod out;
-mod plain;
 mod pressure;
 mod preview;
 mod source;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use cau_codec::video::Pool;
 use cau_model::{ConferenceId, ParticipantId};
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     Config, Event, Port, Spawner, Transmit,
@@ -17,7 +18,6 @@ use crate::{
     conference::{Conference, Seen, Shared},
     leg::{Leg, Switches},
     out::Out,
-    plain,
     pressure::Pressure,
     preview::Previews,
     view::overlay::Decor,
@@ -37,9 +37,9 @@ pub struct Worker {
     shared: Shared,
     wall: (Instant, SystemTime),
     random: StdRng,
-    conferences: plain::Map<ConferenceId, Conference>,
+    conferences: FxHashMap<ConferenceId, Conference>,
     /// Which conference a participant is in.
-    index: plain::Map<ParticipantId, ConferenceId>,
+    index: FxHashMap<ParticipantId, ConferenceId>,
     previews: Previews,
     next_tick: Instant,
     next_report: Instant,
@@ -47,7 +47,7 @@ pub struct Worker {
     late: Duration,
     out: Out,
     /// Sources of everything we send.
-    own: plain::Set<u32>,
+    own: FxHashSet<u32>,
 }
 
 /// SSRC of an RTP packet.
@@ -73,14 +73,14 @@ impl Worker {
             },
             wall,
             random: StdRng::seed_from_u64(seed),
-            conferences: plain::Map::default(),
-            index: plain::Map::default(),
+            conferences: FxHashMap::default(),
+            index: FxHashMap::default(),
             previews: Previews::default(),
             next_tick: epoch,
             next_report: epoch + REPORT,
             late: Duration::ZERO,
             out: Out::default(),
-            own: plain::Set::default(),
+            own: FxHashSet::default(),
         }
     }
 

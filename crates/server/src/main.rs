@@ -26,6 +26,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Gives memory back once calls have ended; glibc keeps what thousands of calls have strewn over its arenas.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match cli::run(cli::Cli::parse()) {
         Ok(code) => code,
