@@ -95,8 +95,8 @@ pub fn run(layout: &str) -> Vec<Row> {
     inside(&country.hall(), || hold(&country, layout))
 }
 
-fn fleet(ip: std::net::IpAddr, seed: u64) -> Fleet {
-    let options = Options { ip, ports: 40_000..=59_999, urgent: true, seed, ..Options::default() };
+fn fleet(ip: std::net::IpAddr) -> Fleet {
+    let options = Options { ip, ports: 40_000..=59_999, urgent: true, ..Options::default() };
     Fleet::start(&options).expect("phones")
 }
 
@@ -104,7 +104,7 @@ fn hold(country: &Country, layout: &str) -> Vec<Row> {
     let cast = Cast::new();
     let mut server = Server::start_at(Country::HALL, &[]);
     let conference = server.conference("9000", json!({ "layout": layout }));
-    let mut good = fleet(Country::HALL, 1);
+    let mut good = fleet(Country::HALL);
     for n in 0..GOOD {
         let codec = if n == 1 { Codec::Pcma } else { Codec::Opus };
         let mut plan = cast.plan(&server, "9000", n + 1, codec, false);
@@ -139,7 +139,7 @@ fn meet(
     weather: &Weather,
 ) -> Vec<Row> {
     // What a fleet begins within a namespace stays there.
-    let start = |n: usize| inside(&country.site(n), || fleet(Country::address(n), 100 + n as u64));
+    let start = |n: usize| inside(&country.site(n), || fleet(Country::address(n)));
     let mut bad: Vec<(Fleet, Option<PhoneId>)> = (1..=BAD.len()).map(|n| (start(n), None)).collect();
     for (n, ((fleet, phone), (_, nack, codec))) in bad.iter_mut().zip(BAD).enumerate() {
         let mut plan = cast.plan(server, "9000", GOOD + 1 + n, codec, false);

@@ -12,7 +12,6 @@ use cau_rtp::{
     Packet,
     h264::{Mode, starts_key_frame},
     jitter, nack,
-    payload::Format,
     keyframe::{Ask, Feedback, Heard, Requester, Responder},
     packet::{Class, HEADER, classify},
     session::{Config, Notice, Session},
