@@ -71,7 +71,7 @@ impl Quality {
         (
             share(self.stood_ms - before.stood_ms, watched),
             share((self.made_up - before.made_up) as f64, (self.played - before.played) as f64),
-            (self.video_octets - before.video_octets) as f64 * 8.0 / watched.max(1.0),
+            (self.video_octets - before.video_octets) as f64 * 8.0 / 1000.0 / SECONDS as f64,
         )
     }
 }

@@ -65,7 +65,8 @@ impl Country {
         run(&["ip", "netns", "add", &site]);
         let pair = ["type", "veth", "peer", "name", &there, "netns", &site];
         within(hall, &[["ip", "link", "add", &here].as_slice(), pair.as_slice()].concat());
-        let ends = [(hall, &here, format!("10.99.{n}.1/24")), (&site, &there, format!("{}/24", Self::address(n)))];
+        let ends =
+            [(hall, &here, format!("10.99.{n}.1/24")), (&site, &there, format!("{}/24", Self::address(n)))];
         within(&site, &["ip", "link", "set", "lo", "up"]);
         for (space, device, address) in ends {
             within(space, &["ip", "address", "add", &address, "dev", device]);

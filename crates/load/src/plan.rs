@@ -156,7 +156,8 @@ impl Plan {
         ours.comfort_noise = false;
         ours.rtcp_mux = false;
         ours.strict = true;
-        ours.feedback = Feedback { nack: self.persona.nack, pli: true, fir: true, tmmbr: self.persona.obeys_limits };
+        ours.feedback =
+            Feedback { nack: self.persona.nack, pli: true, fir: true, tmmbr: self.persona.obeys_limits };
         let video = |mode, pt| VideoFormat {
             pt,
             mode,

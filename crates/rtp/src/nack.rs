@@ -86,10 +86,12 @@ impl Asker {
     }
 }
 
-/// How long a gap is worth waiting for when its packets are asked for: two tries at this round trip.
+/// Time between two datagrams of feedback (`rtcp::schedule`).
+const FEEDBACK: Duration = Duration::from_millis(50);
+
+/// How long a gap is worth waiting for when its packets are asked for: three tries at this round trip, each of which may have to wait for its datagram.
 pub fn patience(rtt: Option<Duration>) -> Duration {
-    (rtt.unwrap_or(RTT) * 3 + Duration::from_millis(30))
-        .clamp(Duration::from_millis(60), Duration::from_millis(400))
+    (rtt.unwrap_or(RTT) * 3 + FEEDBACK * 3).min(Duration::from_millis(400))
 }
 
 /// Bounds of what is kept.
@@ -211,6 +213,37 @@ mod tests {
         }
         assert!(asker.is_useless());
         assert!(asker.poll(t + ms(20_000), &[99], 45, None).is_empty());
+    }
+
+    /// Of 3,000 packets lost on a line that loses 10 % both ways and takes `rtt`, how many come back in time when feedback goes 20 times a second.
+    fn repaired(rtt: Duration) -> usize {
+        use rand::{RngExt, SeedableRng, rngs::SmallRng};
+        let mut rng = SmallRng::seed_from_u64(7);
+        let mut passes = || rng.random::<f64>() >= 0.1;
+        (0..3_000u16)
+            .filter(|n| {
+                let (t, mut asker) = (start(), Asker::default());
+                let (mut waiting, mut came) = (false, None);
+                // The last datagram before the loss left up to 50 ms ago.
+                let mut next = t + ms(u64::from(*n) % 50);
+                for at in (0..patience(Some(rtt)).as_millis() as u64).map(|k| t + ms(k)) {
+                    waiting |= !asker.poll(at, &[*n], 0, Some(rtt)).is_empty();
+                    if waiting && at >= next {
+                        (waiting, next) = (false, at + FEEDBACK);
+                        came = came.or_else(|| (passes() && passes()).then_some(at + rtt));
+                    }
+                }
+                came.is_some_and(|at| at < t + patience(Some(rtt)))
+            })
+            .count()
+    }
+
+    #[test]
+    fn three_tries_fit_into_the_patience_whatever_the_round_trip() {
+        for rtt in [1, 5, 20, 40, 80] {
+            let share = repaired(ms(rtt)) as f64 / 3_000.0;
+            assert!(share > 0.95, "{rtt} ms: {share}");
+        }
     }
 
     fn packet(seq: u16, bytes: usize) -> Packet {

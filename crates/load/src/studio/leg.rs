@@ -11,8 +11,9 @@ use cau_drive::media;
 use cau_rtp::{
     Packet,
     h264::{Mode, starts_key_frame},
-    jitter, nack,
+    jitter,
     keyframe::{Ask, Feedback, Heard, Requester, Responder},
+    nack,
     packet::{Class, HEADER, classify},
     session::{Config, Notice, Session},
     stream::{Outgoing, Sender},
@@ -323,7 +324,9 @@ impl Leg {
                 }
                 Notice::Nack(lost) => {
                     if let Some(video) = self.video.as_mut().filter(|v| is_video && v.history.is_some()) {
-                        video.again.extend(lost.iter().copied().take(MOST_AGAIN.saturating_sub(video.again.len())));
+                        video
+                            .again
+                            .extend(lost.iter().copied().take(MOST_AGAIN.saturating_sub(video.again.len())));
                     }
                 }
                 _ => {}

@@ -144,7 +144,10 @@ mod tests {
         gaps.mark(ms(0), FREEZE);
         gaps.mark(ms(400), FREEZE);
         gaps.mark(ms(1_000), FREEZE);
-        assert_eq!((gaps.count, gaps.longest, gaps.total), (1, Duration::from_millis(600), Duration::from_millis(600)));
+        assert_eq!(
+            (gaps.count, gaps.longest, gaps.total),
+            (1, Duration::from_millis(600), Duration::from_millis(600))
+        );
         assert_eq!(gaps.at(ms(2_000), FREEZE).count, 2);
         assert_eq!(gaps.count, 1, "looking does not change it");
         gaps.pause();
