@@ -112,13 +112,20 @@ impl Conference {
         self.stale = true;
     }
 
-    /// A datagram came.
-    pub fn handle_packet(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes, out: &mut Out) {
+    /// A datagram came; `heard`: when, by the ticks of sound.
+    pub fn handle_packet(
+        &mut self,
+        (now, heard): (Instant, Instant),
+        port: Port,
+        from: SocketAddr,
+        data: Bytes,
+        out: &mut Out,
+    ) {
         let Some(leg) = self.legs.get_mut(&port.participant) else {
             out.totals.dropped_unexpected += 1;
             return;
         };
-        leg.handle_packet(now, port, from, data, out);
+        leg.handle_packet((now, heard), port, from, data, out);
         self.due.extend(leg.take_due().map(|at| Reverse((at, port.participant))));
         if leg.take_relayed() {
             self.drain(now, out);

@@ -84,8 +84,11 @@ impl Worker {
         }
     }
 
-    /// A datagram came to `port`.
-    pub fn handle_packet(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes) {
+    /// A datagram that came to `port` `at` that time is read.
+    pub fn handle_packet(&mut self, now: Instant, at: Instant, port: Port, from: SocketAddr, data: Bytes) {
+        // Sound is played tick by tick, however late the ticks: what was read before one is there in time for it. What came while we were held up has
+        // not come all at once.
+        let heard = at.max(now.min(self.next_tick));
         let Self { index, conferences, out, own, .. } = self;
         if !port.rtcp && source_of(&data).is_some_and(|ssrc| own.contains(&ssrc)) {
             // RFC 3550 8.2: what we sent comes back to us.
@@ -94,7 +97,7 @@ impl Worker {
         }
         let conference = index.get(&port.participant).and_then(|c| conferences.get_mut(c));
         match conference {
-            Some(conference) => conference.handle_packet(now, port, from, data, out),
+            Some(conference) => conference.handle_packet((now, heard), port, from, data, out),
             None => out.totals.dropped_unexpected += 1,
         }
     }
