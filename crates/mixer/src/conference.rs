@@ -19,6 +19,8 @@ use cau_codec::video::{Picture, Pool};
 use cau_model::{ConferenceId, ParticipantId, scene::Scene, sound::Rules};
 use smallvec::SmallVec;
 
+pub use report::TURNS;
+
 use crate::{
     Port,
     bring_up::{self, BringUp, Ways},

@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::{
     Config, Event, Port, Spawner, Transmit,
     command::Command,
-    conference::{Conference, Seen, Shared},
+    conference::{Conference, Seen, Shared, TURNS},
     leg::{Leg, Switches},
     out::Out,
     pressure::Pressure,
@@ -27,8 +27,8 @@ use crate::{
 pub const TICK: Duration = Duration::from_millis(20);
 /// Ticks caught up at most when the worker was called late; the rest is left out.
 const CATCH_UP: u32 = 5;
-/// Figures are reported this often.
-const REPORT: Duration = Duration::from_secs(1);
+/// Figures of one in [`TURNS`] participants are reported this often; all others once in that many turns.
+const REPORT: Duration = Duration::from_millis(100);
 /// Pictures of all views and scaled copies together hold this many bytes at most.
 const PICTURES: usize = 1 << 30;
 
@@ -43,6 +43,8 @@ pub struct Worker {
     previews: Previews,
     next_tick: Instant,
     next_report: Instant,
+    /// Whose figures come next.
+    turn: u64,
     /// How late a tick was at most since the last report.
     late: Duration,
     out: Out,
@@ -78,6 +80,7 @@ impl Worker {
             previews: Previews::default(),
             next_tick: epoch,
             next_report: epoch + REPORT,
+            turn: 0,
             late: Duration::ZERO,
             out: Out::default(),
             own: FxHashSet::default(),
@@ -331,12 +334,16 @@ impl Worker {
     }
 
     fn report(&mut self, now: Instant) {
-        self.conferences.values_mut().for_each(|c| c.count_dropped(&mut self.out));
+        self.conferences.values_mut().for_each(|c| c.report_some(now, self.turn, &mut self.out));
+        self.turn = (self.turn + 1) % TURNS;
+        if self.turn > 0 {
+            return;
+        }
         let mut totals = self.out.totals;
         (totals.conferences, totals.legs, totals.decoders, totals.encoders, totals.catch_up) =
             (0, 0, 0, 0, 0);
         for conference in self.conferences.values_mut() {
-            conference.report(now, &mut self.out);
+            conference.report(&mut self.out);
             conference.count(&mut totals);
         }
         let counters = self.out.totals;
