@@ -9,7 +9,9 @@
 mod bare;
 mod calls;
 mod grid;
+mod lines;
 mod meetings;
+mod namespaces;
 mod phones;
 mod room;
 mod rows;
@@ -60,6 +62,8 @@ fn main() -> ExitCode {
         "sound",
         "delay",
         "memory",
+        "lines",
+        "lines-mixed",
         "most",
         "large1000",
     ];
@@ -73,6 +77,8 @@ fn main() -> ExitCode {
             "seen4" => meetings::four_of_sixteen(),
             "sound" => meetings::sound(),
             "delay" => meetings::delay(),
+            "lines" => lines::run("full"),
+            "lines-mixed" => lines::run("grid"),
             "memory" => meetings::memory(),
             "most" => meetings::most(),
             _ => match sized(&name) {

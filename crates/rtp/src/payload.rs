@@ -64,6 +64,31 @@ pub fn opus_is_dtx(packet: &[u8]) -> bool {
     packet.len() <= 2
 }
 
+/// Whether an Opus packet holds a copy of the sound before it (in-band FEC: the LBRR flag of RFC 6716 4.2.3 and 4.2.4). Of several frames in one packet, the
+/// first says it; packets that count their frames (code 3) are taken for such without.
+pub fn opus_has_fec(packet: &[u8]) -> bool {
+    let Some((toc, rest)) = packet.split_first() else { return false };
+    let config = toc >> 3;
+    // CELT has none.
+    if config >= 16 || toc & 3 == 3 {
+        return false;
+    }
+    // Two frames of different length: the first one's stands before it, in one or two bytes.
+    let skip = match (toc & 3, rest.first()) {
+        (2, Some(252..)) => 2,
+        (2, _) => 1,
+        _ => 0,
+    };
+    let Some(first) = rest.get(skip) else { return false };
+    // One voice flag for each 20 ms, then the flag; the side channel's behind those of the middle.
+    let frames = match config {
+        0..=11 => [1, 1, 2, 3].get(usize::from(config & 3)).copied().unwrap_or(1),
+        _ => 1,
+    };
+    let side = toc & 4 != 0 && first >> (6 - 2 * frames) & 1 == 1;
+    first >> (7 - frames) & 1 == 1 || side
+}
+
 /// Background noise as its sender describes it (RFC 3389 3).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComfortNoise {
@@ -106,6 +131,20 @@ mod tests {
         assert_eq!(opus_ticks(&[3 << 3 | 3, 3]), None, "more than 120 ms");
         assert_eq!(opus_ticks(&[31 << 3 | 3, 0]), None, "no frame");
         assert_eq!(opus_ticks(&[31 << 3 | 3]), None, "count missing");
+    }
+
+    #[test]
+    fn the_flag_of_a_copy_stands_behind_the_voice_flags_of_the_first_frame() {
+        assert!(opus_has_fec(&[9 << 3, 0b0100_0000]), "20 ms");
+        assert!(!opus_has_fec(&[9 << 3, 0b1000_0000]), "voice only");
+        assert!(opus_has_fec(&[11 << 3, 0b0001_0000]) && !opus_has_fec(&[11 << 3, 0b1110_0000]), "60 ms");
+        assert!(
+            opus_has_fec(&[9 << 3 | 4, 0b0001_0000]) && !opus_has_fec(&[9 << 3, 0b0001_0000]),
+            "side channel"
+        );
+        assert!(opus_has_fec(&[9 << 3 | 2, 252, 7, 0b0100_0000]) && !opus_has_fec(&[9 << 3 | 2, 70, 0]));
+        assert!(!opus_has_fec(&[31 << 3, 0xff]), "CELT");
+        assert!(!opus_has_fec(&[9 << 3]) && !opus_has_fec(&[]) && !opus_has_fec(&[9 << 3 | 2, 255, 1]));
     }
 
     #[test]

@@ -34,6 +34,13 @@ const ANEW: i32 = 1000;
 const STRONG: f32 = 0.10;
 const WEAK: f32 = 0.05;
 const CALM: f32 = 0.02;
+/// Only loss of so much beyond the line's own takes the last picture away.
+const SEVERE: f32 = 0.15;
+/// Packets that loss is averaged over: lost in bursts, 5 % are none in one report and 16 % in the next.
+const MEMORY: f32 = 250.0;
+/// Packets, or time, after which it is judged whether less has helped.
+const SURE: f32 = 300.0;
+const SURE_TIME: Duration = Duration::from_secs(12);
 /// More than this is never the line's own.
 const MOST_OWN: f32 = 0.35;
 /// A queue of this length that still grows lowers the rate; shorter than the second, nothing queues.
@@ -73,8 +80,13 @@ pub struct Controller {
     settled: Option<Instant>,
     /// Loss of the line that does not answer to the rate, 0–1.
     own: f32,
+    /// Loss of late, and since the last change.
+    lately: Share,
+    fresh: Share,
     weak: bool,
     lowered: Option<Lowered>,
+    /// The bound there was before loss lowered it, once or more often, and it was never calm since.
+    before: Option<Option<u32>>,
     probe: Option<Probe>,
     hold: Duration,
     calm_since: Option<Instant>,
@@ -83,19 +95,54 @@ pub struct Controller {
     delay: Duration,
 }
 
+/// Packets lost of packets sent.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    lost: f32,
+    of: f32,
+}
+
+impl Share {
+    const NONE: Self = Self { lost: 0.0, of: 0.0 };
+
+    /// As if so much had been lost of all that is remembered.
+    fn usual(own: f32) -> Self {
+        Self { lost: own * MEMORY, of: MEMORY }
+    }
+
+    fn add(&mut self, lost: f32, of: f32) {
+        (self.lost, self.of) = (self.lost + lost, self.of + of);
+    }
+
+    /// Forgets as `packets` come.
+    fn fade(&mut self, packets: f32) {
+        let left = (-packets / MEMORY).exp();
+        (self.lost, self.of) = (self.lost * left, self.of * left);
+    }
+
+    /// 0–1.
+    fn mean(self) -> f32 {
+        self.lost / self.of.max(1.0)
+    }
+}
+
 /// The rate was lowered for loss: does it help?
 #[derive(Debug, Clone, Copy)]
 struct Lowered {
+    at: Instant,
+    /// Of late.
     loss: f32,
     sent: u32,
-    back: Option<u32>,
+    /// What came through of it, kbit/s, by the last report.
+    carried: f32,
 }
 
 /// What a report shows.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    /// Share of packets lost, 0–1.
+    /// Share of packets lost, 0–1, of so many.
     loss: f32,
+    packets: f32,
     /// What went out, kbit/s.
     sent: u32,
     nominal: u32,
@@ -104,12 +151,11 @@ struct Seen {
 }
 
 impl Lowered {
-    /// Whether the loss before and after is the line's own: a line that is full carries as much as before, one that loses carries its share.
-    fn is_own(&self, after: &Seen) -> bool {
-        let carried = |sent: u32, loss: f32| sent as f32 * (1.0 - loss);
-        let (before, now) = (carried(self.sent, self.loss), carried(after.sent, after.loss));
+    /// Whether the loss before and after is the line's own: a line that is full carries as much as before, one that loses carries its share. `loss`: after.
+    fn is_own(&self, after: &Seen, loss: f32) -> bool {
+        let now = after.sent as f32 * (1.0 - loss);
         let fell = after.sent as f32 / self.sent.max(1) as f32;
-        self.loss <= MOST_OWN && after.loss >= self.loss / 2.0 && now <= before * (1.0 + fell) / 2.0
+        self.loss <= MOST_OWN && loss >= self.loss / 3.0 && now <= self.carried * (1.0 + fell) / 2.0
     }
 }
 
@@ -135,8 +181,11 @@ impl Controller {
             base: None,
             settled: None,
             own: 0.0,
+            lately: Share::usual(0.0),
+            fresh: Share::NONE,
             weak: false,
             lowered: None,
+            before: None,
             probe: None,
             hold: HOLD,
             calm_since: None,
@@ -221,7 +270,7 @@ impl Controller {
         let bits = report.octets.saturating_sub(base.octets) * 8;
         let sent = u32::try_from(bits / (time.as_millis() as u64).max(1)).unwrap_or(u32::MAX);
         self.base = Some((now, report));
-        self.judge(now, Seen { loss, sent, nominal: report.nominal, grows });
+        self.judge(now, Seen { loss, packets: expected as f32, sent, nominal: report.nominal, grows });
     }
 
     /// Whether the delay is above its least, by how much, and growing.
@@ -243,30 +292,43 @@ impl Controller {
     }
 
     fn judge(&mut self, now: Instant, seen: Seen) {
-        let Seen { loss, grows, .. } = seen;
+        let Seen { loss, packets, grows, .. } = seen;
+        self.lately.fade(packets);
+        self.lately.add(loss * packets, packets);
+        self.fresh.add(loss * packets, packets);
+        let lately = self.lately.mean();
         let queues = self.queue() >= QUEUE && grows;
-        if let Some(before) = self.lowered.take()
-            && before.is_own(&seen)
-            && self.queue() < NO_QUEUE
-        {
-            // Less was sent, and as large a share of it was lost: it was not for the rate.
-            self.own = self.own.max((loss + before.loss) / 2.0);
-            self.change(now, before.back);
-            return;
+        let much = loss >= self.own + STRONG.max(self.own * 0.6);
+        if let Some(before) = self.lowered {
+            let sure = self.fresh.of >= SURE || now.saturating_duration_since(before.at) >= SURE_TIME;
+            if !sure && !much && !queues {
+                return;
+            }
+            self.lowered = None;
+            let after = self.fresh.mean();
+            if before.is_own(&seen, after) && self.queue() < NO_QUEUE {
+                // Less was sent, and as large a share of it was lost: it was not for the rate.
+                self.own = self.own.max((after + before.loss) / 2.0);
+                let back = self.before.take().unwrap_or(self.cap);
+                self.change(now, back);
+                return;
+            }
         }
-        if loss < self.own {
-            self.own += (loss - self.own) / 10.0;
+        if lately < self.own {
+            self.own += (lately - self.own) / 25.0;
         }
-        let weak = loss >= self.own + WEAK.max(self.own * 0.4);
-        let strong = loss >= self.own + STRONG.max(self.own * 0.6);
+        let weak = lately >= self.own + WEAK.max(self.own * 0.4);
+        let strong = much && weak || loss >= self.own + MOST_OWN;
         let twice = std::mem::replace(&mut self.weak, weak) && weak;
         if strong || twice || queues || weak && self.probe.is_some() {
             self.lower(now, &seen, queues);
             return;
         }
-        let calm = loss <= self.own + CALM.max(self.own * 0.25) && self.queue() < QUEUE;
+        let calm = lately <= self.own + CALM.max(self.own * 0.25) && self.queue() < QUEUE;
         if calm {
-            self.calm_since.get_or_insert(now);
+            let since = *self.calm_since.get_or_insert(now);
+            // It has helped.
+            self.before = self.before.filter(|_| now.saturating_duration_since(since) < HOLD);
         } else {
             self.calm_since = None;
         }
@@ -284,11 +346,19 @@ impl Controller {
         let Seen { loss, sent, .. } = *seen;
         // A picture that stands still needs little: what was sent then is not what the line takes.
         let base = sent.max(seen.nominal / 10 * 6).min(self.allowed);
-        let share = if queues { 0.85 } else { (1.0 - (loss - self.own)) * 0.9 };
-        let cap = (base as f32 * share.clamp(0.5, 0.9)) as u32;
-        let back = self.cap;
+        let lately = self.lately.mean();
+        let beyond = (loss.max(lately) - self.own).max(0.0);
+        let share = if queues { 0.85 } else { (1.0 - beyond) * 0.9 };
+        let mut cap = (base as f32 * share.clamp(0.5, 0.9)) as u32;
+        let least = self.steps.first().copied().unwrap_or_default();
+        if !queues && lately < self.own + SEVERE && loss < self.own + MOST_OWN {
+            // A hurt picture is more than none, and without one nobody learns what the line loses.
+            cap = cap.max(least);
+        }
+        self.before = if queues { None } else { self.before.or(Some(self.cap)) };
         self.change(now, Some(cap));
-        self.lowered = (!queues).then_some(Lowered { loss, sent, back });
+        let carried = sent as f32 * (1.0 - loss);
+        self.lowered = (!queues).then_some(Lowered { at: now, loss: lately, sent, carried });
     }
 
     /// More was too much.
@@ -304,6 +374,7 @@ impl Controller {
         self.weak = false;
         self.calm_since = None;
         self.base = None;
+        (self.lately, self.fresh) = (Share::usual(self.own), Share::NONE);
         self.settled = Some(now + SETTLE + self.delay * 2);
         self.lowered = None;
     }
@@ -369,6 +440,9 @@ mod tests {
         kbps: u32,
         queue_ms: u32,
         loss: f64,
+        /// Packets lost in a row on average.
+        burst: f64,
+        bad: bool,
         every_ms: u64,
         rng: SmallRng,
         now: Instant,
@@ -394,6 +468,8 @@ mod tests {
                 kbps,
                 queue_ms,
                 loss,
+                burst: 1.0,
+                bad: false,
                 every_ms,
                 rng: SmallRng::seed_from_u64(seed),
                 now: start(),
@@ -421,7 +497,17 @@ mod tests {
                     self.report.block.highest += 1;
                     self.report.octets += 1000;
                     let full = self.queued_ms > f64::from(self.queue_ms);
-                    if full || self.rng.random::<f64>() < self.loss {
+                    let turn = if self.bad {
+                        1.0 - 1.0 / self.burst
+                    } else {
+                        self.loss / (1.0 - self.loss) / self.burst
+                    };
+                    self.bad = if self.burst > 1.0 {
+                        self.rng.random::<f64>() < turn
+                    } else {
+                        self.rng.random::<f64>() < self.loss
+                    };
+                    if full || self.bad {
                         self.report.block.lost += 1;
                     } else {
                         self.queued_ms += 8000.0 / f64::from(self.kbps);
@@ -472,6 +558,29 @@ mod tests {
             let rates = line.run(300);
             assert!(mean(&rates[60..]) >= 2000, "{loss}: {rates:?}");
             assert!(rates.iter().all(|r| *r >= 560), "{loss}: {rates:?}");
+        }
+    }
+
+    #[test]
+    fn loss_in_bursts_is_judged_over_many_packets() {
+        for (ceiling, full) in [(210, 140), (840, 840), (2230, 2230)] {
+            for (loss, burst) in [(0.05, 4.0), (0.10, 4.0), (0.05, 10.0)] {
+                let runs: Vec<Vec<u32>> = (1..=10)
+                    .map(|seed| {
+                        let mut line = Line::new(10_000, 100, loss, 1000, seed);
+                        (line.burst, line.rate) = (burst, Controller::new(&STEPS, ceiling));
+                        line.run(300)
+                    })
+                    .collect();
+                let means: Vec<u32> = runs.iter().map(|rates| mean(rates)).collect();
+                let share = if burst > 5.0 { 60 } else { 80 };
+                assert!(mean(&means) * 100 >= full * share, "{ceiling}, {loss}, {burst}: {means:?}");
+                let without = runs.iter().flatten().filter(|r| **r == 0).count();
+                assert!(
+                    burst > 5.0 || without == 0,
+                    "{ceiling}, {loss}, {burst}: {without} s without a picture"
+                );
+            }
         }
     }
 

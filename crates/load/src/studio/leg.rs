@@ -11,7 +11,9 @@ use cau_drive::media;
 use cau_rtp::{
     Packet,
     h264::{Mode, starts_key_frame},
+    jitter,
     keyframe::{Ask, Feedback, Heard, Requester, Responder},
+    nack,
     packet::{Class, HEADER, classify},
     session::{Config, Notice, Session},
     stream::{Outgoing, Sender},
@@ -21,7 +23,7 @@ use cau_sip::sdp::{Audio, Negotiated, Stream, Video as VideoLine};
 use super::{
     Event, Port,
     beacons::Beacons,
-    stats::{FREEZE, Gaps, Line, Stats},
+    stats::{FREEZE, Gaps, Line, STANDS, Stats},
     watching::{Came, Watching},
     way::Way,
 };
@@ -45,6 +47,11 @@ const LATEST: Duration = Duration::from_millis(400);
 const SILENCE: Duration = Duration::from_millis(60);
 /// A picture is expected this long after the call stands; then it is asked for.
 const FIRST_PICTURE: Duration = Duration::from_millis(500);
+
+/// While packets are missing, it is looked this often whether to ask for them.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Packets sent again in one turn at most.
+const MOST_AGAIN: usize = 256;
 
 /// One phone.
 pub(super) struct Leg {
@@ -83,6 +90,9 @@ struct AudioLeg {
     timestamp: u32,
     gaps: Gaps,
     octets: u64,
+    /// What it hears goes through here, where it plays it, and when it next takes from there.
+    buffer: Option<jitter::Audio>,
+    next_pull: Instant,
 }
 
 struct VideoLeg {
@@ -102,6 +112,17 @@ struct VideoLeg {
     /// The other side limits the rate, kbit/s.
     limit: Option<u32>,
     gaps: Gaps,
+    /// Stretches without a whole picture that refers to whole ones.
+    still: Gaps,
+    /// The picture refers to something that is missing.
+    hurt: bool,
+    /// What may be asked for again, and what is to be sent again, where that was negotiated.
+    history: Option<nack::History>,
+    again: Vec<u16>,
+    asker: nack::Asker,
+    /// Something is missing: look again then whether it is to be asked for.
+    ask_at: Option<Instant>,
+    pestered: Option<Instant>,
     first_unit: Option<Instant>,
     last_unit: Option<Instant>,
     since: Instant,
@@ -180,6 +201,8 @@ impl Leg {
                     timestamp: 0,
                     gaps: Gaps::default(),
                     octets: 0,
+                    buffer: (self.plan.persona.plays).then(|| playout(line)),
+                    next_pull: now,
                 },
             })
         });
@@ -193,6 +216,7 @@ impl Leg {
                 Some(mut old) => {
                     old.requester.negotiated(feedback);
                     old.gaps.pause();
+                    old.still.pause();
                     old.since = now;
                     VideoLeg { line: line.clone(), clip, ..old }
                 }
@@ -207,9 +231,21 @@ impl Leg {
                     key_at: None,
                     keys_sent: 0,
                     requester: Requester::new(feedback, true),
-                    watching: Watching::new(self.sight.is_some() || self.way.is_some()),
+                    watching: Watching::new(
+                        self.sight.is_some()
+                            || self.way.is_some()
+                            || self.plan.persona.plays
+                            || line.feedback.nack,
+                    ),
                     limit: None,
                     gaps: Gaps::default(),
+                    still: Gaps::default(),
+                    hurt: false,
+                    history: line.feedback.nack.then(|| nack::History::new(nack::Keep::default())),
+                    again: Vec::new(),
+                    asker: nack::Asker::default(),
+                    ask_at: None,
+                    pestered: None,
                     first_unit: None,
                     last_unit: None,
                     since: now,
@@ -274,17 +310,24 @@ impl Leg {
         }
     }
 
-    fn handle_rtcp(&mut self, now: Instant, video: bool, data: &[u8]) {
-        let notices = match (video, &mut self.audio, &mut self.video) {
+    fn handle_rtcp(&mut self, now: Instant, is_video: bool, data: &[u8]) {
+        let notices = match (is_video, &mut self.audio, &mut self.video) {
             (false, Some(audio), _) => audio.session.handle_rtcp(now, data),
             (true, _, Some(video)) => video.session.handle_rtcp(now, data),
             _ => return,
         };
         for notice in notices {
             match notice {
-                Notice::KeyFrame(heard) if video => self.asked(now, heard),
-                Notice::Limit { bits, .. } if video && self.plan.persona.obeys_limits => {
+                Notice::KeyFrame(heard) if is_video => self.asked(now, heard),
+                Notice::Limit { bits, .. } if is_video && self.plan.persona.obeys_limits => {
                     self.limited(now, bits)
+                }
+                Notice::Nack(lost) => {
+                    if let Some(video) = self.video.as_mut().filter(|v| is_video && v.history.is_some()) {
+                        video
+                            .again
+                            .extend(lost.iter().copied().take(MOST_AGAIN.saturating_sub(video.again.len())));
+                    }
                 }
                 _ => {}
             }
@@ -320,6 +363,9 @@ impl Leg {
         for packet in audio.session.receive(now, packet) {
             audio.gaps.mark(now, SILENCE);
             audio.octets += packet.payload.len() as u64;
+            if let Some(buffer) = &mut audio.buffer {
+                buffer.insert(now, packet.clone());
+            }
             if let (Some(sight), Some(codec)) = (&self.sight, known) {
                 let seen = Seen::Sound { phone: self.phone, at: now, codec, packet };
                 self.stats.missed += u64::from(sight.try_send(seen).is_err());
@@ -345,6 +391,7 @@ impl Leg {
     fn take_pictures(&mut self, now: Instant) {
         let Some(video) = &mut self.video else { return };
         video.watching.handle_timeout(now);
+        self.stats.asked_again += video.ask_again(now);
         while let Some(came) = video.watching.poll() {
             match came {
                 Came::Picture { arrived, key, damaged, unit } => {
@@ -357,6 +404,10 @@ impl Leg {
                     }
                     if damaged && self.plan.persona.asks_key_frames {
                         video.requester.request(now);
+                    }
+                    video.hurt = damaged || video.hurt && !key;
+                    if !video.hurt && self.stats.first_decodable.is_some() {
+                        video.still.mark(arrived, STANDS);
                     }
                     if self.stats.first_decodable.is_some() {
                         video.gaps.mark(arrived, FREEZE);
@@ -371,6 +422,7 @@ impl Leg {
                     }
                 }
                 Came::Lost => {
+                    video.hurt = true;
                     if self.plan.persona.asks_key_frames {
                         video.requester.request(now);
                     }
@@ -394,13 +446,21 @@ impl Leg {
             if sends(&audio.line.stream) {
                 at = at.min(audio.next);
             }
+            if audio.buffer.is_some() {
+                at = at.min(audio.next_pull);
+            }
         }
         if let Some(video) = &self.video {
             at = at.min(video.session.poll_timeout());
             if sends(&video.line.stream) && video.clip.is_some() {
                 at = at.min(video.next);
             }
-            let waits = [video.watching.poll_timeout(), video.requester.poll_timeout()];
+            let waits = [
+                video.watching.poll_timeout(),
+                video.requester.poll_timeout(),
+                video.ask_at,
+                video.pestered.zip(self.plan.persona.pesters).map(|(at, every)| at + every),
+            ];
             at = waits.into_iter().flatten().fold(at, Instant::min);
         }
         self.way.as_ref().and_then(|way| way.poll_timeout()).map_or(at, |way| at.min(way))
@@ -427,6 +487,8 @@ impl Leg {
         self.change_ssrc(now);
         self.change_size(now);
         self.send_video(now, out);
+        self.repeat(out);
+        self.play(now);
         self.send_audio(now, out);
         self.ask(now, events);
         self.send_rtcp(now, out);
@@ -505,6 +567,9 @@ impl Leg {
                         origin: 0,
                     },
                 );
+                if let Some(history) = &mut video.history {
+                    history.push(now, packet.clone());
+                }
                 batch.push(&packet, out);
             }
             batch.flush(out);
@@ -559,8 +624,45 @@ impl Leg {
         }
     }
 
+    /// Sends again what was asked for.
+    fn repeat(&mut self, out: &mut VecDeque<media::Transmit<Port>>) {
+        let Some(video) = &mut self.video else { return };
+        let port = Port { phone: self.phone, video: true, rtcp: false };
+        for seq in std::mem::take(&mut video.again) {
+            let Some(packet) = video.history.as_mut().and_then(|h| h.again(seq)) else { continue };
+            self.stats.repeated += 1;
+            let mut data = Vec::with_capacity(packet.wire_len());
+            packet.write(&mut data);
+            out.push_back(media::Transmit {
+                port,
+                to: video.line.stream.remote,
+                data: data.into(),
+                segment: None,
+            });
+        }
+    }
+
+    /// Takes 20 ms of sound after the other, as a sound card does.
+    fn play(&mut self, now: Instant) {
+        let Some(audio) = &mut self.audio else { return };
+        let Some(buffer) = &mut audio.buffer else { return };
+        if audio.next_pull + LATEST < now {
+            audio.next_pull = now;
+        }
+        while audio.next_pull <= now {
+            buffer.pull(audio.next_pull);
+            audio.next_pull += FRAME;
+        }
+    }
+
     fn ask(&mut self, now: Instant, events: &mut VecDeque<Event>) {
         let Some(video) = &mut self.video else { return };
+        if let Some(every) = self.plan.persona.pesters
+            && video.pestered.is_none_or(|at| now.saturating_duration_since(at) >= every)
+        {
+            video.pestered = Some(now);
+            video.session.ask(Ask::Pli);
+        }
         match video.requester.poll(now) {
             Some(Ask::Info) => events.push_back(Event::AskInfo(self.phone)),
             Some(ask) => {
@@ -624,6 +726,10 @@ impl Leg {
             let gaps = if audio.line.stream.recv { audio.gaps.at(now, SILENCE) } else { audio.gaps };
             stats.sound_gaps = gaps.count;
             stats.longest_sound_gap_ms = millis(gaps.longest);
+            if let Some(heard) = audio.buffer.as_ref().map(jitter::Audio::counters) {
+                stats.played = heard.played + heard.concealed;
+                stats.made_up = heard.concealed - heard.recovered;
+            }
         }
         if let Some(video) = &self.video {
             let octets = video.session.receiver.stats().octets;
@@ -632,6 +738,10 @@ impl Leg {
             stats.freezes = gaps.count;
             stats.longest_gap_ms = millis(gaps.longest);
             stats.asks = video.requester.sent();
+            let still = if video.line.stream.recv { video.still.at(now, STANDS) } else { video.still };
+            stats.stood_ms = millis(still.total);
+            let since = stats.first_decodable.map(|first| now.saturating_duration_since(first));
+            stats.watched_ms = since.map_or(0.0, millis);
             if let (Some(first), Some(last)) = (video.first_unit, video.last_unit) {
                 let span = last.saturating_duration_since(first).as_secs_f64();
                 let steps = (stats.pictures + stats.damaged).saturating_sub(1);
@@ -640,6 +750,30 @@ impl Leg {
         }
         stats
     }
+}
+
+impl VideoLeg {
+    /// Asks for what is missing, where that was negotiated; how many packets.
+    fn ask_again(&mut self, now: Instant) -> u64 {
+        self.ask_at = None;
+        if self.history.is_none() || self.asker.is_useless() {
+            return 0;
+        }
+        let rtt = self.session.sender.rtt();
+        let (missing, lost) = self.watching.missing(nack::patience(rtt));
+        let ask = self.asker.poll(now, &missing, lost, rtt);
+        if !ask.is_empty() {
+            self.session.nack(&ask);
+        }
+        self.ask_at = (!missing.is_empty()).then_some(now + LOOK_AGAIN);
+        ask.len() as u64
+    }
+}
+
+/// A playout buffer for what may come.
+fn playout(line: &Audio) -> jitter::Audio {
+    let formats = line.pt_recv.iter().map(|(pt, codec)| (*pt, Codec::of(codec).payload()));
+    jitter::Audio::new(jitter::Config::new(formats))
 }
 
 /// Who decodes now and then only: is it this phone's second? It begins with the first key frame in it.

@@ -7,6 +7,9 @@ use serde::Serialize;
 /// A stretch without a new picture that people call a freeze.
 pub(super) const FREEZE: Duration = Duration::from_millis(500);
 
+/// A stretch in which a picture is seen to stand.
+pub(super) const STANDS: Duration = Duration::from_millis(200);
+
 /// One line, sound or pictures.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Line {
@@ -59,6 +62,18 @@ pub struct Stats {
     pub sound_gaps: u64,
     /// The longest stretch without sound, in ms.
     pub longest_sound_gap_ms: f64,
+    /// Time in stretches of more than 200 ms without a whole picture that refers to whole ones, of …
+    pub stood_ms: f64,
+    /// … the time since the first decodable picture.
+    pub watched_ms: f64,
+    /// Sound played, where the persona plays it: packets and what stood in for missing ones, of which …
+    pub played: u64,
+    /// … so many had no copy in the packet behind them and had to be made up.
+    pub made_up: u64,
+    /// Packets of pictures we sent again because they were asked for.
+    pub repeated: u64,
+    /// Packets of pictures we asked for again.
+    pub asked_again: u64,
     /// Key frames the other side asked for, by any way.
     pub asked: u64,
     /// Key frames we asked for.
@@ -81,6 +96,8 @@ pub(super) struct Gaps {
     last: Option<Instant>,
     pub count: u64,
     pub longest: Duration,
+    /// All that count together.
+    pub total: Duration,
 }
 
 impl Gaps {
@@ -106,7 +123,10 @@ impl Gaps {
 
     fn close(&mut self, stretch: Duration, limit: Duration) {
         self.longest = self.longest.max(stretch);
-        self.count += u64::from(stretch > limit);
+        if stretch > limit {
+            self.count += 1;
+            self.total += stretch;
+        }
     }
 }
 
@@ -124,7 +144,10 @@ mod tests {
         gaps.mark(ms(0), FREEZE);
         gaps.mark(ms(400), FREEZE);
         gaps.mark(ms(1_000), FREEZE);
-        assert_eq!((gaps.count, gaps.longest), (1, Duration::from_millis(600)));
+        assert_eq!(
+            (gaps.count, gaps.longest, gaps.total),
+            (1, Duration::from_millis(600), Duration::from_millis(600))
+        );
         assert_eq!(gaps.at(ms(2_000), FREEZE).count, 2);
         assert_eq!(gaps.count, 1, "looking does not change it");
         gaps.pause();

@@ -1,12 +1,18 @@
 //! How a phone follows the pictures it receives: put together for who decodes or sits on a bad line, by numbers and markers alone for the many.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use cau_rtp::{
     Packet,
     h264::{self, Depacketizer, Unit, starts_key_frame},
     seq,
 };
+
+/// Packets asked for again at a time.
+const MISSING: usize = 100;
 
 /// What came.
 pub(super) enum Came {
@@ -48,6 +54,17 @@ impl Watching {
         match self {
             Self::Whole(whole) => whole.insert(now, packet),
             Self::Glance(glance) => glance.insert(now, &packet),
+        }
+    }
+
+    /// Packets that are waited for, `patience` long, and how many were given up so far; none are waited for at a glance.
+    pub fn missing(&mut self, patience: Duration) -> (Vec<u16>, u64) {
+        match self {
+            Self::Whole(whole) => {
+                whole.set_wait(patience, patience);
+                (whole.missing(MISSING), whole.counters().lost)
+            }
+            Self::Glance(_) => (Vec::new(), 0),
         }
     }
 

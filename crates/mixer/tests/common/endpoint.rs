@@ -753,8 +753,8 @@ impl Received {
         let ends = [from].into_iter().chain(self.good.iter().copied().filter(|at| *at > from)).chain([to]);
         let ends: Vec<_> = ends.collect();
         let gaps = ends.windows(2).map(|w| w[1].saturating_duration_since(w[0]));
-        let stood: f64 = gaps.filter(|gap| *gap > ms(200)).map(|gap| gap.as_secs_f64()).sum();
-        stood / to.saturating_duration_since(from).as_secs_f64()
+        let stood: Duration = gaps.filter(|gap| *gap > ms(200)).sum();
+        stood.as_secs_f64() / to.saturating_duration_since(from).as_secs_f64()
     }
 
     /// Packets waited for.

@@ -2,7 +2,7 @@
 
 use super::estimator::Estimator;
 use crate::packet::Packet;
-use crate::payload::{ComfortNoise, Format, opus_is_dtx};
+use crate::payload::{ComfortNoise, Format, opus_has_fec, opus_is_dtx};
 use crate::seq::{Unwrap16, Unwrap32};
 use crate::sorted::Sorted;
 use smallvec::SmallVec;
@@ -62,6 +62,8 @@ pub struct Counters {
     pub played: u64,
     /// Pieces concealed.
     pub concealed: u64,
+    /// Of those, how many the packet behind the gap had a copy of (Opus in-band FEC), so that nothing had to be made up.
+    pub recovered: u64,
     /// Packets that came after their time.
     pub late: u64,
     /// Packets that came twice.
@@ -212,7 +214,7 @@ impl Audio {
 
     /// Takes one packet, in any order.
     pub fn insert(&mut self, now: Instant, packet: Packet) {
-        let Some(&(_, format)) = self.config.formats.iter().find(|(pt, _)| *pt == packet.pt) else {
+        let Some(format) = self.format(packet.pt) else {
             self.counters.unknown_type += 1;
             return;
         };
@@ -317,6 +319,10 @@ impl Audio {
     /// Says whether what was played last was a pause: the delay is then changed where nobody hears it.
     pub fn quiet(&mut self, quiet: bool) {
         self.quiet = quiet;
+    }
+
+    fn format(&self, pt: u8) -> Option<Format> {
+        self.config.formats.iter().find(|(known, _)| *known == pt).map(|(_, format)| *format)
     }
 
     fn pausing(&self) -> bool {
@@ -530,6 +536,10 @@ impl Audio {
             }
             _ => None,
         };
+        let copy = next
+            .as_ref()
+            .is_some_and(|n: &Packet| self.format(n.pt) == Some(Format::Opus) && opus_has_fec(&n.payload));
+        self.counters.recovered += u64::from(copy);
         let length = self.us(ticks);
         (Pull::Lost { duration: Duration::from_micros(u64::try_from(length).unwrap_or(0)), next }, length)
     }
@@ -554,7 +564,7 @@ impl Audio {
         self.last_ticks = ticks;
         self.noise = None;
         self.counters.played += 1;
-        self.opus = self.config.formats.contains(&(packet.pt, Format::Opus));
+        self.opus = self.format(packet.pt) == Some(Format::Opus);
         self.dtx = self.opus && opus_is_dtx(&packet.payload);
         let waited = us(at.saturating_duration_since(arrived)) as f32;
         self.delay =
