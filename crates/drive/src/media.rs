@@ -64,8 +64,8 @@ pub trait Core: Send + 'static {
     /// What it reports.
     type Event: Send + 'static;
 
-    /// A datagram arrived at `port`: `at` is when the machine got it, which on a busy one is before other calls of the core.
-    fn handle_packet(&mut self, at: Instant, port: Self::Port, from: SocketAddr, data: Bytes);
+    /// A datagram is read that the machine got `at` that time: a busy one some time before `now`.
+    fn handle_packet(&mut self, now: Instant, at: Instant, port: Self::Port, from: SocketAddr, data: Bytes);
     /// A command of signalling.
     fn handle_command(&mut self, now: Instant, command: Self::Command);
     /// The time of [`Core::poll_timeout`] has come.
@@ -382,7 +382,7 @@ impl<C: Core, F: FnMut(C::Event)> Runner<C, F> {
                 let whole = self.arena.split().freeze();
                 for start in (0..read.len()).step_by(stride) {
                     let datagram = whole.slice(start..(start + stride).min(read.len()));
-                    self.core.handle_packet(at, port.name, meta.addr, datagram);
+                    self.core.handle_packet(now, at, port.name, meta.addr, datagram);
                 }
             }
             if count < BATCH {

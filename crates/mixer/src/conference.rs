@@ -19,6 +19,8 @@ use cau_codec::video::{Picture, Pool};
 use cau_model::{ConferenceId, ParticipantId, scene::Scene, sound::Rules};
 use smallvec::SmallVec;
 
+pub use report::TURNS;
+
 use crate::{
     Port,
     bring_up::{self, BringUp, Ways},
@@ -112,13 +114,20 @@ impl Conference {
         self.stale = true;
     }
 
-    /// A datagram came.
-    pub fn handle_packet(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes, out: &mut Out) {
+    /// A datagram came; `heard`: when, by the ticks of sound.
+    pub fn handle_packet(
+        &mut self,
+        (now, heard): (Instant, Instant),
+        port: Port,
+        from: SocketAddr,
+        data: Bytes,
+        out: &mut Out,
+    ) {
         let Some(leg) = self.legs.get_mut(&port.participant) else {
             out.totals.dropped_unexpected += 1;
             return;
         };
-        leg.handle_packet(now, port, from, data, out);
+        leg.handle_packet((now, heard), port, from, data, out);
         self.due.extend(leg.take_due().map(|at| Reverse((at, port.participant))));
         if leg.take_relayed() {
             self.drain(now, out);

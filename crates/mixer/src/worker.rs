@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::{
     Config, Event, Port, Spawner, Transmit,
     command::Command,
-    conference::{Conference, Seen, Shared},
+    conference::{Conference, Seen, Shared, TURNS},
     leg::{Leg, Switches},
     out::Out,
     pressure::Pressure,
@@ -27,8 +27,8 @@ use crate::{
 pub const TICK: Duration = Duration::from_millis(20);
 /// Ticks caught up at most when the worker was called late; the rest is left out.
 const CATCH_UP: u32 = 5;
-/// Figures are reported this often.
-const REPORT: Duration = Duration::from_secs(1);
+/// Figures of one in [`TURNS`] participants are reported this often; all others once in that many turns.
+const REPORT: Duration = Duration::from_millis(100);
 /// Pictures of all views and scaled copies together hold this many bytes at most.
 const PICTURES: usize = 1 << 30;
 
@@ -43,6 +43,8 @@ pub struct Worker {
     previews: Previews,
     next_tick: Instant,
     next_report: Instant,
+    /// Whose figures come next.
+    turn: u64,
     /// How late a tick was at most since the last report.
     late: Duration,
     out: Out,
@@ -78,14 +80,18 @@ impl Worker {
             previews: Previews::default(),
             next_tick: epoch,
             next_report: epoch + REPORT,
+            turn: 0,
             late: Duration::ZERO,
             out: Out::default(),
             own: FxHashSet::default(),
         }
     }
 
-    /// A datagram came to `port`.
-    pub fn handle_packet(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes) {
+    /// A datagram that came to `port` `at` that time is read.
+    pub fn handle_packet(&mut self, now: Instant, at: Instant, port: Port, from: SocketAddr, data: Bytes) {
+        // Sound is played tick by tick, however late the ticks: what was read before one is there in time for it. What came while we were held up has
+        // not come all at once.
+        let heard = at.max(now.min(self.next_tick));
         let Self { index, conferences, out, own, .. } = self;
         if !port.rtcp && source_of(&data).is_some_and(|ssrc| own.contains(&ssrc)) {
             // RFC 3550 8.2: what we sent comes back to us.
@@ -94,7 +100,7 @@ impl Worker {
         }
         let conference = index.get(&port.participant).and_then(|c| conferences.get_mut(c));
         match conference {
-            Some(conference) => conference.handle_packet(now, port, from, data, out),
+            Some(conference) => conference.handle_packet((now, heard), port, from, data, out),
             None => out.totals.dropped_unexpected += 1,
         }
     }
@@ -328,12 +334,16 @@ impl Worker {
     }
 
     fn report(&mut self, now: Instant) {
-        self.conferences.values_mut().for_each(|c| c.count_dropped(&mut self.out));
+        self.conferences.values_mut().for_each(|c| c.report_some(now, self.turn, &mut self.out));
+        self.turn = (self.turn + 1) % TURNS;
+        if self.turn > 0 {
+            return;
+        }
         let mut totals = self.out.totals;
         (totals.conferences, totals.legs, totals.decoders, totals.encoders, totals.catch_up) =
             (0, 0, 0, 0, 0);
         for conference in self.conferences.values_mut() {
-            conference.report(now, &mut self.out);
+            conference.report(&mut self.out);
             conference.count(&mut totals);
         }
         let counters = self.out.totals;

@@ -127,7 +127,7 @@ fn sixteen_callers_all_seen_in_one_grid() {
                 let port = Port { participant: p(n), media: Media::Video, rtcp: false };
                 let from = world.at(n).addresses().1;
                 for packet in &stream[next] {
-                    world.worker.handle_packet(world.now, port, from, packet.clone());
+                    world.worker.handle_packet(world.now, world.now, port, from, packet.clone());
                 }
             }
             spent += cpu() - before;
@@ -181,7 +181,7 @@ fn per_caller(codec: AudioCodec, pt: u8, callers: u64, talkers: u64, rules: Opti
             let frames = if n <= talkers { &talk } else { &silence };
             let port = Port { participant: p(n), media: Media::Audio, rtcp: false };
             let from = world.at(n).addresses().0;
-            world.worker.handle_packet(world.now, port, from, frames[tick].clone());
+            world.worker.handle_packet(world.now, world.now, port, from, frames[tick].clone());
         }
         world.step();
         world.step();

@@ -137,18 +137,30 @@ fn what_strangers_send_is_counted_and_changes_nothing() {
         let junk: Vec<u8> = (0..(i % 60)).map(|b| (b * 37 + i * 11) as u8).collect();
         for media in [Media::Audio, Media::Video] {
             for rtcp in [false, true] {
-                world.worker.handle_packet(world.now, port(media, rtcp), stranger, Bytes::from(junk.clone()));
+                world.worker.handle_packet(
+                    world.now,
+                    world.now,
+                    port(media, rtcp),
+                    stranger,
+                    Bytes::from(junk.clone()),
+                );
             }
         }
         let mut rtp = vec![0x80, 8, 0, i as u8, 0, 0, 0, 0, 9, 9, 9, 9];
         rtp.extend([0x55; 160]);
-        world.worker.handle_packet(world.now, port(Media::Audio, false), stranger, rtp.clone().into());
+        world.worker.handle_packet(
+            world.now,
+            world.now,
+            port(Media::Audio, false),
+            stranger,
+            rtp.clone().into(),
+        );
         rtp[1] = 77;
-        world.worker.handle_packet(world.now, port(Media::Audio, false), stranger, rtp.into());
+        world.worker.handle_packet(world.now, world.now, port(Media::Audio, false), stranger, rtp.into());
         world.step();
     }
     let nobody = Port { participant: p(99), media: Media::Audio, rtcp: false };
-    world.worker.handle_packet(world.now, nobody, stranger, Bytes::from_static(&[0x80; 20]));
+    world.worker.handle_packet(world.now, world.now, nobody, stranger, Bytes::from_static(&[0x80; 20]));
     world.run(ms(1500));
     let t = world.totals;
     assert!(t.dropped_malformed > 100 && t.dropped_source >= 200, "{t:?}");

@@ -42,6 +42,25 @@ fn nobody_hears_himself_and_everybody_all_the_others() {
 }
 
 #[test]
+fn a_machine_that_stands_still_for_a_moment_adds_no_delay_and_bends_no_tone() {
+    let mut world = World::new();
+    for n in 1..=2 {
+        world.join(Endpoint::new(n).sound_only().codec(AudioCodec::Pcma, 8).tone(hz(n)));
+    }
+    world.run(ms(3000));
+    let before = world.totals.dropped;
+    for still in [90, 40, 60, 90, 20, 80, 90, 30] {
+        world.stand_still(ms(still));
+        world.run(ms(1000 - still));
+    }
+    assert_eq!(world.totals.dropped, before, "nothing came too late for a tick, nothing was left out");
+    for (n, other) in [(1, 2), (2, 1)] {
+        let level = world.at(n).received.level_of(hz(other));
+        assert!((-16.0..-13.5).contains(&level), "site {n} hears {other} at {level:.1} dB");
+    }
+}
+
+#[test]
 fn listeners_share_one_encoder_per_codec() {
     let mut world = World::new();
     for n in 1..=12 {

@@ -30,8 +30,8 @@ impl media::Core for Core {
     type Command = Command;
     type Event = Event;
 
-    fn handle_packet(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes) {
-        self.0.handle_packet(now, port, from, data);
+    fn handle_packet(&mut self, now: Instant, at: Instant, port: Port, from: SocketAddr, data: Bytes) {
+        self.0.handle_packet(now, at, port, from, data);
     }
     fn handle_command(&mut self, now: Instant, command: Command) {
         self.0.handle_command(now, command);

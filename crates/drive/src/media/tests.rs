@@ -16,7 +16,7 @@ impl Core for Tenfold {
     type Command = Duration;
     type Event = usize;
 
-    fn handle_packet(&mut self, _: Instant, port: u8, from: SocketAddr, data: Bytes) {
+    fn handle_packet(&mut self, _: Instant, _: Instant, port: u8, from: SocketAddr, data: Bytes) {
         self.events.push_back(data.len());
         let segment = Some(data.len());
         self.out.push_back(Transmit { port, to: from, data: data.repeat(10).into(), segment });
@@ -49,7 +49,7 @@ impl Core for Times {
     type Command = Duration;
     type Event = Instant;
 
-    fn handle_packet(&mut self, at: Instant, _: u8, _: SocketAddr, _: Bytes) {
+    fn handle_packet(&mut self, _: Instant, at: Instant, _: u8, _: SocketAddr, _: Bytes) {
         self.0.push_back(at);
     }
     fn handle_command(&mut self, _: Instant, busy: Duration) {

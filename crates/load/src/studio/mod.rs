@@ -137,10 +137,11 @@ impl media::Core for Studio {
     type Command = Command;
     type Event = Event;
 
-    fn handle_packet(&mut self, now: Instant, port: Port, _from: SocketAddr, data: Bytes) {
+    fn handle_packet(&mut self, now: Instant, at: Instant, port: Port, _from: SocketAddr, data: Bytes) {
         self.now = now;
         if let Some(leg) = self.legs.get_mut(&port.phone)
-            && leg.handle_packet(now, port, data)
+            // Measured is what came, not how late this driver looked.
+            && leg.handle_packet(at, port, data)
             && !std::mem::replace(&mut leg.touched, true)
         {
             self.touched.push(port.phone);

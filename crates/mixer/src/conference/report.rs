@@ -1,6 +1,6 @@
 //! A conference's figures.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 use cau_model::ParticipantId;
 
@@ -11,9 +11,30 @@ use crate::{
     out::Out,
 };
 
+/// A participant's figures come once in so many turns.
+pub const TURNS: u64 = 10;
+
 impl Conference {
-    /// Figures of every participant, and this conference's part of the worker's.
-    pub fn report(&mut self, now: Instant, out: &mut Out) {
+    /// Figures of the participants whose turn it is, one of [`TURNS`], and what their lines dropped: those of a thousand at once would hold up the sound.
+    pub fn report_some(&mut self, now: Instant, turn: u64, out: &mut Out) {
+        let whose: Vec<_> = self
+            .legs
+            .iter()
+            .filter(|(id, _)| id.0 % TURNS == turn)
+            .map(|(id, leg)| (*id, leg.video.as_ref()))
+            .collect();
+        let sizes: Vec<_> =
+            whose.into_iter().map(|(id, video)| (id, video.and_then(|v| self.gets(v)))).collect();
+        for (participant, gets) in sizes {
+            let Some(leg) = self.legs.get_mut(&participant) else { continue };
+            leg.count_dropped(out);
+            let statistics = Box::new(leg.statistics(now, gets));
+            out.events.push_back(Event::Statistics { participant, statistics });
+        }
+    }
+
+    /// This conference's part of the worker's figures.
+    pub fn report(&mut self, out: &mut Out) {
         for view in self.views.values() {
             out.totals.codec_errors += view.canvas().take_errors();
             for channel in view.channels.values() {
@@ -22,15 +43,6 @@ impl Conference {
                     out.totals.codec_errors += output.take_errors();
                 }
             }
-        }
-        let sizes: BTreeMap<ParticipantId, (VideoKind, (u32, u32))> = self
-            .legs
-            .iter()
-            .filter_map(|(participant, leg)| Some((*participant, self.gets(leg.video.as_ref()?)?)))
-            .collect();
-        for (participant, leg) in &mut self.legs {
-            let statistics = Box::new(leg.statistics(now, sizes.get(participant).copied()));
-            out.events.push_back(Event::Statistics { participant: *participant, statistics });
         }
     }
 
@@ -45,11 +57,6 @@ impl Conference {
             Some(size) => Some((VideoKind::Forwarded, size)),
             None => Some((VideoKind::Encoded, (place.view.width, place.view.height))),
         }
-    }
-
-    /// Counts what all lines dropped since the last call.
-    pub fn count_dropped(&mut self, out: &mut Out) {
-        self.legs.values_mut().for_each(|leg| leg.count_dropped(out));
     }
 
     /// Adds the gauges.

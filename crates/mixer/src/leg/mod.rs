@@ -144,15 +144,29 @@ impl Leg {
             if gain.is_nan() || gain < MIN_GAIN { 0.0 } else { 10f32.powf(gain.min(MAX_GAIN) / 20.0) };
     }
 
-    /// A datagram came. True when the conference must look at this leg at once.
-    pub fn handle_packet(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes, out: &mut Out) {
+    /// A datagram came; `heard`: when, by the ticks of sound.
+    pub fn handle_packet(
+        &mut self,
+        (now, heard): (Instant, Instant),
+        port: Port,
+        from: SocketAddr,
+        data: Bytes,
+        out: &mut Out,
+    ) {
         match port.media {
-            Media::Audio => self.handle_audio(now, port, from, data, out),
+            Media::Audio => self.handle_audio((now, heard), port, from, data, out),
             Media::Video => self.handle_video(now, port, from, data, out),
         }
     }
 
-    fn handle_audio(&mut self, now: Instant, port: Port, from: SocketAddr, data: Bytes, out: &mut Out) {
+    fn handle_audio(
+        &mut self,
+        (now, heard): (Instant, Instant),
+        port: Port,
+        from: SocketAddr,
+        data: Bytes,
+        out: &mut Out,
+    ) {
         let Some(audio) = &mut self.audio else {
             out.totals.dropped_unexpected += 1;
             return;
@@ -160,7 +174,7 @@ impl Leg {
         match audio.receive(now, from, port.rtcp, data, out) {
             Some(Input::Packets(packets)) => {
                 for packet in packets {
-                    audio.insert(now, port.participant, packet, out);
+                    audio.insert(heard, port.participant, packet, out);
                 }
             }
             Some(Input::Notices(notices)) => notices.iter().for_each(|n| audio.handle_notice(n)),

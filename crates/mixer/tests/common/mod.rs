@@ -64,6 +64,9 @@ pub struct World {
     pub grain: Duration,
     /// Lines of those who have one; the others are beside the worker.
     pub lines: BTreeMap<ParticipantId, Lines>,
+    busy_until: Instant,
+    /// What came while the machine stood still: when, where, from where.
+    unread: Vec<(Instant, Port, SocketAddr, Bytes)>,
     woken: Arc<AtomicBool>,
     version: u64,
 }
@@ -151,6 +154,8 @@ impl World {
             transmits: 0,
             grain: ms(10),
             lines: BTreeMap::new(),
+            busy_until: start,
+            unread: Vec::new(),
             woken,
             version: 0,
         }
@@ -269,13 +274,25 @@ impl World {
                 let port = Port { participant, media, rtcp };
                 let source = if media == Media::Audio { from.0 } else { from.1 };
                 let source = if rtcp { SocketAddr::new(source.ip(), source.port() + 1) } else { source };
-                self.worker.handle_packet(self.now, port, source, data);
+                self.unread.push((self.now, port, source, data));
             }
+        }
+        if self.now < self.busy_until {
+            return;
+        }
+        for (at, port, source, data) in self.unread.drain(..) {
+            self.worker.handle_packet(self.now, at, port, source, data);
         }
         if self.worker.poll_timeout().is_some_and(|at| at <= self.now) {
             self.worker.handle_timeout(self.now);
         }
         self.collect();
+    }
+
+    /// The machine does nothing for the worker for so long; what comes meanwhile is read afterwards.
+    pub fn stand_still(&mut self, time: Duration) {
+        self.busy_until = self.now + time;
+        self.run(time);
     }
 
     /// Runs what waits; how many jobs.
