@@ -143,6 +143,7 @@ impl Worker {
                 if self.index.is_empty() {
                     // The clock of the sound stood still while there was nobody.
                     self.next_tick = now;
+                    self.next_report = now + REPORT;
                 }
                 let seed = self.random.next_u64();
                 conference.add(participant, Leg::new(now, participant, leg, &self.shared, self.wall, seed));
@@ -258,8 +259,12 @@ impl Worker {
             index.get(&p).and_then(|c| conferences.get(c)).and_then(|c| c.legs.get(&p))
         });
         if now >= self.next_report {
-            self.next_report = now + REPORT;
+            if self.index.is_empty() {
+                // There is nobody to take turns.
+                self.turn = TURNS - 1;
+            }
             self.report(now);
+            self.next_report = now + if self.index.is_empty() { REPORT * TURNS as u32 } else { REPORT };
         }
     }
 
