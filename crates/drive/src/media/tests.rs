@@ -81,14 +81,18 @@ fn a_packet_has_come_when_the_machine_got_it_not_when_a_busy_thread_read_it() {
     let came = || reports.recv_timeout(Duration::from_secs(10)).expect("came");
     far.send_to(&[0], to).expect("sent");
     came();
-    handle.command(Duration::from_millis(500));
-    let before = Clock::now();
-    far.send_to(&[1], to).expect("sent");
-    let sent = Clock::now();
-    let at = came();
     // Two clocks are read one after the other.
     let slack = Duration::from_millis(100);
-    assert!(at + slack > before && at < sent + slack, "{:?} after it was sent", at - sent);
+    // The kernel begins to stamp some time after the first socket of the machine has asked for it.
+    let stamped = (0..10).any(|_| {
+        handle.command(Duration::from_millis(300));
+        let before = Clock::now();
+        far.send_to(&[1], to).expect("sent");
+        let sent = Clock::now();
+        let at = came();
+        at + slack > before && at < sent + slack
+    });
+    assert!(stamped, "stamped when it was read");
     handle.stop();
     thread.join().expect("ended");
 }
