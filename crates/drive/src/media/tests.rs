@@ -52,8 +52,9 @@ impl Core for Times {
     fn handle_packet(&mut self, _: Instant, at: Instant, _: u8, _: SocketAddr, _: Bytes) {
         self.0.push_back(at);
     }
+    #[expect(clippy::disallowed_methods, reason = "plays a thread that is busy")]
     fn handle_command(&mut self, _: Instant, busy: Duration) {
-        std::thread::sleep(busy);
+        thread::sleep(busy);
     }
     fn handle_timeout(&mut self, _: Instant) {}
     fn handle_wake(&mut self, _: Instant) {}
