@@ -756,11 +756,12 @@ impl VideoLeg {
     /// Asks for what is missing, where that was negotiated; how many packets.
     fn ask_again(&mut self, now: Instant) -> u64 {
         self.ask_at = None;
-        if self.history.is_none() || self.asker.is_useless() {
+        if self.history.is_none() {
             return 0;
         }
         let rtt = self.session.sender.rtt();
-        let (missing, lost) = self.watching.missing(nack::patience(rtt));
+        let patience = (!self.asker.is_useless()).then(|| nack::patience(rtt));
+        let (missing, lost) = self.watching.missing(patience);
         let ask = self.asker.poll(now, &missing, lost, rtt);
         if !ask.is_empty() {
             self.session.nack(&ask);

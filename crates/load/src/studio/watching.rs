@@ -57,11 +57,13 @@ impl Watching {
         }
     }
 
-    /// Packets that are waited for, `patience` long, and how many were given up so far; none are waited for at a glance.
-    pub fn missing(&mut self, patience: Duration) -> (Vec<u16>, u64) {
+    /// Packets that are waited for, `patience` long or as without asking, and how many were given up so far; none are waited for at a glance.
+    pub fn missing(&mut self, patience: Option<Duration>) -> (Vec<u16>, u64) {
         match self {
             Self::Whole(whole) => {
-                whole.set_wait(patience, patience);
+                let wait = h264::Config::default().reorder;
+                let (min, max) = patience.map_or((wait.wait_min, wait.wait_max), |p| (p, p));
+                whole.set_wait(min, max);
                 (whole.missing(MISSING), whole.counters().lost)
             }
             Self::Glance(_) => (Vec::new(), 0),
