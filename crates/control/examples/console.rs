@@ -1,7 +1,8 @@
 //! The console with a meeting in it that is only played: `cargo run -p cau-control --example console [PORT [SITES]]` serves it
 //! on 127.0.0.1, user `admin`, password `Cau-Long-Bien-1902`. For working on the page; calls and media are not behind it.
 
-#[path = "../tests/common/mod.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#[path = "../tests/it/common/mod.rs"]
 mod common;
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
