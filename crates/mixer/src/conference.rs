@@ -171,8 +171,9 @@ impl Conference {
         self.floor = participant;
     }
 
-    /// Encoded views make so many pictures per second at most.
+    /// Encoded views make so many pictures per second at most, and there are fewer encodings where that is less.
     pub fn set_cadence(&mut self, fps: u32) {
+        self.stale |= self.fps != fps;
         self.fps = fps;
         self.views.values_mut().for_each(|view| view.set_most(fps));
     }
@@ -233,9 +234,10 @@ impl Conference {
         if place.stream.from.is_some() && !self.pressed && video.repairs.note(now) {
             self.stale = true;
         }
-        let (mut users, pressed) = (self.users(place), self.pressed);
+        let need = view::channel::Need { pressed: self.pressed, soon: video.is_fragile() };
+        let mut users = self.users(place);
         self.with_channel(now, participant, place, &mut users, |channel, now, watch, users, canvas| {
-            channel.refresh(now, watch, users, canvas, pressed);
+            channel.refresh(now, watch, users, canvas, need);
         });
     }
 

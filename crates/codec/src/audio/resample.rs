@@ -67,22 +67,40 @@ fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-/// Eight sums side by side, so that the compiler may use SIMD (it must not reorder one sum).
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 8];
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a8.zip(b8) {
-        for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
-            *sum += x * y;
+/// Outputs summed side by side: no sum's order changes with the width of the machine's registers, so that all machines sound the same.
+const LANES: usize = 16;
+
+/// Adds to each `out[t]` the sum of `taps[i] · x[t + i]`; `x` is longer than `out` by one less than there are taps. Running over time rather
+/// than over the taps of one output leaves no sum across lanes, which cost as much as the products.
+fn convolve(x: &[f32], taps: &[f32], out: &mut [f32]) {
+    debug_assert_eq!(x.len() + 1, out.len() + taps.len());
+    let (blocks, rest) = out.as_chunks_mut::<LANES>();
+    let done = blocks.len() * LANES;
+    for (n, sums) in blocks.iter_mut().enumerate() {
+        let mut held = *sums;
+        for (window, tap) in x.get(n * LANES..).unwrap_or_default().array_windows::<LANES>().zip(taps) {
+            for (sum, x) in held.iter_mut().zip(window) {
+                *sum += tap * x;
+            }
+        }
+        *sums = held;
+    }
+    for (sum, window) in rest.iter_mut().zip(x.get(done..).unwrap_or_default().windows(taps.len())) {
+        for (x, tap) in window.iter().zip(taps) {
+            *sum += tap * x;
         }
     }
-    sums.iter().sum::<f32>() + rest
 }
 
 /// None is louder than [`SILENT`].
 pub(super) fn is_silent(samples: &[f32]) -> bool {
     samples.iter().all(|s| s.abs() <= SILENT)
+}
+
+/// The taps of the `factor` phases of a low-pass, each in time order, times `gain`: phase `k` are the taps `k`, `k + factor` …
+fn phases(design: &Design, gain: f32) -> impl Iterator<Item = Vec<f32>> {
+    (0..design.factor)
+        .map(move |k| design.taps.iter().skip(k).step_by(design.factor).map(|tap| tap * gain).collect())
 }
 
 /// Low rate to 48 kHz: `factor` samples out for each one in.
@@ -92,34 +110,43 @@ pub(super) struct Up {
     /// The last samples heard, then the new ones.
     buffer: Vec<f32>,
     history: usize,
+    /// Every `factor`-th sample of what goes out, before and after rounding.
+    sums: Vec<f32>,
+    rounded: Vec<i16>,
 }
 
 impl Up {
     pub(super) fn new(factor: Factor) -> Self {
         let design = design(factor);
-        let phases: Vec<Vec<f32>> = (0..design.factor)
-            .map(|k| {
-                let taps = design.taps.iter().skip(k).step_by(design.factor);
-                let mut phase: Vec<f32> = taps.map(|t| t * design.factor as f32).collect();
-                phase.reverse();
-                phase
-            })
-            .collect();
+        let reversed = |mut phase: Vec<f32>| {
+            phase.reverse();
+            phase
+        };
         let history = design.taps.len() / design.factor - 1;
-        Self { phases, buffer: vec![0.0; history], history }
+        Self {
+            phases: phases(design, design.factor as f32).map(reversed).collect(),
+            buffer: vec![0.0; history],
+            history,
+            sums: Vec::new(),
+            rounded: Vec::new(),
+        }
     }
 
     /// Appends the samples of `input` at 48 kHz to `out`.
     pub(super) fn process(&mut self, input: &[f32], out: &mut Vec<i16>) {
         self.buffer.extend_from_slice(input);
-        if is_silent(&self.buffer) {
-            out.resize(out.len() + input.len() * self.phases.len(), 0);
-            let used = self.buffer.len().saturating_sub(self.history);
-            self.buffer.drain(..used);
-            return;
-        }
-        for window in self.buffer.windows(self.history + 1) {
-            out.extend(self.phases.iter().map(|phase| super::to_i16(dot(window, phase))));
+        let from = out.len();
+        out.resize(from + input.len() * self.phases.len(), 0);
+        if !is_silent(&self.buffer) {
+            for (k, phase) in self.phases.iter().enumerate() {
+                self.sums.clear();
+                self.sums.resize(input.len(), 0.0);
+                convolve(&self.buffer, phase, &mut self.sums);
+                self.rounded.clear();
+                self.rounded.extend(self.sums.iter().map(|&s| super::to_i16(s)));
+                let places = out.iter_mut().skip(from + k).step_by(self.phases.len());
+                places.zip(&self.rounded).for_each(|(place, s)| *place = *s);
+            }
         }
         let used = self.buffer.len().saturating_sub(self.history);
         self.buffer.drain(..used);
@@ -128,33 +155,33 @@ impl Up {
 
 /// 48 kHz to the low rate: one sample out for `factor` in.
 pub(super) struct Down {
-    factor: usize,
-    taps: &'static [f32],
-    buffer: Vec<f32>,
+    /// Each phase's taps, and the samples they meet: every `factor`-th, the last ones heard, then the new ones. The filter is symmetric: no
+    /// need to turn it round.
+    phases: Vec<(Vec<f32>, Vec<f32>)>,
+    history: usize,
+    sums: Vec<f32>,
 }
 
 impl Down {
     pub(super) fn new(factor: Factor) -> Self {
         let design = design(factor);
-        Self {
-            factor: design.factor,
-            taps: &design.taps,
-            buffer: vec![0.0; design.taps.len() - design.factor],
-        }
+        let history = design.taps.len() / design.factor - 1;
+        let phases = phases(design, 1.0).map(|taps| (taps, vec![0.0; history])).collect();
+        Self { phases, history, sums: Vec::new() }
     }
 
     /// Replaces `out` by the samples of `input` (a multiple of the factor) at the low rate.
     pub(super) fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
-        self.buffer.extend(input.iter().map(|&s| f32::from(s)));
+        let factor = self.phases.len();
+        self.sums.clear();
+        self.sums.resize(input.len() / factor, 0.0);
+        for (k, (taps, buffer)) in self.phases.iter_mut().enumerate() {
+            buffer.extend(input.iter().skip(k).step_by(factor).map(|&s| f32::from(s)));
+            convolve(buffer, taps, &mut self.sums);
+            let used = buffer.len().saturating_sub(self.history);
+            buffer.drain(..used);
+        }
         out.clear();
-        // The filter is symmetric: no need to turn it round.
-        out.extend(
-            self.buffer
-                .windows(self.taps.len())
-                .step_by(self.factor)
-                .map(|window| super::to_i16(dot(window, self.taps))),
-        );
-        let used = out.len() * self.factor;
-        self.buffer.drain(..used);
+        out.extend(self.sums.iter().map(|&s| super::to_i16(s)));
     }
 }

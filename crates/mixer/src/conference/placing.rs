@@ -79,7 +79,7 @@ impl Conference {
                 (participant, place)
             })
             .collect();
-        sharing::share(&mut places, shared.config.max_encodings);
+        sharing::share(&mut places, sharing::most(shared.config.max_encodings, self.fps));
         places
     }
 

@@ -24,6 +24,15 @@ struct Group {
     members: BTreeSet<Encoding>,
 }
 
+/// Pictures a second of a machine that has time for all.
+const FULL_CADENCE: u32 = 30;
+
+/// How many encodings there may be when pictures go at `fps` a second: a machine without time for more pictures has none for more encoders.
+pub fn most(configured: usize, fps: u32) -> usize {
+    let fps = fps.min(FULL_CADENCE) as usize;
+    (configured * fps).div_ceil(FULL_CADENCE as usize).max(1)
+}
+
 /// Brings the encodings that `places` want down to `most`, as far as there are several of one scene: again and again the two whose union
 /// costs the fewest viewers the least become one, of the lesser rate, size and cadence of both.
 pub fn share(places: &mut BTreeMap<ParticipantId, Option<Place>>, most: usize) {
@@ -112,6 +121,12 @@ mod tests {
 
     fn numbered(places: Vec<Option<Place>>) -> BTreeMap<ParticipantId, Option<Place>> {
         (1..).map(ParticipantId).zip(places).collect()
+    }
+
+    #[test]
+    fn slower_pictures_are_fewer_encodings() {
+        assert_eq!([u32::MAX, 30, 20, 15, 10, 5].map(|fps| most(8, fps)), [8, 8, 6, 4, 3, 2]);
+        assert_eq!([30, 10].map(|fps| most(1, fps)), [1, 1]);
     }
 
     #[test]

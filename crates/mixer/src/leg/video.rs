@@ -112,7 +112,8 @@ impl Video {
         let mut line = Line::new(now, Media::Video, &config.stream, CLOCK as u32, KBPS, origin);
         line.keep_history(config.feedback.nack);
         line.set_rtx(config.rtx.as_ref());
-        let rate = Controller::new(&profile::LINES, ceiling(&config));
+        let mut rate = Controller::new(&profile::LINES, ceiling(&config));
+        rate.set_repeats(config.feedback.nack);
         let profile = Profile::choose(&config, rate.allowed(), worker);
         line.set_pace(profile.kbps);
         let mut watch = Watch::default();
@@ -160,6 +161,8 @@ impl Video {
         self.line.set_rtx(config.rtx.as_ref());
         self.watch.set_single(config.mode == Mode::Single);
         self.rate.set_ceiling(ceiling(&config));
+        self.rate.set_repeats(config.feedback.nack);
+        self.responder.set_quick(self.rate.is_fragile());
         self.rate.poll(now);
         self.requester.negotiated(feedback(&config));
         if config.stream.recv {
@@ -288,6 +291,12 @@ impl Video {
             nominal: self.profile.line_kbps(),
         };
         self.rate.report(now, report);
+        self.responder.set_quick(self.rate.is_fragile());
+    }
+
+    /// Nothing but key frames heals its picture, and it loses packets.
+    pub fn is_fragile(&self) -> bool {
+        self.rate.is_fragile()
     }
 
     /// The far end's decoder asks for a key frame.

@@ -73,6 +73,15 @@ impl Users {
     }
 }
 
+/// How a receiver needs a key frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// There is more to do than can be done.
+    pub pressed: bool,
+    /// It loses packets, and nothing else heals its picture.
+    pub soon: bool,
+}
+
 /// What regular care has found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Care {
@@ -179,28 +188,24 @@ impl Channel {
     }
 
     /// A receiver of this channel needs a key frame; `users` does not count it.
-    pub fn refresh(
-        &mut self,
-        now: Instant,
-        watch: &mut Watch,
-        users: Users,
-        canvas: &Composing,
-        pressed: bool,
-    ) {
-        if let (Some((output, _)), Some(supply)) = (&self.catch_up, self.catch_up_supply()) {
+    pub fn refresh(&mut self, now: Instant, watch: &mut Watch, users: Users, canvas: &Composing, need: Need) {
+        let ask = |supply: &Supply, alone: bool| {
+            if alone && need.soon { supply.request_key_soon() } else { supply.request_key() }
+        };
+        if let Some(supply) = self.catch_up_supply() {
             if watch.follows(&supply) {
-                output.request_key();
+                ask(&supply, true);
                 return;
             }
             if watch.awaits(&supply) {
                 return;
             }
         }
-        if users.main > 0 && !self.is_spared(pressed) {
+        if users.main > 0 && !self.is_spared(need.pressed) {
             self.serve_apart(now, watch, canvas);
             return;
         }
-        self.main.request_key();
+        ask(&self.main, users.main == 0);
         if !watch.follows(&self.main) && !watch.awaits(&self.main) {
             watch.change_to(Feed::at_end(&self.main, None));
         }

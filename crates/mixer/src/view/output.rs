@@ -18,8 +18,10 @@ use crate::{
     ring::{Bounds, Item, Ring},
 };
 
-/// A view makes a forced key frame this often at most, whatever the receivers ask.
+/// A view makes a forced key frame this often at most, whatever the receivers ask …
 pub const KEY_INTERVAL: Duration = Duration::from_secs(1);
+/// … or this often, when nobody else pays for it.
+const KEY_SOON: Duration = Duration::from_millis(300);
 /// What a ring keeps: enough to replay a second.
 const KEEP: Bounds = Bounds { bytes: 2 << 20, time: Duration::from_millis(1500) };
 /// RTP header with the most contributing sources.
@@ -112,6 +114,7 @@ pub struct Output {
     /// What was made.
     pub ring: Ring<Encoded>,
     wants_key: AtomicBool,
+    wants_key_soon: AtomicBool,
     wants_single: AtomicBool,
     made: AtomicU64,
     /// Nanoseconds from `epoch` to the last key frame, plus one; 0: none yet.
@@ -139,6 +142,7 @@ impl Output {
             state: Mutex::default(),
             ring: Ring::new(KEEP),
             wants_key: AtomicBool::new(false),
+            wants_key_soon: AtomicBool::new(false),
             wants_single: AtomicBool::new(single),
             made: AtomicU64::new(0),
             key_at: AtomicU64::new(0),
@@ -159,6 +163,12 @@ impl Output {
     /// A key frame with the next picture, or [`KEY_INTERVAL`] after the last.
     pub fn request_key(&self) {
         self.wants_key.store(true, Ordering::Release);
+    }
+
+    /// The same, 300 ms after the last: for those who are all hurt, or alone.
+    pub fn request_key_soon(&self) {
+        self.wants_key_soon.store(true, Ordering::Release);
+        self.request_key();
     }
 
     /// From the next key frame on, NAL units of one packet each.
@@ -194,9 +204,13 @@ impl Output {
         }
         let single = self.wants_single.load(Ordering::Acquire);
         // Who waits for smaller NAL units cannot do with the last key frame, however new it is.
+        let interval = if self.wants_key_soon.load(Ordering::Acquire) { KEY_SOON } else { KEY_INTERVAL };
         let due = single != state.single
-            || state.last_key.is_none_or(|last| frame.time.saturating_duration_since(last) >= KEY_INTERVAL);
+            || state.last_key.is_none_or(|last| frame.time.saturating_duration_since(last) >= interval);
         let force = due && self.wants_key.swap(false, Ordering::AcqRel);
+        if force {
+            self.wants_key_soon.store(false, Ordering::Release);
+        }
         if force && single != state.single {
             // Slices of another size need another encoder, and that begins with a key frame anyhow.
             state.encoder = None;

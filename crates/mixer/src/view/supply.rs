@@ -40,6 +40,14 @@ impl Supply {
         }
     }
 
+    /// The same, sooner after the last one where that is ours to say: nobody else pays for it.
+    pub fn request_key_soon(&self) {
+        match self {
+            Self::Encoder(output) => output.request_key_soon(),
+            Self::Relay(relay) => relay.request_key(),
+        }
+    }
+
     /// Pictures made so far.
     pub fn made(&self) -> u64 {
         match self {

@@ -20,16 +20,19 @@ pub enum Heard {
     Info,
 }
 
-/// Time between two key frames made for requests, once the allowance is used up.
+/// Time between two key frames made for requests, once the allowance is used up …
 const INTERVAL: Duration = Duration::from_secs(1);
+/// … and where key frames are all that heals a picture.
+const QUICK: Duration = Duration::from_millis(300);
 /// The same FIR number after this long is taken as a new request: some devices never count.
 const REPEAT: Duration = Duration::from_secs(2);
 /// Askers remembered.
 const MAX_ASKERS: usize = 64;
 
-/// Turns a storm of requests into at most one key frame a second, after a small allowance; no request is forgotten, it is put off.
+/// Turns a storm of requests into at most one key frame a second (or in 300 ms), after a small allowance; no request is forgotten, it is put off.
 #[derive(Debug)]
 pub struct Responder {
+    interval: Duration,
     allowance: u32,
     tokens: u32,
     refilled: Option<Instant>,
@@ -51,6 +54,7 @@ impl Responder {
     pub fn new(allowance: u32) -> Self {
         let allowance = allowance.max(1);
         Self {
+            interval: INTERVAL,
             allowance,
             tokens: allowance,
             refilled: None,
@@ -60,6 +64,11 @@ impl Responder {
             numbers: Vec::new(),
             heard: 0,
         }
+    }
+
+    /// Key frames are all that heals its picture: lost packets cannot be sent again.
+    pub fn set_quick(&mut self, quick: bool) {
+        self.interval = if quick { QUICK } else { INTERVAL };
     }
 
     /// Round trip to the asker: what was asked less than that after a key frame was asked before it came there.
@@ -100,7 +109,7 @@ impl Responder {
     /// When [`Self::poll`] will say yes.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let at = self.refilled?;
-        self.pending.then_some(if self.tokens > 0 { at } else { at + INTERVAL })
+        self.pending.then_some(if self.tokens > 0 { at } else { at + self.interval })
     }
 
     /// A key frame was made for another reason (new scene, size): it answers what was put off.
@@ -117,10 +126,13 @@ impl Responder {
     fn refill(&mut self, now: Instant) {
         let since = *self.refilled.get_or_insert(now);
         let gained =
-            (now.saturating_duration_since(since).as_millis() / INTERVAL.as_millis()).min(1_000) as u32;
+            (now.saturating_duration_since(since).as_millis() / self.interval.as_millis()).min(1_000) as u32;
         if gained > 0 {
-            self.refilled =
-                Some(if self.tokens + gained >= self.allowance { now } else { since + INTERVAL * gained });
+            self.refilled = Some(if self.tokens + gained >= self.allowance {
+                now
+            } else {
+                since + self.interval * gained
+            });
             self.tokens = self.allowance.min(self.tokens + gained);
         } else if self.tokens == self.allowance {
             self.refilled = Some(now);

@@ -1,7 +1,13 @@
 //! How much a receiver of pictures may be sent: what it says (TMMBR, REMB) and what its reports show (docs/adaptation.md).
 
-use crate::rtcp::ReportBlock;
+mod fragile;
+mod share;
+
 use std::time::{Duration, Instant};
+
+use crate::rtcp::ReportBlock;
+use fragile::Fragile;
+use share::Share;
 
 /// Everything that is known of one stream when a report on it comes; all counts since its beginning.
 #[derive(Debug, Clone, Copy)]
@@ -93,37 +99,8 @@ pub struct Controller {
     least: [Option<Duration>; 2],
     least_since: Option<Instant>,
     delay: Duration,
-}
-
-/// Packets lost of packets sent.
-#[derive(Debug, Clone, Copy)]
-struct Share {
-    lost: f32,
-    of: f32,
-}
-
-impl Share {
-    const NONE: Self = Self { lost: 0.0, of: 0.0 };
-
-    /// As if so much had been lost of all that is remembered.
-    fn usual(own: f32) -> Self {
-        Self { lost: own * MEMORY, of: MEMORY }
-    }
-
-    fn add(&mut self, lost: f32, of: f32) {
-        (self.lost, self.of) = (self.lost + lost, self.of + of);
-    }
-
-    /// Forgets as `packets` come.
-    fn fade(&mut self, packets: f32) {
-        let left = (-packets / MEMORY).exp();
-        (self.lost, self.of) = (self.lost * left, self.of * left);
-    }
-
-    /// 0–1.
-    fn mean(self) -> f32 {
-        self.lost / self.of.max(1.0)
-    }
+    /// Where lost packets cannot be sent again.
+    fragile: Option<Fragile>,
 }
 
 /// The rate was lowered for loss: does it help?
@@ -181,7 +158,7 @@ impl Controller {
             base: None,
             settled: None,
             own: 0.0,
-            lately: Share::usual(0.0),
+            lately: Share::usual(0.0, MEMORY),
             fresh: Share::NONE,
             weak: false,
             lowered: None,
@@ -192,7 +169,22 @@ impl Controller {
             least: [None; 2],
             least_since: None,
             delay: Duration::ZERO,
+            fragile: None,
         }
+    }
+
+    /// Whether lost packets can be sent again; else less is sent where packets are lost (docs/adaptation.md, *Without retransmission*).
+    pub fn set_repeats(&mut self, repeats: bool) {
+        if repeats {
+            self.fragile = None;
+        } else {
+            self.fragile.get_or_insert_default();
+        }
+    }
+
+    /// Packets are lost, and cannot be sent again.
+    pub fn is_fragile(&self) -> bool {
+        self.fragile.as_ref().is_some_and(|fragile| fragile.cap().is_some())
     }
 
     /// Negotiated anew.
@@ -293,10 +285,14 @@ impl Controller {
 
     fn judge(&mut self, now: Instant, seen: Seen) {
         let Seen { loss, packets, grows, .. } = seen;
-        self.lately.fade(packets);
+        self.lately.fade(packets, MEMORY);
         self.lately.add(loss * packets, packets);
         self.fresh.add(loss * packets, packets);
         let lately = self.lately.mean();
+        if let Some(fragile) = &mut self.fragile {
+            // What is beyond is for the rate, until shown otherwise.
+            fragile.note(loss.min(self.own + CALM), packets);
+        }
         let queues = self.queue() >= QUEUE && grows;
         let much = loss >= self.own + STRONG.max(self.own * 0.6);
         if let Some(before) = self.lowered {
@@ -374,7 +370,7 @@ impl Controller {
         self.weak = false;
         self.calm_since = None;
         self.base = None;
-        (self.lately, self.fresh) = (Share::usual(self.own), Share::NONE);
+        (self.lately, self.fresh) = (Share::usual(self.own, MEMORY), Share::NONE);
         self.settled = Some(now + SETTLE + self.delay * 2);
         self.lowered = None;
     }
@@ -383,7 +379,8 @@ impl Controller {
     pub fn poll(&mut self, now: Instant) -> bool {
         self.remb = self.remb.filter(|(_, at)| now.saturating_duration_since(*at) < ESTIMATE);
         self.try_more(now);
-        let says = [self.tmmbr.map(|t| t.1), self.remb.map(|r| r.0), self.cap];
+        let fragile = self.fragile.as_ref().and_then(Fragile::cap);
+        let says = [self.tmmbr.map(|t| t.1), self.remb.map(|r| r.0), self.cap, fragile];
         let wanted = says.into_iter().flatten().fold(self.ceiling, u32::min);
         let (to, from) = (self.step(wanted), self.step(self.allowed));
         let rested = self.changed.is_none_or(|at| now.saturating_duration_since(at) >= UP);
@@ -423,230 +420,4 @@ fn kbps(bits: u64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rand::rngs::SmallRng;
-    use rand::{RngExt, SeedableRng};
-
-    const STEPS: [u32; 8] = [70, 140, 280, 560, 840, 1120, 1670, 2230];
-
-    #[expect(clippy::disallowed_methods, reason = "an arbitrary origin of virtual time")]
-    fn start() -> Instant {
-        Instant::now()
-    }
-
-    /// A line of so many kbit/s that queues up to so long, with loss of its own; reports every so many ms.
-    struct Line {
-        kbps: u32,
-        queue_ms: u32,
-        loss: f64,
-        /// Packets lost in a row on average.
-        burst: f64,
-        bad: bool,
-        every_ms: u64,
-        rng: SmallRng,
-        now: Instant,
-        queued_ms: f64,
-        report: Report,
-        rate: Controller,
-        next: u64,
-    }
-
-    impl Line {
-        fn new(kbps: u32, queue_ms: u32, loss: f64, every_ms: u64, seed: u64) -> Self {
-            let block = ReportBlock { highest: 65_000, ..ReportBlock::default() };
-            let report = Report {
-                block,
-                rtt: None,
-                jitter: Duration::ZERO,
-                octets: 0,
-                skipped: 0,
-                missed: 0,
-                nominal: 0,
-            };
-            Self {
-                kbps,
-                queue_ms,
-                loss,
-                burst: 1.0,
-                bad: false,
-                every_ms,
-                rng: SmallRng::seed_from_u64(seed),
-                now: start(),
-                queued_ms: 0.0,
-                report,
-                rate: Controller::new(&STEPS, 2230),
-                next: 0,
-            }
-        }
-
-        /// Sends at the step allowed; the rates there were, by the second.
-        fn run(&mut self, seconds: u64) -> Vec<u32> {
-            let mut out = Vec::new();
-            for ms in 0..seconds * 100 {
-                self.now += Duration::from_millis(10);
-                self.rate.poll(self.now);
-                let step = self.rate.step(self.rate.allowed()).map_or(0, |i| STEPS[i]);
-                // Packets of 1,000 bytes.
-                let mut packets = f64::from(step) * 10.0 / 8000.0;
-                while packets > 0.0 {
-                    if packets < 1.0 && self.rng.random::<f64>() > packets {
-                        break;
-                    }
-                    packets -= 1.0;
-                    self.report.block.highest += 1;
-                    self.report.octets += 1000;
-                    let full = self.queued_ms > f64::from(self.queue_ms);
-                    let turn = if self.bad {
-                        1.0 - 1.0 / self.burst
-                    } else {
-                        self.loss / (1.0 - self.loss) / self.burst
-                    };
-                    self.bad = if self.burst > 1.0 {
-                        self.rng.random::<f64>() < turn
-                    } else {
-                        self.rng.random::<f64>() < self.loss
-                    };
-                    if full || self.bad {
-                        self.report.block.lost += 1;
-                    } else {
-                        self.queued_ms += 8000.0 / f64::from(self.kbps);
-                    }
-                }
-                self.queued_ms = (self.queued_ms - 10.0).max(0.0);
-                self.next += 10;
-                if self.next >= self.every_ms {
-                    self.next = 0;
-                    self.report.rtt = Some(Duration::from_millis(40 + self.queued_ms as u64));
-                    self.rate.report(self.now, self.report);
-                }
-                if ms % 100 == 99 {
-                    out.push(step);
-                }
-            }
-            out
-        }
-    }
-
-    fn mean(rates: &[u32]) -> u32 {
-        rates.iter().sum::<u32>() / rates.len() as u32
-    }
-
-    #[test]
-    fn a_line_that_carries_it_all_gets_it_all() {
-        assert!(Line::new(10_000, 100, 0.0, 1000, 1).run(120).iter().all(|r| *r == 2230));
-    }
-
-    #[test]
-    fn a_thin_line_is_found_within_seconds_and_probed_ever_more_rarely() {
-        for (queue, every, seed) in [(60, 1000, 1), (60, 5000, 2), (1500, 1000, 3), (1500, 3000, 4)] {
-            let mut line = Line::new(1000, queue, 0.0, every, seed);
-            let rates = line.run(300);
-            let soon = 5 * every as usize / 1000 + 4;
-            assert!(rates[soon..].iter().all(|r| *r <= 1120), "{queue} {every}: {rates:?}");
-            let tail = &rates[100..];
-            assert!(mean(tail) >= 700, "{queue} {every}: {tail:?}");
-            let above = tail.iter().filter(|r| **r > 1000).count();
-            assert!(above <= 40, "{queue} {every}: {above} of 200 s above what the line carries");
-        }
-    }
-
-    #[test]
-    fn loss_that_is_the_lines_own_does_not_shrink_the_picture() {
-        for (loss, seed) in [(0.01, 1), (0.05, 2), (0.10, 3), (0.20, 4)] {
-            let mut line = Line::new(10_000, 100, loss, 1000, seed);
-            let rates = line.run(300);
-            assert!(mean(&rates[60..]) >= 2000, "{loss}: {rates:?}");
-            assert!(rates.iter().all(|r| *r >= 560), "{loss}: {rates:?}");
-        }
-    }
-
-    #[test]
-    fn loss_in_bursts_is_judged_over_many_packets() {
-        for (ceiling, full) in [(210, 140), (840, 840), (2230, 2230)] {
-            for (loss, burst) in [(0.05, 4.0), (0.10, 4.0), (0.05, 10.0)] {
-                let runs: Vec<Vec<u32>> = (1..=10)
-                    .map(|seed| {
-                        let mut line = Line::new(10_000, 100, loss, 1000, seed);
-                        (line.burst, line.rate) = (burst, Controller::new(&STEPS, ceiling));
-                        line.run(300)
-                    })
-                    .collect();
-                let means: Vec<u32> = runs.iter().map(|rates| mean(rates)).collect();
-                let share = if burst > 5.0 { 60 } else { 80 };
-                assert!(mean(&means) * 100 >= full * share, "{ceiling}, {loss}, {burst}: {means:?}");
-                let without = runs.iter().flatten().filter(|r| **r == 0).count();
-                assert!(
-                    burst > 5.0 || without == 0,
-                    "{ceiling}, {loss}, {burst}: {without} s without a picture"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn when_the_line_gets_better_the_rate_goes_up_step_by_step() {
-        let mut line = Line::new(300, 100, 0.0, 1000, 5);
-        line.run(60);
-        line.kbps = 10_000;
-        let rates = line.run(240);
-        assert!(rates.is_sorted(), "{rates:?}");
-        assert_eq!(rates.last(), Some(&2230));
-        assert!(rates[20] < 2230);
-    }
-
-    #[test]
-    fn a_line_too_thin_for_any_picture_gets_none_and_is_tried_again() {
-        let mut line = Line::new(40, 300, 0.0, 1000, 6);
-        let rates = line.run(300);
-        assert!(rates.contains(&0), "{rates:?}");
-        let on = rates[60..].iter().filter(|r| **r > 0).count();
-        assert!(on > 0 && on < 120, "{on} of 240 s with a picture");
-        line.kbps = 10_000;
-        assert!(line.run(400).last() > Some(&1000));
-    }
-
-    #[test]
-    fn what_the_receiver_says_counts_at_once_downward_and_after_a_while_upward() {
-        let (t, mut rate) = (start(), Controller::new(&STEPS, 2230));
-        let at = |s| t + Duration::from_secs(s);
-        rate.limit(7, 600_000);
-        assert!(rate.poll(t));
-        assert_eq!(rate.allowed(), 600);
-        rate.limit(7, 1_200_000);
-        assert!(!rate.poll(at(2)), "not up and down all the time");
-        assert!(rate.poll(at(6)));
-        rate.estimate(at(7), 300_000);
-        assert!(rate.poll(at(7)));
-        assert_eq!(rate.allowed(), 300);
-        assert!(rate.poll(at(28)), "an estimate that is not renewed is forgotten");
-        rate.limit(7, 50_000);
-        rate.poll(at(29));
-        assert!(!rate.has_room(), "sound only");
-        rate.unlimit(8);
-        rate.poll(at(40));
-        assert!(!rate.has_room());
-        rate.unlimit(7);
-        assert!(rate.poll(at(41)) && rate.has_room());
-    }
-
-    #[test]
-    fn gaps_of_our_own_and_reports_that_begin_anew_are_no_loss() {
-        let (t, mut rate) = (start(), Controller::new(&STEPS, 2230));
-        let block = ReportBlock { highest: 100, ..ReportBlock::default() };
-        let mut report =
-            Report { block, rtt: None, jitter: Duration::ZERO, octets: 0, skipped: 0, missed: 0, nominal: 0 };
-        for i in 0..30u32 {
-            let now = t + Duration::from_secs(u64::from(i));
-            rate.report(now, report);
-            rate.poll(now);
-            report.block.highest += 100;
-            report.block.lost += 30;
-            report.skipped += 30;
-            if i == 20 {
-                report.block = ReportBlock { highest: 9, ..block };
-            }
-        }
-        assert_eq!(rate.allowed(), 2230);
-    }
-}
+mod tests;
