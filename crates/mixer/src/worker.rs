@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use cau_codec::video::Pool;
 use cau_model::{ConferenceId, ParticipantId};
+use cau_rtp::packet;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -54,7 +55,8 @@ pub struct Worker {
 
 /// SSRC of an RTP packet.
 fn source_of(data: &[u8]) -> Option<u32> {
-    let ssrc = data.get(8..12)?;
+    // Reports come on the same port with some, and have the SSRC they report on there.
+    let ssrc = data.get(8..12).filter(|_| packet::classify(data) == packet::Class::Rtp)?;
     Some(u32::from_be_bytes(ssrc.try_into().ok()?))
 }
 

@@ -4,6 +4,7 @@ use crate::common::{Endpoint, World, ms, p};
 use bytes::Bytes;
 use cau_mixer::{Command, Event, Media, Port, command::AudioCodec};
 use cau_model::layout::Kind;
+use cau_rtp::rtcp;
 
 fn two() -> World {
     let mut world = World::new();
@@ -245,6 +246,29 @@ fn packets_lost_on_the_way_out_are_sent_again_to_who_asks() {
     let keys = &world.at(2).received.keys;
     assert!(keys.len() <= 3, "the first and one every ten seconds, as for everybody: {keys:?}");
     assert_eq!(world.at(1).received.gaps, 0);
+}
+
+/// Who sends no picture reports on ours without one of its own, and where reports come on the port of the media (RFC 5761) the SSRC in them stands where a
+/// packet has its own: no loop.
+#[test]
+fn what_a_mere_receiver_asks_on_the_port_of_the_media_is_heard() {
+    let mut world = World::new();
+    world.join(Endpoint::new(1));
+    let mut viewer = Endpoint::new(2).no_camera().with_nack();
+    viewer.no_reports = true;
+    world.join(viewer);
+    world.show(Kind::Full, &[1]);
+    world.run(ms(2_000));
+    let ssrc = *world.at(2).received.ssrcs.last().unwrap();
+    let mut w = rtcp::Writer::new();
+    let seq = world.at(2).received.last_seq();
+    let highest = u32::from(seq);
+    let block =
+        rtcp::ReportBlock { ssrc, highest, fraction_lost: 0, lost: 0, jitter: 0, last_sr: 0, delay: 0 };
+    w.receiver_report(99, &[block]).nack(99, ssrc, &[seq]);
+    world.at_mut(2).extra.push((Media::Video, false, w.finish().into()));
+    world.run(ms(1_500));
+    assert_eq!((world.totals.repeated, world.totals.dropped_loop), (1, 0));
 }
 
 #[test]

@@ -757,6 +757,11 @@ impl Received {
         stood.as_secs_f64() / to.saturating_duration_since(from).as_secs_f64()
     }
 
+    /// The last sequence number of video.
+    pub fn last_seq(&self) -> u16 {
+        self.last[1].unwrap().0
+    }
+
     /// Packets waited for.
     pub fn missing(&mut self) -> Vec<u16> {
         self.depacketizer.set_wait(ms(200), ms(200));
