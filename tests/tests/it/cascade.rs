@@ -1,11 +1,4 @@
 //! Several MCUs, each a real `cau serve`: enrolment, the control link, the tree, and what survives the death of either end.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    clippy::disallowed_macros,
-    reason = "end-to-end tests live in the world"
-)]
 
 use std::{
     fs,

@@ -1,11 +1,4 @@
 //! `cau ctl` against a running server: every command, and what it says when something is wrong.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    clippy::disallowed_macros,
-    reason = "end-to-end tests live in the world"
-)]
 
 use std::{
     fs,

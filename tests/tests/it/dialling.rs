@@ -1,11 +1,4 @@
 //! The MCU calls: baresip and our own phones answer, sipp refuses in every way, a crowd is called evenly, a site is brought up.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    clippy::disallowed_macros,
-    reason = "end-to-end tests live in the world"
-)]
 
 use std::{net::SocketAddr, time::Instant};
 

@@ -1,11 +1,4 @@
 //! What may break a server of its surroundings: a full disk, clients that never finish, bodies of the wrong shape.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    clippy::disallowed_macros,
-    reason = "end-to-end tests live in the world"
-)]
 
 use std::{
     fs,

@@ -1,11 +1,4 @@
 //! With our own phone: odd habits of hardware, set-up times, how fast the speaker changes, how natural pictures come through.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    clippy::disallowed_macros,
-    reason = "end-to-end tests live in the world"
-)]
 
 use std::{
     net::Ipv6Addr,

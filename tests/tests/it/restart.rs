@@ -1,11 +1,4 @@
 //! The server is killed in the middle of a meeting: who sees and hears whom again, and when; who sits where.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    clippy::disallowed_macros,
-    reason = "end-to-end tests live in the world"
-)]
 
 use std::time::{Instant, SystemTime};
 

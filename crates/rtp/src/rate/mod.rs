@@ -159,7 +159,7 @@ impl Controller {
             settled: None,
             own: 0.0,
             lately: Share::usual(0.0, MEMORY),
-            fresh: Share::NONE,
+            fresh: Share::default(),
             weak: false,
             lowered: None,
             before: None,
@@ -370,7 +370,7 @@ impl Controller {
         self.weak = false;
         self.calm_since = None;
         self.base = None;
-        (self.lately, self.fresh) = (Share::usual(self.own, MEMORY), Share::NONE);
+        (self.lately, self.fresh) = (Share::usual(self.own, MEMORY), Share::default());
         self.settled = Some(now + SETTLE + self.delay * 2);
         self.lowered = None;
     }

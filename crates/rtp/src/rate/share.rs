@@ -3,13 +3,11 @@
 /// Packets lost of packets sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Share {
-    pub(super) lost: f32,
+    lost: f32,
     pub(super) of: f32,
 }
 
 impl Share {
-    pub(super) const NONE: Self = Self { lost: 0.0, of: 0.0 };
-
     /// As if so much had been lost of so many packets.
     pub(super) fn usual(own: f32, packets: f32) -> Self {
         Self { lost: own * packets, of: packets }
