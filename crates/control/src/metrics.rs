@@ -201,6 +201,11 @@ pub(crate) fn of_totals(t: &Totals) -> Vec<Sample> {
         sum(|m| m.repeated),
     ));
     out.push(Sample::new(
+        "cau_rtp_packets_copies_total",
+        "RTP packets sent twice or three times because the line loses packets: the copies.",
+        sum(|m| m.copies),
+    ));
+    out.push(Sample::new(
         "cau_rtp_packets_asked_again_total",
         "RTP packets asked for again.",
         sum(|m| m.asked_again),

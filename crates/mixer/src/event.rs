@@ -187,6 +187,8 @@ pub struct VideoOut {
     pub fps: f32,
     /// Step of the ladder its line and decoder take, kbit/s.
     pub kbps: u32,
+    /// How often each of its packets is sent: more than once where the line loses them.
+    pub copies: u32,
 }
 
 /// Figures of a worker. Counters count since the start.
@@ -210,6 +212,8 @@ pub struct Totals {
     pub packets_out: u64,
     /// RTP packets sent again because the far end missed them.
     pub repeated: u64,
+    /// RTP packets sent twice or three times because the line loses packets: the copies.
+    pub copies: u64,
     /// RTP packets asked for again because they were missing.
     pub asked_again: u64,
     /// Datagrams that were not RTP or RTCP.

@@ -212,6 +212,8 @@ pub struct Send {
     pub height: u32,
     /// Pictures per second.
     pub fps: f32,
+    /// How often each of its packets is sent: more than once where the line loses them. 0: nothing is sent.
+    pub copies: u32,
 }
 
 /// How a participant's outgoing picture is made.

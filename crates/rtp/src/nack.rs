@@ -162,6 +162,11 @@ impl History {
         }
     }
 
+    /// When the packet of this number was sent, when it is still there.
+    pub fn sent_at(&self, seq: u16) -> Option<Instant> {
+        self.sent.iter().rev().find(|s| s.packet.seq == seq).map(|s| s.at)
+    }
+
     /// The packet of this number again, when it is still there and the allowance is not used up.
     pub fn again(&mut self, seq: u16) -> Option<Packet> {
         let sent = self.sent.iter_mut().rev().find(|s| s.packet.seq == seq)?;

@@ -220,5 +220,5 @@ fn send(out: VideoOut) -> Send {
         VideoKind::Encoded => SendVideo::Encoded,
         VideoKind::Forwarded => SendVideo::Forwarded,
     };
-    Send { video, width: out.width, height: out.height, fps: tenths(out.fps) }
+    Send { video, width: out.width, height: out.height, fps: tenths(out.fps), copies: out.copies }
 }

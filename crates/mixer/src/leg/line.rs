@@ -28,6 +28,15 @@ use crate::{
 /// Media for somebody who was named and not heard is sent for so long.
 const UNHEARD: Duration = Duration::from_secs(5);
 
+/// A copy follows so long after the packet it repeats, the second two more of these after the first: beyond what a fade takes along, and
+/// within what receivers wait for packets that were overtaken.
+const COPY: Duration = Duration::from_millis(15);
+
+/// How long after the packet its n-th copy follows, from 1.
+fn follows(n: u32) -> Duration {
+    COPY * (n * (n + 1) / 2)
+}
+
 /// What a datagram held.
 pub enum Input {
     /// RTP packets to be used, in order.
@@ -74,6 +83,8 @@ pub struct Line {
     told: Told,
     /// How fast packets may leave, where it matters.
     pace: Option<Pace>,
+    /// How often each packet is sent.
+    copies: u32,
 }
 
 impl Line {
@@ -113,12 +124,18 @@ impl Line {
             seed: origin.seed,
             told: Told::default(),
             pace: None,
+            copies: 1,
         }
     }
 
     /// Spreads what is sent at once, for a stream of that many kbit/s.
     pub fn set_pace(&mut self, kbps: u32) {
         self.pace.get_or_insert_with(|| Pace::new(kbps)).set_kbps(kbps);
+    }
+
+    /// Sends each packet so often from now on: 1, once.
+    pub fn set_copies(&mut self, copies: u32) {
+        self.copies = copies.max(1);
     }
 
     /// Keeps what is sent, so that it can be sent again; or does not any more.
@@ -146,10 +163,19 @@ impl Line {
     }
 
     /// Sends packets again that the far end misses.
-    pub fn repeat(&mut self, participant: ParticipantId, lost: &[u16], out: &mut Out) {
+    pub fn repeat(&mut self, now: Instant, participant: ParticipantId, lost: &[u16], out: &mut Out) {
         let Some(history) = self.history.as_mut().filter(|_| self.stream.send) else { return };
         let port = Port { participant, media: self.media, rtcp: false };
-        for packet in lost.iter().filter_map(|seq| history.again(*seq)) {
+        // Asked for before its copies can have come.
+        let rtt = self.session.sender.rtt().unwrap_or_default();
+        let under_way = |at: Instant| {
+            self.copies > 1 && now.saturating_duration_since(at) < follows(self.copies - 1) + rtt
+        };
+        for seq in lost {
+            if history.sent_at(*seq).is_some_and(under_way) {
+                continue;
+            }
+            let Some(packet) = history.again(*seq) else { continue };
             let packet = match &mut self.rtx {
                 Some((pt, sender)) => sender.wrap(&packet, *pt),
                 None => packet,
@@ -314,10 +340,18 @@ impl Line {
         if batch.count == 0 {
             return;
         }
-        let at = self.pace.as_mut().map_or(now, |pace| pace.leave(now, batch.bytes));
+        let bytes = batch.bytes * self.copies as usize;
+        let at = self.pace.as_mut().map_or(now, |pace| pace.leave(now, bytes));
         let data = out.arena.split().freeze();
         let segment = (batch.count > 1).then_some(batch.segment);
-        out.send_at(now, at, Transmit { port, to, data, segment });
+        let transmit = Transmit { port, to, data, segment };
+        for n in 1..self.copies {
+            self.tx.add(batch.bytes);
+            out.totals.packets_out += batch.count as u64;
+            out.totals.copies += batch.count as u64;
+            out.send_at(now, at + follows(n), transmit.clone());
+        }
+        out.send_at(now, at, transmit);
     }
 
     /// Sends the RTCP that is due.

@@ -177,7 +177,12 @@ impl Leg {
                     audio.insert(heard, port.participant, packet, out);
                 }
             }
-            Some(Input::Notices(notices)) => notices.iter().for_each(|n| audio.handle_notice(n)),
+            Some(Input::Notices(notices)) => {
+                notices.iter().for_each(|n| audio.handle_notice(n));
+                if let Some(video) = &mut self.video {
+                    video.note_sound(audio.line.session.sender.remote().copied());
+                }
+            }
             Some(Input::Repair(_)) | None => {}
         }
     }
@@ -386,7 +391,7 @@ impl Leg {
                 gets.filter(|_| video.can_send() && video.watch.is_started())
             {
                 let (kbps, fps) = (video.profile.kbps, sent as f32 / seconds);
-                s.send = VideoOut { kind, width, height, fps, kbps };
+                s.send = VideoOut { kind, width, height, fps, kbps, copies: video.copies() };
             }
         }
         s

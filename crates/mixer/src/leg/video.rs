@@ -8,6 +8,7 @@ use cau_rtp::{
     keyframe::{self, Ask, Heard, Requester, Responder},
     nack,
     rate::{self, Controller},
+    rtcp::ReportBlock,
     session::Notice,
     stream::Outgoing,
 };
@@ -97,6 +98,8 @@ pub struct Video {
     pressed: bool,
     /// Round trip and jitter of the last report without pressure.
     delay: (Option<Duration>, Duration),
+    /// The last report on the sound of the same leg.
+    sound: Option<ReportBlock>,
 }
 
 impl Video {
@@ -150,6 +153,7 @@ impl Video {
             ssrc: None,
             pressed: false,
             delay: (None, Duration::ZERO),
+            sound: None,
             config,
         }
     }
@@ -200,6 +204,11 @@ impl Video {
         self.rate.allowed()
     }
 
+    /// How often each packet of pictures is sent to it.
+    pub fn copies(&self) -> u32 {
+        self.rate.copies()
+    }
+
     /// Takes a packet.
     pub fn insert(&mut self, now: Instant, packet: Packet) {
         self.first_packet.get_or_insert(now);
@@ -241,7 +250,7 @@ impl Video {
             Notice::Nack(lost) => {
                 // Its reports count as lost what is just being repaired.
                 self.asks = true;
-                self.line.repeat(participant, lost, out);
+                self.line.repeat(now, participant, lost, out);
             }
             Notice::KeyFrame(heard) => self.hear(now, *heard),
             Notice::Limit { owner, bits } => self.rate.limit(*owner, *bits),
@@ -272,6 +281,11 @@ impl Video {
         self.pressed = pressed;
     }
 
+    /// The far end reported on the sound of the same leg.
+    pub fn note_sound(&mut self, report: Option<ReportBlock>) {
+        self.sound = report;
+    }
+
     fn note_report(&mut self, now: Instant) {
         let sender = &self.line.session.sender;
         let Some(block) = sender.remote().copied() else { return };
@@ -289,6 +303,7 @@ impl Video {
             skipped: self.skipped,
             missed: self.line.missed(),
             nominal: self.profile.line_kbps(),
+            sound: self.sound,
         };
         self.rate.report(now, report);
         self.responder.set_quick(self.rate.is_fragile());
@@ -328,8 +343,10 @@ impl Video {
             let before = self.profile;
             self.choose(worker);
             self.changed = true;
-            tracing::debug!(%participant, line = self.rate.allowed(), from = before.kbps, to = self.profile.kbps, "rate");
+            let copies = self.rate.copies();
+            tracing::debug!(%participant, line = self.rate.allowed(), copies, from = before.kbps, to = self.profile.kbps, "rate");
         }
+        self.line.set_copies(self.rate.copies());
         self.source.handle_timeout(now, out);
         self.repair(now, participant, out);
         self.changed |= self.line.watch_target(now);

@@ -1,12 +1,12 @@
 //! How much a receiver of pictures may be sent: what it says (TMMBR, REMB) and what its reports show (docs/adaptation.md).
 
-mod fragile;
+mod lossy;
 mod share;
 
 use std::time::{Duration, Instant};
 
 use crate::rtcp::ReportBlock;
-use fragile::Fragile;
+use lossy::Lossy;
 use share::Share;
 
 /// Everything that is known of one stream when a report on it comes; all counts since its beginning.
@@ -26,6 +26,8 @@ pub struct Report {
     pub missed: u64,
     /// What the stream takes when its picture moves, kbit/s with headers.
     pub nominal: u32,
+    /// The last report on the sound that goes the same way, of which nothing is sent twice.
+    pub sound: Option<ReportBlock>,
 }
 
 /// A report is judged when it covers so many packets and so much time …
@@ -34,6 +36,8 @@ const TIME: Duration = Duration::from_secs(1);
 /// … or so much time and some packets.
 const LONG: Duration = Duration::from_secs(5);
 const FEW: u32 = 10;
+/// Packets are not sent twice for longer than this when nobody says what the line loses.
+const BLIND: Duration = Duration::from_secs(60);
 /// A count of lost packets that falls by more begins anew.
 const ANEW: i32 = 1000;
 /// Loss beyond the line's own that lowers the rate at once, when it is found twice, and that is no reason against more.
@@ -78,8 +82,11 @@ pub struct Controller {
     remb: Option<(u32, Instant)>,
     /// What the reports allow; `None`: they show no bound.
     cap: Option<u32>,
-    /// What holds now.
+    /// What holds now for the picture, and how often each of its packets is sent.
     allowed: u32,
+    copies: u32,
+    /// The most the stream took with all copies: sending packets twice is no reason for more.
+    most: u32,
     changed: Option<Instant>,
     at_once: bool,
     base: Option<(Instant, Report)>,
@@ -99,8 +106,7 @@ pub struct Controller {
     least: [Option<Duration>; 2],
     least_since: Option<Instant>,
     delay: Duration,
-    /// Where lost packets cannot be sent again.
-    fragile: Option<Fragile>,
+    lossy: Lossy,
 }
 
 /// The rate was lowered for loss: does it help?
@@ -125,6 +131,8 @@ struct Seen {
     nominal: u32,
     /// The delay grows.
     grows: bool,
+    /// Packets of sound lost, of how many.
+    sound: Option<(u64, u32)>,
 }
 
 impl Lowered {
@@ -153,6 +161,8 @@ impl Controller {
             remb: None,
             cap: None,
             allowed: ceiling,
+            copies: 1,
+            most: 0,
             changed: None,
             at_once: false,
             base: None,
@@ -169,22 +179,23 @@ impl Controller {
             least: [None; 2],
             least_since: None,
             delay: Duration::ZERO,
-            fragile: None,
+            lossy: Lossy::new(true),
         }
     }
 
-    /// Whether lost packets can be sent again; else less is sent where packets are lost (docs/adaptation.md, *Without retransmission*).
+    /// Whether lost packets can be had again (docs/adaptation.md, *Packets sent twice*).
     pub fn set_repeats(&mut self, repeats: bool) {
-        if repeats {
-            self.fragile = None;
-        } else {
-            self.fragile.get_or_insert_default();
-        }
+        self.lossy.set_repeats(repeats);
     }
 
-    /// Packets are lost, and cannot be sent again.
+    /// Packets are lost, and cannot be had again.
     pub fn is_fragile(&self) -> bool {
-        self.fragile.as_ref().is_some_and(|fragile| fragile.cap().is_some())
+        self.lossy.is_fragile()
+    }
+
+    /// How often each packet of the picture is to be sent; 1: once.
+    pub fn copies(&self) -> u32 {
+        self.copies
     }
 
     /// Negotiated anew.
@@ -195,7 +206,7 @@ impl Controller {
         }
     }
 
-    /// What may be sent now; below the lowest step: no picture at all.
+    /// What the picture may take now, copies of its packets not counted; below the lowest step: no picture at all.
     pub fn allowed(&self) -> u32 {
         self.allowed
     }
@@ -243,26 +254,39 @@ impl Controller {
             return;
         };
         let time = now.saturating_duration_since(since);
-        let expected = report.block.highest.wrapping_sub(base.block.highest);
-        // Some devices count anew in the middle of a call.
-        let lost = report.block.lost - base.block.lost;
-        if expected > 1 << 20 || lost < -ANEW {
+        let Some((lost, expected)) = self.lost(&base, &report) else {
             self.base = Some((now, report));
+            return;
+        };
+        if self.copies > 1 && time >= BLIND && expected < FEW {
+            self.lossy.forget();
             return;
         }
         if !(expected >= PACKETS && time >= TIME || expected >= FEW && time >= LONG) {
             return;
         }
-        let skipped = report.skipped.saturating_sub(base.skipped);
-        // What comes late, repaired or twice makes the count fall a little.
-        let lost = u64::try_from(lost).unwrap_or(0).saturating_sub(skipped);
-        let missed = report.missed.saturating_sub(base.missed);
-        let expected = u64::from(expected).saturating_sub(skipped).max(1);
-        let loss = (lost.max(missed) as f32 / expected as f32).min(1.0);
-        let bits = report.octets.saturating_sub(base.octets) * 8;
+        let loss = (lost as f32 / expected as f32).min(1.0);
+        let bits = report.octets.saturating_sub(base.octets) * 8 * u64::from(self.copies);
         let sent = u32::try_from(bits / (time.as_millis() as u64).max(1)).unwrap_or(u32::MAX);
+        let nominal = report.nominal.saturating_mul(self.copies);
+        self.most = self.most.max(nominal);
         self.base = Some((now, report));
-        self.judge(now, Seen { loss, packets: expected as f32, sent, nominal: report.nominal, grows });
+        // With copies, that is what is judged already.
+        let sound = sound(&base, &report).filter(|(_, of)| self.copies == 1 && *of > 0);
+        self.judge(now, Seen { loss, packets: expected as f32, sent, nominal, grows, sound });
+    }
+
+    /// Packets lost of so many between two reports; `None`: the far end counts anew.
+    fn lost(&self, base: &Report, report: &Report) -> Option<(u64, u32)> {
+        if self.copies > 1 {
+            // Where packets come twice, some count both, and say that none are lost: the sound goes the same way once.
+            return Some(sound(base, report).unwrap_or_default());
+        }
+        let (lost, expected) = growth(&base.block, &report.block)?;
+        let skipped = report.skipped.saturating_sub(base.skipped);
+        let missed = report.missed.saturating_sub(base.missed);
+        let skipped = u32::try_from(skipped).unwrap_or(u32::MAX);
+        Some((lost.saturating_sub(skipped.into()).max(missed), expected.saturating_sub(skipped).max(1)))
     }
 
     /// Whether the delay is above its least, by how much, and growing.
@@ -289,9 +313,10 @@ impl Controller {
         self.lately.add(loss * packets, packets);
         self.fresh.add(loss * packets, packets);
         let lately = self.lately.mean();
-        if let Some(fragile) = &mut self.fragile {
-            // What is beyond is for the rate, until shown otherwise.
-            fragile.note(loss.min(self.own + CALM), packets);
+        // What is beyond is for the rate, until shown otherwise.
+        self.lossy.note(loss.min(self.own + CALM), packets);
+        if let Some((lost, of)) = seen.sound {
+            self.lossy.note((lost as f32 / of as f32).min(self.own + CALM), of as f32);
         }
         let queues = self.queue() >= QUEUE && grows;
         let much = loss >= self.own + STRONG.max(self.own * 0.6);
@@ -341,7 +366,7 @@ impl Controller {
         }
         let Seen { loss, sent, .. } = *seen;
         // A picture that stands still needs little: what was sent then is not what the line takes.
-        let base = sent.max(seen.nominal / 10 * 6).min(self.allowed);
+        let base = sent.max(seen.nominal / 10 * 6).min(self.allowed.saturating_mul(self.copies));
         let lately = self.lately.mean();
         let beyond = (loss.max(lately) - self.own).max(0.0);
         let share = if queues { 0.85 } else { (1.0 - beyond) * 0.9 };
@@ -379,9 +404,11 @@ impl Controller {
     pub fn poll(&mut self, now: Instant) -> bool {
         self.remb = self.remb.filter(|(_, at)| now.saturating_duration_since(*at) < ESTIMATE);
         self.try_more(now);
-        let fragile = self.fragile.as_ref().and_then(Fragile::cap);
-        let says = [self.tmmbr.map(|t| t.1), self.remb.map(|r| r.0), self.cap, fragile];
-        let wanted = says.into_iter().flatten().fold(self.ceiling, u32::min);
+        let says = [self.tmmbr.map(|t| t.1), self.remb.map(|r| r.0), self.cap];
+        let line = says.into_iter().flatten().fold(self.ceiling, u32::min);
+        let line = if self.lossy.is_bad() && self.most > 0 { line.min(self.most) } else { line };
+        let copies = self.lossy.copies(line);
+        let wanted = self.lossy.cap(copies).unwrap_or(u32::MAX).min(line.div_ceil(copies));
         let (to, from) = (self.step(wanted), self.step(self.allowed));
         let rested = self.changed.is_none_or(|at| now.saturating_duration_since(at) >= UP);
         if to > from && !rested && !std::mem::take(&mut self.at_once) {
@@ -389,6 +416,10 @@ impl Controller {
         }
         self.at_once = false;
         self.allowed = wanted;
+        if std::mem::replace(&mut self.copies, copies) != copies {
+            self.base = None;
+            self.settled = Some(now + SETTLE + self.delay * 2);
+        }
         if to != from {
             self.changed = Some(now);
         }
@@ -413,6 +444,19 @@ impl Controller {
     fn step(&self, kbps: u32) -> Option<usize> {
         self.steps.iter().rposition(|step| *step <= kbps)
     }
+}
+
+/// Packets of sound lost, of how many, between two reports.
+fn sound(base: &Report, report: &Report) -> Option<(u64, u32)> {
+    growth(&base.sound?, &report.sound?)
+}
+
+/// Packets lost, of so many, from one report on a stream to a later one; `None`: some devices count anew in the middle of a call.
+fn growth(before: &ReportBlock, after: &ReportBlock) -> Option<(u64, u32)> {
+    let expected = after.highest.wrapping_sub(before.highest);
+    let lost = after.lost - before.lost;
+    // What comes late, repaired or twice makes the count fall a little.
+    (expected <= 1 << 20 && lost >= -ANEW).then(|| (u64::try_from(lost).unwrap_or(0), expected))
 }
 
 fn kbps(bits: u64) -> u32 {

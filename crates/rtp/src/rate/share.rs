@@ -3,7 +3,7 @@
 /// Packets lost of packets sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Share {
-    lost: f32,
+    pub(super) lost: f32,
     pub(super) of: f32,
 }
 

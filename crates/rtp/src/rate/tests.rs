@@ -24,13 +24,19 @@ struct Line {
     report: Report,
     rate: Controller,
     next: u64,
+    /// What comes twice counts twice at the far end, as in many devices.
+    counts_copies: bool,
+    /// No sound is sent.
+    silent: bool,
+    /// What all copies together may take, by the second.
+    wire: Vec<u32>,
 }
 
 impl Line {
     fn new(kbps: u32, queue_ms: u32, loss: f64, every_ms: u64, seed: u64) -> Self {
         let block = ReportBlock { highest: 65_000, ..ReportBlock::default() };
-        let report =
-            Report { block, rtt: None, jitter: Duration::ZERO, octets: 0, skipped: 0, missed: 0, nominal: 0 };
+        let (jitter, sound) = (Duration::ZERO, Some(ReportBlock::default()));
+        let report = Report { block, rtt: None, jitter, octets: 0, skipped: 0, missed: 0, nominal: 0, sound };
         Self {
             kbps,
             queue_ms,
@@ -44,7 +50,26 @@ impl Line {
             report,
             rate: Controller::new(&STEPS, 2230),
             next: 0,
+            counts_copies: false,
+            silent: false,
+            wire: Vec::new(),
         }
+    }
+
+    /// A packet of so many thousand bytes comes through.
+    fn carries(&mut self, size: f64) -> bool {
+        let full = self.queued_ms > f64::from(self.queue_ms);
+        let turn = if self.bad { 1.0 - 1.0 / self.burst } else { self.loss / (1.0 - self.loss) / self.burst };
+        self.bad = if self.burst > 1.0 {
+            self.rng.random::<f64>() < turn
+        } else {
+            self.rng.random::<f64>() < self.loss
+        };
+        let came = !full && !self.bad;
+        if came {
+            self.queued_ms += 8000.0 * size / f64::from(self.kbps);
+        }
+        came
     }
 
     /// Sends at the step allowed; the rates there were, by the second.
@@ -54,6 +79,7 @@ impl Line {
             self.now += Duration::from_millis(10);
             self.rate.poll(self.now);
             let step = self.rate.step(self.rate.allowed()).map_or(0, |i| STEPS[i]);
+            self.report.nominal = step;
             // Packets of 1,000 bytes.
             let mut packets = f64::from(step) * 10.0 / 8000.0;
             while packets > 0.0 {
@@ -63,22 +89,18 @@ impl Line {
                 packets -= 1.0;
                 self.report.block.highest += 1;
                 self.report.octets += 1000;
-                let full = self.queued_ms > f64::from(self.queue_ms);
-                let turn = if self.bad {
-                    1.0 - 1.0 / self.burst
-                } else {
-                    self.loss / (1.0 - self.loss) / self.burst
-                };
-                self.bad = if self.burst > 1.0 {
-                    self.rng.random::<f64>() < turn
-                } else {
-                    self.rng.random::<f64>() < self.loss
-                };
-                if full || self.bad {
-                    self.report.block.lost += 1;
-                } else {
-                    self.queued_ms += 8000.0 / f64::from(self.kbps);
+                let came = (0..self.rate.copies()).filter(|_| self.carries(1.0)).count();
+                match (came, self.counts_copies) {
+                    (0, _) => self.report.block.lost += 1,
+                    (more, true) => self.report.block.lost -= more as i32 - 1,
+                    _ => {}
                 }
+            }
+            if ms % 2 == 0 && !self.silent {
+                let came = self.carries(0.2);
+                let sound = self.report.sound.as_mut().unwrap();
+                sound.highest += 1;
+                sound.lost += i32::from(!came);
             }
             self.queued_ms = (self.queued_ms - 10.0).max(0.0);
             self.next += 10;
@@ -89,6 +111,8 @@ impl Line {
             }
             if ms % 100 == 99 {
                 out.push(step);
+                let wire = if step > 0 { self.rate.allowed() * self.rate.copies() } else { 0 };
+                self.wire.push(wire);
             }
         }
         out
@@ -119,12 +143,13 @@ fn a_thin_line_is_found_within_seconds_and_probed_ever_more_rarely() {
 }
 
 #[test]
-fn loss_that_is_the_lines_own_does_not_shrink_the_picture() {
+fn loss_that_is_the_lines_own_does_not_shrink_what_is_sent() {
     for (loss, seed) in [(0.01, 1), (0.05, 2), (0.10, 3), (0.20, 4)] {
         let mut line = Line::new(10_000, 100, loss, 1000, seed);
-        let rates = line.run(300);
-        assert!(mean(&rates[60..]) >= 2000, "{loss}: {rates:?}");
-        assert!(rates.iter().all(|r| *r >= 560), "{loss}: {rates:?}");
+        line.run(300);
+        let wire = line.wire;
+        assert!(mean(&wire[60..]) >= 2000, "{loss}: {wire:?}");
+        assert!(wire.iter().all(|r| *r >= 560), "{loss}: {wire:?}");
     }
 }
 
@@ -136,7 +161,8 @@ fn loss_in_bursts_is_judged_over_many_packets() {
                 .map(|seed| {
                     let mut line = Line::new(10_000, 100, loss, 1000, seed);
                     (line.burst, line.rate) = (burst, Controller::new(&STEPS, ceiling));
-                    line.run(300)
+                    line.run(300);
+                    line.wire
                 })
                 .collect();
             let means: Vec<u32> = runs.iter().map(|rates| mean(rates)).collect();
@@ -162,6 +188,8 @@ fn when_the_line_gets_better_the_rate_goes_up_step_by_step() {
 #[test]
 fn a_line_too_thin_for_any_picture_gets_none_and_is_tried_again() {
     let mut line = Line::new(40, 300, 0.0, 1000, 6);
+    // Sound alone would fill it.
+    line.silent = true;
     let rates = line.run(300);
     assert!(rates.contains(&0), "{rates:?}");
     let on = rates[60..].iter().filter(|r| **r > 0).count();
@@ -198,8 +226,16 @@ fn what_the_receiver_says_counts_at_once_downward_and_after_a_while_upward() {
 fn gaps_of_our_own_and_reports_that_begin_anew_are_no_loss() {
     let (t, mut rate) = (start(), Controller::new(&STEPS, 2230));
     let block = ReportBlock { highest: 100, ..ReportBlock::default() };
-    let mut report =
-        Report { block, rtt: None, jitter: Duration::ZERO, octets: 0, skipped: 0, missed: 0, nominal: 0 };
+    let mut report = Report {
+        block,
+        rtt: None,
+        jitter: Duration::ZERO,
+        octets: 0,
+        skipped: 0,
+        missed: 0,
+        nominal: 0,
+        sound: None,
+    };
     for i in 0..30u32 {
         let now = t + Duration::from_secs(u64::from(i));
         rate.report(now, report);
@@ -215,20 +251,61 @@ fn gaps_of_our_own_and_reports_that_begin_anew_are_no_loss() {
 }
 
 #[test]
-fn who_cannot_have_packets_again_gets_fewer_where_they_are_lost() {
-    for (loss, least, most, seed) in
-        [(0.0, 2230, 2230, 1), (0.01, 450, 840, 2), (0.05, 200, 400, 3), (0.10, 140, 280, 4)]
-    {
-        let mut line = Line::new(10_000, 100, loss, 1000, seed);
-        line.rate.set_repeats(false);
-        let rates = line.run(300);
-        let late = mean(&rates[100..]);
-        assert!((least..=most).contains(&late), "{loss}: {late} of {rates:?}");
-        let changes = rates[100..].windows(2).filter(|pair| pair[0] != pair[1]).count();
-        assert!(changes <= 12, "{loss}: {changes} changes in 200 s: {rates:?}");
-        line.loss = 0.0;
-        assert_eq!(line.run(200).last(), Some(&2230), "when it gets better");
+fn who_cannot_have_packets_again_gets_them_more_than_once_within_the_same_rate() {
+    for (loss, copies, least, most, seed) in [
+        (0.0, 1, 2230, 2230, 1),
+        (0.01, 2, 840, 1115, 2),
+        (0.05, 2, 560, 1000, 3),
+        (0.10, 3, 500, 743, 4),
+        (0.20, 3, 280, 743, 5),
+    ] {
+        for counts_copies in [false, true] {
+            let mut line = Line::new(10_000, 100, loss, 1000, seed);
+            line.rate.set_repeats(false);
+            line.counts_copies = counts_copies;
+            let rates = line.run(300);
+            let late = mean(&rates[100..]);
+            assert!((least..=most).contains(&late), "{loss}: {late} of {rates:?}");
+            assert_eq!(line.rate.copies(), copies, "{loss}");
+            let changes = rates[100..].windows(2).filter(|pair| pair[0] != pair[1]).count();
+            assert!(changes <= 12, "{loss}: {changes} changes in 200 s: {rates:?}");
+            line.loss = 0.0;
+            assert_eq!(line.run(200).last(), Some(&2230), "when it gets better");
+            assert_eq!(line.rate.copies(), 1);
+        }
     }
+}
+
+#[test]
+fn who_can_have_packets_again_gets_copies_only_where_asking_does_not_keep_up() {
+    for (loss, copies) in [(0.05, 1), (0.12, 2), (0.20, 3)] {
+        let mut line = Line::new(10_000, 100, loss, 1000, 6);
+        line.run(300);
+        assert_eq!(line.rate.copies(), copies, "{loss}");
+    }
+}
+
+#[test]
+fn a_full_line_gets_no_copies_for_its_own_loss() {
+    for repeats in [true, false] {
+        let mut line = Line::new(800, 80, 0.0, 1000, 7);
+        line.rate.set_repeats(repeats);
+        let rates = line.run(300);
+        let wire = |rate: u32, copies: u32| rate * copies;
+        assert!(wire(mean(&rates[100..]), line.rate.copies()) <= 840, "{rates:?}");
+    }
+}
+
+#[test]
+fn without_sound_to_judge_by_copies_end_after_a_minute_and_the_picture_is_judged_anew() {
+    let mut line = Line::new(10_000, 100, 0.05, 1000, 8);
+    line.rate.set_repeats(false);
+    line.run(100);
+    assert_eq!(line.rate.copies(), 2);
+    line.silent = true;
+    line.loss = 0.0;
+    let rates = line.run(120);
+    assert_eq!((line.rate.copies(), rates.last()), (1, Some(&2230)));
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn figures_of_the_line_are_shown() {
     let participant = bench.id(2);
     let statistics = Statistics {
         video: Some(VideoIn { codec: "H264", width: 1280, height: 720, fps: 29.97, visible: true }),
-        send: VideoOut { kind: VideoKind::Encoded, width: 640, height: 360, fps: 30.0, kbps: 768 },
+        send: VideoOut { kind: VideoKind::Encoded, width: 640, height: 360, fps: 30.0, kbps: 768, copies: 2 },
         loss: 0.01,
         loss_out: Some(0.02),
         jitter_ms: 3.25,
@@ -111,7 +111,7 @@ fn figures_of_the_line_are_shown() {
     let site = bench.sites().remove(0);
     assert_eq!((site.video.width, site.video.height, site.video.fps), (1280, 720, 30.0));
     assert_eq!((site.quality.loss, site.quality.rtt_ms, site.quality.rx_kbps), (0.02, Some(40.0), 1_200));
-    assert_eq!((site.send.video, site.send.width), (SendVideo::Encoded, 640));
+    assert_eq!((site.send.video, site.send.width, site.send.copies), (SendVideo::Encoded, 640, 2));
     bench.media(Mixed::Totals(Box::new(Totals { legs: 1, ..Totals::default() })));
     assert_eq!(bench.focus.totals().mixer[0].legs, 1);
 }

@@ -193,8 +193,13 @@ impl Inner {
 
     fn measured(&mut self, id: ConferenceId, participant: ParticipantId, loss: f32, rx_kbps: u32) {
         let quality = snapshot::Quality { loss, jitter_ms: 4.0, rtt_ms: Some(18.0), rx_kbps, tx_kbps: 1950 };
-        let send =
-            snapshot::Send { video: snapshot::SendVideo::Encoded, width: 1280, height: 720, fps: 30.0 };
+        let send = snapshot::Send {
+            video: snapshot::SendVideo::Encoded,
+            width: 1280,
+            height: 720,
+            fps: 30.0,
+            copies: 1,
+        };
         let _ = self.try_apply(
             id,
             Command::Measured { participant, picture: Some((1280, 720, 30.0)), quality, send },
