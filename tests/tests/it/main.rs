@@ -10,6 +10,7 @@
 mod accounts;
 mod capacity;
 mod cascade;
+mod compose;
 mod ctl;
 mod dialling;
 mod hard;
