@@ -466,6 +466,15 @@ impl Node {
         }
     }
 
+    /// Another master commands: what was wanted here is its business.
+    pub(super) fn give_up_screens(&mut self, now: Instant, words: &Words) {
+        self.supersede_with(now, &Viewers::All, words);
+        self.screens.clear();
+        self.prepared.clear();
+        self.feeds.clear();
+        self.floors.clear();
+    }
+
     /// After a restart: what was wanted.
     pub(super) fn restore_wishes(
         &mut self,
