@@ -20,4 +20,5 @@ mod phone;
 mod restart;
 mod signalling;
 mod sites;
+mod standby;
 mod start;

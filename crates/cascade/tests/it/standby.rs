@@ -80,7 +80,8 @@ impl Pair {
 
     /// The site is in the slot of its province, and seen where it is shown.
     fn is_shown(&self, id: Id, site: &Path) -> bool {
-        let province = self.provinces.iter().copied().find(|p| site.is_below(&self.world.mcus[*p].config.path));
+        let province =
+            self.provinces.iter().copied().find(|p| site.is_below(&self.world.mcus[*p].config.path));
         self.world.in_slot(province.unwrap(), 0) == Some(site.csrc())
             && self.world.mcus[id].conference.on_screen == Some(site.csrc())
     }
@@ -111,7 +112,9 @@ fn the_master_dies_and_its_standby_has_the_country_and_the_picture_until_it_is_t
     let (standby, centre) = (it.standby, it.centre);
     let all = it.until("all at the standby", ms(20_000), |it| it.has_all(standby));
     let seen = all + it.until("seen again", ms(5_000), |it| it.is_shown(standby, &shown));
-    println!("master killed: all 34 provinces and 3,400 sites at the standby after {all:?}, the site seen again after {seen:?}");
+    println!(
+        "master killed: all 34 provinces and 3,400 sites at the standby after {all:?}, the site seen again after {seen:?}"
+    );
     assert!(all < ms(11_500) && seen < ms(12_500));
     assert!(it.world.alarms(standby).contains(&"took-command"));
     assert_eq!(it.world.node(standby).kept().term, 2);
@@ -146,7 +149,9 @@ fn a_master_that_is_back_soon_goes_on_as_before() {
     it.world.kill(it.centre);
     it.world.run(ms(4_000));
     it.world.switch_on(it.centre);
-    it.until("everything as before", ms(30_000), |it| it.has_all(it.centre) && it.is_shown(it.centre, &shown));
+    it.until("everything as before", ms(30_000), |it| {
+        it.has_all(it.centre) && it.is_shown(it.centre, &shown)
+    });
     assert_eq!((it.commands(it.standby), it.world.node(it.centre).kept().term), (false, 1));
 }
 
@@ -202,7 +207,9 @@ fn half_of_the_slaves_are_not_enough_and_more_than_half_are() {
     it.cut(centre, standby, false);
     let gave = it.until("the old one gives way", ms(60_000), |it| !it.commands(centre));
     let all = it.until("all at one", ms(10_000), |it| it.has_all(standby));
-    println!("after a split: the old master gives way {gave:?} after the line is mended, all slaves are with the new one {all:?} later");
+    println!(
+        "after a split: the old master gives way {gave:?} after the line is mended, all slaves are with the new one {all:?} later"
+    );
     assert!(it.world.alarms(centre).contains(&"superseded"));
     it.until("in step", ms(10_000), |it| it.in_step(standby));
 }
@@ -286,7 +293,8 @@ fn records_reach_the_standby_and_survive_its_restart() {
     node.record(now, "huge", Some(&long.repeat(20)));
     it.world.run(ms(1));
     let took = it.until("in step", ms(10_000), |it| {
-        it.in_step(it.centre) && it.world.node(it.standby).shelf().len() == it.world.node(it.centre).shelf().len()
+        it.in_step(it.centre)
+            && it.world.node(it.standby).shelf().len() == it.world.node(it.centre).shelf().len()
     });
     println!("3,400 records at the standby after {took:?}");
     let same = |it: &Pair| {
@@ -302,7 +310,11 @@ fn records_reach_the_standby_and_survive_its_restart() {
     it.cut(it.centre, it.standby, false);
     it.until("in step", ms(40_000), |it| it.in_step(it.centre) && same(it));
     let sent = it.world.mcus[it.centre].bytes - bytes;
-    assert!(sent < 20_000, "only what has changed: {sent} bytes in {} messages", it.world.mcus[it.centre].messages - messages);
+    assert!(
+        sent < 20_000,
+        "only what has changed: {sent} bytes in {} messages",
+        it.world.mcus[it.centre].messages - messages
+    );
     it.world.kill(it.standby);
     it.world.kill(it.centre);
     it.world.switch_on(it.standby);
@@ -371,7 +383,8 @@ fn whatever_breaks_one_commands_in_the_end() {
         }
         it.world.run(ms(60_000));
         let told = both.map(|id| it.world.node(id).standing(it.world.now).unwrap());
-        let one = both.into_iter().find(|id| it.commands(*id)).unwrap_or_else(|| panic!("seed {seed}: {told:?}"));
+        let one =
+            both.into_iter().find(|id| it.commands(*id)).unwrap_or_else(|| panic!("seed {seed}: {told:?}"));
         it.until(&format!("seed {seed}"), ms(60_000), |it| it.has_all(one) && it.in_step(one));
         assert!(both.iter().filter(|id| it.commands(**id)).count() == 1, "seed {seed}: {told:?}");
         let _ = &shown;
