@@ -342,6 +342,7 @@ impl<P: Port> Driver<P> {
     fn told(&mut self, now: Instant, told: Told) {
         if matches!(told, Told::Conference(Some(_))) {
             self.read_at = None;
+            self.conference_opened(now);
         }
         if matches!(&told, Told::List(conference, _) if Some(*conference) != self.hook.conference()) {
             return;

@@ -188,9 +188,11 @@ impl<P: Port> Driver<P> {
 
     /// The meeting here is the one that goes on: what the shelf has beyond it is gone.
     pub(super) fn settled(&mut self, now: Instant) {
-        let (Some(standby), Some(conference)) = (&mut self.standby, self.hook.conference()) else { return };
+        let Some(standby) = &mut self.standby else { return };
         standby.settled = true;
         standby.looked = None;
+        // When it is opened, this is done again.
+        let Some(conference) = self.hook.conference() else { return };
         let all = standby.mirror.all(conference);
         let old = self.node.shelf().within("site/").chain(self.node.shelf().within("room/"));
         let old: Vec<String> =
@@ -200,6 +202,13 @@ impl<P: Port> Driver<P> {
         }
         for (key, text) in all {
             self.node.record(now, &key, Some(&text));
+        }
+    }
+
+    /// The conference of the room is another one.
+    pub(super) fn conference_opened(&mut self, now: Instant) {
+        if self.standby.as_ref().is_some_and(|standby| standby.settled) {
+            self.settled(now);
         }
     }
 
