@@ -214,6 +214,21 @@ def control():
         '"type":"token","token":"00112233445566778899aabbccddeeff"', '"type":"floor","mcu":"a/b","by":"Lan"', '"type":"floor","mcu":"a/b/c"',
         '"type":"call","order":5,"under":"a","priority":3',
     ]
+    # Two masters: 0x47 says something as the master, the others as in src/cascade.rs.
+    other = [
+        '"type":"replica","version":4,"records":[{"key":"node","text":"{\\"term\\":1,\\"screens\\":[[\\"all\\",\\"hue/x\\",\\"Lan\\"]]}"},{"key":"slave/hue","text":"up"}]',
+        '"type":"replica","base":4,"version":5,"done":true,"records":[{"key":"room/0","text":"{}"}]', '"type":"replica","base":5,"version":6,"done":true,"gone":["room/0"]',
+        '"type":"replica","base":9,"version":10,"done":true', '"type":"replica-ack","version":3', '"type":"replica-resync"', '"type":"take","by":"Lan","force":true',
+        '"type":"yield","term":3,"by":"Lan"', '"type":"refusal","to":1,"code":"not-in-step","vi":"x","en":"x"', '"type":"ping","id":1', '"type":"wait"', '"type":"moved"',
+        '"type":"peer","versions":[1,1],"instance":5,"path":"","name":"X","room":"","term":9,"commands":true', '"type":"teleport"',
+    ]
+    copied = [(0x47, text(body)) for body in other[:3]]
+    gone = copied + [(0x40, b""), (0x45, b"\2"), (0x42, b"\x40"), (0x42, b"\x40")]
+    yield records(gone)
+    yield records(gone + [(0x41, b"\1"), (0x41, b"\x09"), (0x44, b"\1")] + [(0x47, text(body)) for body in other])
+    for body in other:
+        yield records(copied + [(0x47, text(body)), (0x46, b"\1x"), (0x43, b"\1"), (0x42, b"\x60")])
+    yield records(copied + [(0x43, b"\0"), (0x47, text(other[7])), (0x46, b"\1x"), (0x45, b"\1"), (0x44, b"\5"), (0x42, b"\x50"), (0x43, b"\1")])
     begun = [(0, text(slave[0]))]
     passed = [(6, b"\3\0"), (6, b"\4\0")]
     for said in slave[1:]:

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cau_cascade::wire::{Body, Frame, Hello, MAX_BYTES, VERSIONS, Welcome};
+use cau_cascade::wire::{Body, Frame, Hello, MAX_BYTES, Peer, VERSIONS, Welcome};
 use cau_cascade::{Command, Config, ConnId, Event, Fact, Link, Node, Path, Policy, Site, Transmit, Viewers};
 use cau_model::ParticipantId;
 use cau_model::participant::State;
@@ -24,6 +24,115 @@ pub struct Middle {
     slave: (ConnId, u64, u64),
     /// The last order it has given.
     order: u64,
+    standby: Standby,
+}
+
+/// A standby, its master played by the input, and a slave that comes to it.
+struct Standby {
+    now: Instant,
+    node: Node,
+    conns: u64,
+    /// Connection, session and last number of what the master says.
+    master: (ConnId, u64, u64),
+}
+
+impl Standby {
+    fn new() -> Self {
+        let now = start();
+        let mut config = Config::new(Path::root(), "Dự phòng");
+        (config.commands, config.peer, config.max_links) = (false, true, 4);
+        let node = Node::new(now, config, [8; 32]);
+        let mut it = Self { now, node, conns: 0, master: (ConnId(0), 0, 0) };
+        it.meet(1);
+        it
+    }
+
+    /// The master has called.
+    fn meet(&mut self, term: u64) {
+        self.conns += 1;
+        self.master = (ConnId(self.conns), 0, 0);
+        self.node.handle_peer_accepted(self.now, self.master.0);
+        let word = Peer {
+            versions: VERSIONS,
+            instance: 5,
+            path: Path::root(),
+            name: "Trung tâm".into(),
+            room: String::new(),
+            term,
+            commands: true,
+            assigned: 0,
+            have: None,
+        };
+        self.say(&Frame { session: 0, seq: 0, body: Body::Peer(word) }.write());
+    }
+
+    fn say(&mut self, text: &[u8]) {
+        self.master.2 += 1;
+        let text = filled(text, self.master.1, self.master.2, 0);
+        self.node.handle_message(self.now, self.master.0, &text);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(transmit) = self.node.poll_transmit() {
+            if let Transmit::Message { conn, text } = transmit {
+                assert!(text.len() <= MAX_BYTES, "a message of {} bytes", text.len());
+                let frame = Frame::read(&text).expect("what we say can be read");
+                if let Body::Peer(word) = frame.body
+                    && conn == self.master.0
+                    && word.assigned != 0
+                {
+                    self.master.1 = word.assigned;
+                }
+            }
+        }
+        while self.node.poll_act().is_some() {}
+        while self.node.poll_event().is_some() {}
+        assert!(self.node.shelf().bytes() <= cau_cascade::shelf::MOST_BYTES);
+    }
+
+    fn play(&mut self, kind: u8, record: &[u8]) {
+        let first = record.first().copied().unwrap_or(0);
+        match kind & 0x3f {
+            0 => self.node.handle_closed(self.now, self.master.0),
+            1 => self.meet(u64::from(first)),
+            2 => {
+                self.now += ms(u64::from(first) * 100 + 1);
+                self.node.handle_timeout(self.now);
+            }
+            3 => {
+                let _ = self.node.command(self.now, "Lan", Command::TakeCommand { force: first & 1 == 0 });
+            }
+            4 => {
+                let hold = ms(u64::from(first) * 10);
+                let _ = self.node.command(self.now, "Lan", Command::Drill { hold });
+            }
+            5 => {
+                self.conns += 1;
+                let slave = if first & 1 == 0 { "hue" } else { "dak-lak" };
+                self.node.handle_accepted(self.now, ConnId(self.conns), path(slave));
+                let hello = Hello {
+                    versions: VERSIONS,
+                    capabilities: vec![],
+                    instance: 9,
+                    path: path(slave),
+                    name: "C".into(),
+                    room: String::new(),
+                    term: u64::from(first >> 4),
+                    slots: 2,
+                };
+                let text = Frame { session: 0, seq: 1, body: Body::Hello(hello) }.write();
+                self.node.handle_message(self.now, ConnId(self.conns), &text);
+            }
+            6 => {
+                let key = format!("k/{first}");
+                let text = String::from_utf8_lossy(record);
+                self.node.record(self.now, &key, (first & 3 != 0).then_some(&text));
+            }
+            _ => self.say(record),
+        }
+        self.drain();
+    }
 }
 
 fn path(text: &str) -> Path {
@@ -43,6 +152,7 @@ impl Default for Middle {
             master: none,
             slave: none,
             order: 1,
+            standby: Standby::new(),
         };
         it.set_out();
         it
@@ -132,7 +242,7 @@ impl Middle {
                     }
                 }
                 Transmit::Connect { .. } => connect = true,
-                Transmit::Close { .. } => {}
+                Transmit::ConnectPeer | Transmit::Close { .. } => {}
             }
         }
         assert!(said <= ANSWERS, "{said} messages at once");
@@ -165,6 +275,10 @@ impl Middle {
     /// next number, and the last order.
     pub fn play(&mut self, data: &[u8]) {
         for (kind, record) in records(data).take(STEPS) {
+            if kind & 0x40 != 0 {
+                self.standby.play(kind, record);
+                continue;
+            }
             match kind % 8 {
                 0 | 1 => self.slave_says(record),
                 2 | 3 => self.master_says(record),

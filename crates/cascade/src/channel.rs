@@ -121,6 +121,11 @@ impl Channel {
         now.saturating_duration_since(self.heard) >= SILENCE
     }
 
+    /// It counts as heard of now: it had to be silent before.
+    pub fn heard_of(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
     /// When it was heard of last.
     pub fn heard(&self) -> Instant {
         self.heard

@@ -18,6 +18,7 @@
 //! | messages and their bounds | [`wire`] |
 //! | keep-alive, numbers, replay; reconnecting | `channel`, `backoff` |
 //! | the table of everything below, versions, deltas | [`tree`] |
+//! | what one master keeps for the other | [`shelf`] |
 //! | what a slave lets a master do | [`rights`] |
 //! | links, slots, bring-ups, calls to all | [`node`] |
 #![cfg_attr(
@@ -32,12 +33,14 @@ pub mod node;
 mod operation;
 pub mod path;
 pub mod rights;
+pub mod shelf;
 pub mod tree;
 pub mod wire;
 
 pub use channel::{KEEP_ALIVE, SILENCE};
 pub use node::{
-    Act, Command, Config, Event, Fact, Kept, Link, Node, Outcome, Site, Source, Transmit, Viewers,
+    Act, Command, Config, Drill, Event, Fact, Kept, Link, Node, Outcome, Site, Source, Standing, Transmit,
+    Viewers,
 };
 pub use operation::{Operation, Step};
 pub use path::Path;

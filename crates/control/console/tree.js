@@ -14,6 +14,7 @@ let own = null; // path of this MCU; null: it is in no cascade
 let links = [];
 let prepared = [];
 let progress = null;
+let standby = null; // of two masters: who commands; null: there is one only
 let hooks; // see app.js
 let timer = null;
 
@@ -56,6 +57,7 @@ export async function loadTree() {
     own = all[0]?.path ?? "";
     all.forEach(put);
     await loadLinks();
+    await loadStandby();
     await loadPrepared();
   } catch (e) {
     if (e.status !== 422) throw e;
@@ -65,6 +67,15 @@ export async function loadTree() {
 }
 
 async function loadLinks() { links = await get("/cascade/links?limit=10000"); }
+
+async function loadStandby() {
+  try {
+    standby = await get("/cascade/standby");
+  } catch (e) {
+    if (e.status !== 422) throw e;
+    standby = null;
+  }
+}
 
 async function loadPrepared() {
   const conference = hooks.conference();
@@ -78,6 +89,7 @@ export function treeChanged(event) {
   event.changed?.forEach(put);
   event.gone?.forEach(drop);
   if (event.link) loadLinks().then(draw).catch(hooks.failed);
+  if (event.standby || event.drill) loadStandby().then(draw).catch(hooks.failed);
   if (event.progress) progress = event.progress;
   if (event.prepared) loadPrepared().then(draw).catch(hooks.failed);
   draw();
@@ -104,6 +116,7 @@ function drawNow() {
   const here = sites.filter((site) => site.state === "connected").length;
   text($("tree-count"), t("treeCount", { mcus: number(all.length - sites.length), here: number(here), sites: number(sites.length) }));
   $("tree-call-all").disabled = sites.length === here;
+  drawStandby();
   drawProgress();
   drawPrepared();
   drawLinks();
@@ -118,6 +131,17 @@ function drawNow() {
 
 const sorted = (paths) => [...paths].map((path) => nodes.get(path)).filter(Boolean).sort((a, b) => Number(isMcu(b)) - Number(isMcu(a)) || compare(a.name, b.name) || (a.path < b.path ? -1 : 1));
 const mcusOf = (path) => sorted(children.get(path) ?? []).filter(isMcu).map((node) => node.path);
+
+/** One line: who of two masters commands, and whether the other one could. */
+function drawStandby() {
+  const line = $("tree-standby");
+  line.hidden = standby === null;
+  if (standby === null) return;
+  const { commands, connected, in_step: step, other_commands: other, slaves, waiting } = standby;
+  const how = commands ? (connected ? (step ? "standbyReady" : "standbyBehind") : "standbyLost")
+    : other ? (step ? "standingBy" : "standingByBehind") : "masterLost";
+  text(line, t(how, { term: number(standby.term), waiting: number(waiting), slaves: number(slaves) }));
+}
 
 /** The row of an MCU and, when it is open, those below it. */
 function branch(path, depth) {

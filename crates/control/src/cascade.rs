@@ -28,6 +28,8 @@ pub enum Ask {
     Tree(Part, oneshot::Sender<Vec<tree::Entry>>),
     /// How the links stand.
     Links(oneshot::Sender<Links>),
+    /// Who of two masters commands; `None`: there is one only.
+    Standby(oneshot::Sender<Option<Standby>>),
     /// What an operator wants; with the operation that has begun.
     Wish(Box<Wish>, oneshot::Sender<Result<Option<OperationId>, Refusal>>),
     /// The sites made ready, and whether each is.
@@ -36,6 +38,115 @@ pub enum Ask {
     Operation(OperationId, oneshot::Sender<Option<FarOperation>>),
     /// The certificate of the slave at this path is revoked: its connection is to be closed.
     Revoked(Path),
+}
+
+/// Of two masters: who commands, and how the other one stands.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Standby {
+    /// This MCU is in command.
+    pub commands: bool,
+    /// It has just begun, and asks the other one whether it has taken command meanwhile.
+    pub undecided: bool,
+    /// Grows whenever the command goes to the other one. Whoever has the higher one is right.
+    pub term: u64,
+    /// Where the other one is.
+    pub address: String,
+    /// The other one can be spoken to.
+    pub connected: bool,
+    /// Why not, in Vietnamese.
+    pub reason: Option<String>,
+    /// The same in English.
+    pub reason_en: Option<String>,
+    /// The other one is in command.
+    pub other_commands: bool,
+    /// The one that does not command has everything that the other one has.
+    pub in_step: bool,
+    /// How long something has waited to get there, ms.
+    pub behind_ms: u64,
+    /// How long the other one cannot be spoken to, ms.
+    pub lost_ms: Option<u64>,
+    /// Records kept for the one that does not command, …
+    pub records: usize,
+    /// … and their bytes.
+    pub bytes: usize,
+    /// Slaves known, linked or not.
+    pub slaves: usize,
+    /// Those of them that wait here because their master is gone.
+    pub waiting: usize,
+    /// The drill under way, or the last one.
+    pub drill: Option<DrillShown>,
+}
+
+/// The command given to the other master and taken back on purpose.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Drill)]
+pub struct DrillShown {
+    /// It is under way.
+    pub running: bool,
+    /// Who wanted it.
+    pub by: String,
+    /// Slaves that had to go over.
+    pub slaves: usize,
+    /// Milliseconds until the other one was in command.
+    pub command_ms: Option<u64>,
+    /// Milliseconds until all slaves were there.
+    pub over_ms: Option<u64>,
+    /// Milliseconds, since it was asked back, until this one was in command again.
+    pub return_ms: Option<u64>,
+    /// Milliseconds, since then, until all slaves were back.
+    pub back_ms: Option<u64>,
+    /// Why it failed, in Vietnamese.
+    pub error: Option<String>,
+    /// The same in English.
+    pub error_en: Option<String>,
+}
+
+impl From<&cau_cascade::Drill> for DrillShown {
+    fn from(drill: &cau_cascade::Drill) -> Self {
+        let (error, error_en) = drill.error.clone().map(|w| (w.vi, w.en)).unzip();
+        Self {
+            running: drill.is_running(),
+            by: drill.by.clone(),
+            slaves: drill.slaves,
+            command_ms: drill.command_ms,
+            over_ms: drill.over_ms,
+            return_ms: drill.return_ms,
+            back_ms: drill.back_ms,
+            error,
+            error_en,
+        }
+    }
+}
+
+impl Standby {
+    /// What the API shows.
+    pub fn of(
+        standing: &cau_cascade::Standing,
+        drill: Option<&cau_cascade::Drill>,
+        address: String,
+        words: Option<Words>,
+    ) -> Self {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (reason, reason_en) = words.map(|w| (w.vi, w.en)).unzip();
+        Self {
+            commands: standing.commands,
+            undecided: standing.undecided,
+            term: standing.term,
+            address,
+            connected: standing.peer_up,
+            reason,
+            reason_en,
+            other_commands: standing.peer_commands,
+            in_step: standing.in_step,
+            behind_ms: ms(standing.behind),
+            lost_ms: standing.lost.map(ms),
+            records: standing.records,
+            bytes: standing.bytes,
+            slaves: standing.slaves,
+            waiting: standing.waiting,
+            drill: drill.map(DrillShown::from),
+        }
+    }
 }
 
 /// Which part of the tree.
@@ -262,6 +373,10 @@ impl Handle {
 
     pub(crate) async fn links(&self) -> Result<Links, Problem> {
         self.ask(Ask::Links).await
+    }
+
+    pub(crate) async fn standby(&self) -> Result<Option<Standby>, Problem> {
+        self.ask(Ask::Standby).await
     }
 
     pub(crate) async fn wish(&self, wish: Wish) -> Result<Option<OperationId>, Problem> {

@@ -21,7 +21,7 @@ use cau_store::{Journal, Keeper, Options, Store};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
-    cascade::{self, Entrance, Hook, Refusals, Tell},
+    cascade::{self, Entrance, Hook, Mirror, Refusals, Tell},
     config::Config,
     data_dir, equipment,
     failure::Failure,
@@ -108,7 +108,11 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
     // Read before the keeper begins to say that the program runs.
     let mut kept = restart::kept(&store, config.resume_within, Clock::wall_now()).await?;
     let keeper = store.keeper(Clock::wall_now);
-    let (sip, signalling) = start_signalling(config, threads, requests, notices, keeper.clone()).await?;
+    let mirror = Mirror::default();
+    let other = config.cascade.as_ref().filter(|cascade| cascade.peer.is_some());
+    let kept_by = (keeper.clone(), other.map(|_| mirror.clone()));
+    let (sip, signalling) = start_signalling(config, threads, requests, notices, kept_by).await?;
+    let mut held = None;
 
     focus.equip(equipment.clone()).await;
     for mut record in store.conferences().await? {
@@ -117,11 +121,16 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
             tracing::warn!(conference = %record.id, "there is no layout {layout} any more; the conference begins with grid");
             record.settings.layout = Kind::Grid;
         }
+        let shared = other.is_some_and(|cascade| cascade.room == record.settings.room);
         if let Err(e) = focus.create(record.id, record.settings).await {
             tracing::error!(conference = %record.id, "a stored conference cannot be opened: {}", e.words().en);
             continue;
         }
-        if let Some(kept) = kept.remove(&record.id) {
+        let Some(kept) = kept.remove(&record.id) else { continue };
+        if shared {
+            // The other master may be in the middle of it.
+            held = Some((record.id, kept));
+        } else {
             restart::restore(&focus, &keeper, record.id, kept).await;
         }
     }
@@ -169,6 +178,9 @@ pub async fn start(config: &Config, admin_password: Option<String>) -> Result<Br
                 tell,
                 refusals: refusals.clone(),
                 authority: secure.as_ref().map(|secure| secure.authority.clone()),
+                mirror,
+                keeper: keeper.clone(),
+                held,
                 ended: state.shutdown(),
             };
             Some(cascade::start(cascade, entrance, port, around)?)
@@ -354,7 +366,7 @@ async fn start_signalling(
     threads: Threads,
     requests: tokio::sync::mpsc::Receiver<Request>,
     notices: impl FnMut(Notice) + Send + 'static,
-    keeper: Keeper,
+    (keeper, mirror): (Keeper, Option<Mirror>),
 ) -> Result<(Vec<SocketAddr>, oneshot::Receiver<()>), Failure> {
     let (bound, is_bound) = oneshot::channel();
     let (end, ended) = oneshot::channel();
@@ -378,7 +390,7 @@ async fn start_signalling(
             let addrs = sockets.addrs();
             let focus = Focus::new(focus_config(&config, &addrs), Box::new(threads), rand::random());
             let _ = bound.send(Ok(addrs));
-            signal::run(&mut Signalling::new(focus, notices, keeper), sockets, requests).await;
+            signal::run(&mut Signalling::new(focus, notices, keeper, mirror), sockets, requests).await;
         });
         let _ = end.send(());
     };

@@ -7,20 +7,32 @@ use cau_drive::signal;
 use cau_sip::{ConnId, Hop, Input, Transmit, Unlocated, Uri};
 use cau_store::{Keeper, Key};
 
+use crate::cascade::Mirror;
+
 /// The signalling core: the focus, and where its notices and what it wants kept go.
 pub struct Signalling {
     focus: Focus,
     notices: Box<dyn FnMut(cau_conference::Notice)>,
     keeper: Keeper,
+    mirror: Option<Mirror>,
 }
 
 impl Signalling {
-    /// Hands every notice of `focus` to `notices`, which must not block, and what is to be kept to `keeper`.
-    pub fn new(focus: Focus, notices: impl FnMut(cau_conference::Notice) + 'static, keeper: Keeper) -> Self {
-        Self { focus, notices: Box::new(notices), keeper }
+    /// Hands every notice of `focus` to `notices`, which must not block, and what is to be kept to `keeper`, and to `mirror`
+    /// where another master wants it.
+    pub fn new(
+        focus: Focus,
+        notices: impl FnMut(cau_conference::Notice) + 'static,
+        keeper: Keeper,
+        mirror: Option<Mirror>,
+    ) -> Self {
+        Self { focus, notices: Box::new(notices), keeper, mirror }
     }
 
     fn keep(&self, keep: &Keep) {
+        if let Some(mirror) = &self.mirror {
+            mirror.keep(keep);
+        }
         match keep {
             Keep::Room(id, room) => self.keeper.keep(Key::Room(*id), json(room)),
             Keep::RoomGone(id) => {

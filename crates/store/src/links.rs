@@ -179,6 +179,50 @@ impl Store {
         row.map(|row| self.link_of(&row)).transpose()
     }
 
+    /// Everything of every link as text, with its path: for the other master, which takes it with [`Store::replace_links`].
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn link_rows(&self) -> Result<Vec<(String, String)>, Error> {
+        let rows = sqlx::query(
+            "SELECT path, json_object('path', path, 'name', name, 'created_at', created_at, 'token_hash', hex(token_hash),
+                'token_expires_at', token_expires_at, 'key_hash', hex(key_hash), 'certificate', hex(certificate),
+                'certificate_pem', certificate_pem, 'enrolled_at', enrolled_at) AS record
+             FROM cascade_links ORDER BY path",
+        );
+        let rows = rows.fetch_all(&self.0.pool).await.map_err(|e| self.sql(e))?;
+        let text = |row: &SqliteRow, column| row.try_get(column).map_err(|e| self.sql(e));
+        rows.iter().map(|row| Ok((text(row, "path")?, text(row, "record")?))).collect()
+    }
+
+    /// The links are these from now on; those that stay keep their numbers.
+    ///
+    /// # Errors
+    /// A row that is none, or the database fails; nothing has changed then.
+    pub async fn replace_links(&self, rows: &[String]) -> Result<(), Error> {
+        let most = usize::try_from(MOST).unwrap_or_default();
+        if rows.len() > most {
+            return Err(Error::TooManyLinks(MOST));
+        }
+        let all = format!("[{}]", rows.join(","));
+        let mut tx = self.write().await?;
+        for query in [
+            "DELETE FROM cascade_links WHERE path NOT IN (SELECT value ->> 'path' FROM json_each($1))",
+            "INSERT INTO cascade_links (path, name, created_at, token_hash, token_expires_at, key_hash, certificate,
+                certificate_pem, enrolled_at)
+             SELECT value ->> 'path', value ->> 'name', value ->> 'created_at', unhex(value ->> 'token_hash'),
+                value ->> 'token_expires_at', nullif(unhex(value ->> 'key_hash'), x''), nullif(unhex(value ->> 'certificate'), x''),
+                value ->> 'certificate_pem', value ->> 'enrolled_at'
+             FROM json_each($1) WHERE true
+             ON CONFLICT (path) DO UPDATE SET name = excluded.name, created_at = excluded.created_at,
+                token_hash = excluded.token_hash, token_expires_at = excluded.token_expires_at, key_hash = excluded.key_hash,
+                certificate = excluded.certificate, certificate_pem = excluded.certificate_pem, enrolled_at = excluded.enrolled_at",
+        ] {
+            sqlx::query(query).bind(&all).execute(&mut *tx).await.map_err(|e| self.sql(e))?;
+        }
+        self.commit(tx).await
+    }
+
     fn link_of(&self, row: &SqliteRow) -> Result<Link, Error> {
         let int = |column| row.try_get::<i64, _>(column).map_err(|e| self.sql(e));
         let enrolled: Option<i64> = row.try_get("enrolled_at").map_err(|e| self.sql(e))?;
@@ -205,6 +249,28 @@ mod tests {
 
     fn at(s: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + s)
+    }
+
+    #[tokio::test]
+    async fn the_links_of_one_master_become_those_of_the_other() {
+        let ((_a, one), (_b, other)) = (store().await, store().await);
+        let link = one.create_link("dak-lak", "Đắk “Lắk”", &[1; 32], at(100), at(1)).await.unwrap();
+        assert!(one.enrol(link.id, &[2; 32], &[3; 32], "PEM\n1", at(2)).await.unwrap());
+        one.create_link("hue", "Huế", &[4; 32], at(100), at(1)).await.unwrap();
+        other.create_link("ca-mau", "Cà Mau", &[9; 32], at(100), at(1)).await.unwrap();
+        let texts = |rows: Vec<(String, String)>| rows.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        let rows = one.link_rows().await.unwrap();
+        assert_eq!(rows[0].0, "dak-lak");
+        other.replace_links(&texts(rows.clone())).await.unwrap();
+        assert_eq!(other.link_rows().await.unwrap(), rows);
+        let there = other.link_with(&[3; 32]).await.unwrap().unwrap();
+        assert_eq!((there.path.as_str(), there.name.as_str()), ("dak-lak", "Đắk “Lắk”"));
+        assert!(matches!(other.enrolment(&[4; 32], &[5; 32], at(3)).await.unwrap(), Enrolment::Open(_)));
+        one.delete_link(link.id).await.unwrap();
+        other.replace_links(&texts(one.link_rows().await.unwrap())).await.unwrap();
+        assert_eq!(other.link_with(&[3; 32]).await.unwrap(), None, "revoked there, too");
+        other.replace_links(&["{}".to_owned()]).await.unwrap_err();
+        assert_eq!(other.links().await.unwrap().len(), 1, "what makes no sense changes nothing");
     }
 
     async fn store() -> (tempfile::TempDir, Store) {

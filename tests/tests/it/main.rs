@@ -21,4 +21,5 @@ mod phone;
 mod restart;
 mod signalling;
 mod sites;
+mod standby;
 mod start;

@@ -51,6 +51,9 @@ struct Teller {
 pub(super) struct Above {
     state: State,
     backoff: Backoff,
+    /// Which master of the list is tried now, and which one first.
+    trying: usize,
+    first: usize,
     teller: Teller,
     media: bool,
     media_backoff: Backoff,
@@ -149,7 +152,8 @@ impl Node {
         match &mut self.above.state {
             State::Down => {
                 if self.config.masters > 0 && self.above.backoff.take(now) {
-                    let master = self.above.backoff.tries() % self.config.masters;
+                    let master = (self.above.first + self.above.backoff.tries()) % self.config.masters;
+                    self.above.trying = master;
                     self.above.state = State::Connecting(now);
                     self.transmits.push_back(Transmit::Connect { master });
                 }
@@ -201,6 +205,14 @@ impl Node {
             match (checked, frame.body) {
                 (Ok(()), Body::Welcome(welcome)) => self.welcomed(now, welcome),
                 (Ok(()), Body::Refusal(refused)) => self.above_lost(now, Some(refused.words)),
+                // It may take command soon: another five seconds, and it hears that this one is still there.
+                (Ok(()), Body::Wait) => {
+                    if let State::Greeting(channel, since) = &mut self.above.state {
+                        *since = now;
+                        let (conn, text) = (channel.conn, channel.write(now, Body::Ping { id: 0 }));
+                        self.transmits.push_back(Transmit::Message { conn, text });
+                    }
+                }
                 _ => self.above_lost(now, None),
             }
             return;
@@ -230,6 +242,7 @@ impl Node {
             Body::Close { slot } => self.closed(now, slot),
             Body::Floor { mcu, by } => self.floor_taken(now, &mcu, by),
             Body::Call { order, under, priority } => self.called(now, order, under, priority),
+            Body::Moved => self.above_moved(now),
             Body::Refusal(_) => self.count("refused-by-master"),
             Body::Unknown => {
                 let words = Words::new("bản tin không hiểu được", "this type of message is not known here");
@@ -308,6 +321,16 @@ impl Node {
             teller.in_flight.push_back(told.version);
             self.say_above(now, Body::Tree(told));
         }
+    }
+
+    /// The master has handed over to the next one of the list, which is tried at once.
+    fn above_moved(&mut self, now: Instant) {
+        let words = Words::new("một MCU khác chỉ huy từ bây giờ", "another MCU commands from now on");
+        self.above.first = self.above.trying + 1;
+        self.above_lost(now, Some(words));
+        self.above.backoff = Backoff::default();
+        self.above.backoff.failed(now);
+        self.time_above(now);
     }
 
     pub(super) fn tell_policy(&mut self, now: Instant) {

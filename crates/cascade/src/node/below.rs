@@ -58,6 +58,11 @@ impl Below {
         self.channel.is_some()
     }
 
+    /// Its connection.
+    pub fn conn(&self) -> Option<ConnId> {
+        self.channel.as_ref().map(|channel| channel.conn)
+    }
+
     /// Half a round trip.
     pub fn one_way(&self) -> Duration {
         self.channel.as_ref().map(Channel::one_way).unwrap_or_default()
@@ -84,6 +89,7 @@ impl Node {
         let refusal = match (channel.check(now, &frame), frame.body) {
             (Ok(()), Body::Hello(hello)) => match self.refuses(now, &identity, &hello) {
                 None => return self.welcome(now, channel, hello),
+                Some(("not-in-command", _)) if self.may_wait() => return self.park(now, channel, hello),
                 Some(refusal) => refusal,
             },
             _ => ("hello", Words::new("cần lời chào trước", "a hello is needed first")),
@@ -97,7 +103,12 @@ impl Node {
     }
 
     /// Why a slave is not let in.
-    fn refuses(&mut self, now: Instant, identity: &Path, hello: &Hello) -> Option<(&'static str, Words)> {
+    pub(super) fn refuses(
+        &mut self,
+        now: Instant,
+        identity: &Path,
+        hello: &Hello,
+    ) -> Option<(&'static str, Words)> {
         let own = &self.config.path;
         let no = |code, vi: String, en: String| Some((code, Words::new(vi, en)));
         let ([least, most], [our_least, our_most]) = (hello.versions, VERSIONS);
@@ -130,14 +141,7 @@ impl Node {
             );
         }
         if hello.term > self.term {
-            self.commands = false;
-            self.term = hello.term;
-            self.event(Event::Keep);
-            let words = Words::new(
-                "một MCU khác đã tiếp quản quyền chỉ huy; MCU này ngừng nhận MCU cấp dưới",
-                "another MCU has taken command; this one takes no slaves any more",
-            );
-            self.alarm(now, "superseded", &self.config.path.clone(), words);
+            self.superseded(now, hello.term);
         }
         if !self.commands {
             return no("not-in-command", "MCU này không chỉ huy".into(), "this MCU is not in command".into());
@@ -168,7 +172,7 @@ impl Node {
         }
     }
 
-    fn welcome(&mut self, now: Instant, mut channel: Channel, hello: Hello) {
+    pub(super) fn welcome(&mut self, now: Instant, mut channel: Channel, hello: Hello) {
         let path = hello.path;
         self.make_room(&path);
         let old = self.below.get_mut(&path).and_then(|below| below.channel.take());
@@ -213,6 +217,7 @@ impl Node {
         } else {
             self.tree.change(&path, |entry| entry.line = State::Connected);
         }
+        self.shelve_slave(&path, true);
         self.event(Event::Link { link: Link::Below(path.clone()), up: true, words: None });
         self.say_floors(now, &path);
         self.call_again_below(now, &path);
@@ -227,6 +232,7 @@ impl Node {
         }
         below.whole = None;
         self.tree.change(path, |entry| entry.line = State::Lost);
+        self.shelve_slave(path, false);
         let words = Words::new("mất kết nối điều khiển", "the control link is lost");
         self.event(Event::Link { link: Link::Below(path.clone()), up: false, words: Some(words) });
         self.feeds_lost(now, path);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use cau_model::snapshot::{OperationState, StepName};
-use cau_model::{OperationId, Refusal, Words};
+use cau_model::{OperationId, ParticipantId, Refusal, Words};
 
 use super::feeds::{End, RESTORING, Want};
 use super::{Act, Event, Node, Obstacle, Outcome, Viewers};
@@ -33,6 +33,8 @@ pub(super) struct Screen {
     history: Vec<Path>,
     /// What is coming is the last of the history.
     undoing: Option<OperationId>,
+    /// Taken up from before, and not seen since: who was to see it may come later than the site.
+    unseen: bool,
 }
 
 impl Screen {
@@ -172,6 +174,7 @@ impl Node {
             next: None,
             history: Vec::new(),
             undoing: None,
+            unseen: false,
         });
         self.screens.len() - 1
     }
@@ -269,7 +272,7 @@ impl Node {
         self.settle(&site);
         self.prepared.retain(|(prepared, _)| *prepared != site);
         let Some(screen) = self.screens.get_mut(at) else { return };
-        screen.by = by;
+        (screen.by, screen.unseen) = (by, false);
         let viewers = screen.viewers.clone();
         let mut left: Vec<Path> = Vec::new();
         let undone = screen.undoing.take() == Some(id);
@@ -466,6 +469,35 @@ impl Node {
         }
     }
 
+    /// A site of this MCU is there: what it was to see before this MCU began, or took command.
+    pub(super) fn viewer_connected(&mut self, now: Instant, viewer: ParticipantId) {
+        let waits = |screen: &&Screen| {
+            screen.unseen && matches!(&screen.viewers, Viewers::Only(them) if them.contains(&viewer))
+        };
+        let waiting: Vec<(Viewers, Path, String)> = self
+            .screens
+            .iter()
+            .filter(waits)
+            .filter_map(|screen| Some((screen.viewers.clone(), screen.current.clone()?, screen.by.clone())))
+            // What comes over a link is shown when that stands.
+            .filter(|(_, site, _)| self.feeds.contains_key(site))
+            .collect();
+        for (viewers, site, by) in waiting {
+            if let Err(refusal) = self.bring_up(now, &by, &site, viewers, RESTORING) {
+                self.alarm(now, "not-restored", &site, refusal.words().clone());
+            }
+        }
+    }
+
+    /// Another master commands: what was wanted here is its business.
+    pub(super) fn give_up_screens(&mut self, now: Instant, words: &Words) {
+        self.supersede_with(now, &Viewers::All, words);
+        self.screens.clear();
+        self.prepared.clear();
+        self.feeds.clear();
+        self.floors.clear();
+    }
+
     /// After a restart: what was wanted.
     pub(super) fn restore_wishes(
         &mut self,
@@ -480,6 +512,7 @@ impl Node {
                 next: None,
                 history: Vec::new(),
                 undoing: None,
+                unseen: true,
             });
         }
         self.prepared = prepared.into_iter().take(MOST_SCREENS).collect();

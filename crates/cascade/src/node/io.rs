@@ -25,8 +25,12 @@ pub struct Config {
     pub room: String,
     /// How many masters are configured, the best first; 0: there is none above.
     pub masters: usize,
-    /// Whether it takes slaves from the start; a standby master does not.
+    /// Whether it takes slaves from the start; a standby master does not. With a peer also: which of the two it is by name.
     pub commands: bool,
+    /// There is another master, to stand by or to be stood by: [`Transmit::ConnectPeer`].
+    pub peer: bool,
+    /// As standby: the master has to be gone for so long before it takes command by itself; zero: it never does.
+    pub take_over: Duration,
     /// Slots of its links, 1–4.
     pub slots: u8,
     /// What it lets those above do.
@@ -42,7 +46,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// An MCU at `path`; no master, two slots, everything allowed, 256 slaves of 20,000 entries, 50 calls a second, 100 at a time.
+    /// An MCU at `path`; no master, two slots, everything allowed, no other master, 256 slaves of 20,000 entries, 50 calls a second, 100 at a time.
     pub fn new(path: Path, name: &str) -> Config {
         Config {
             path,
@@ -50,6 +54,8 @@ impl Config {
             room: String::new(),
             masters: 0,
             commands: true,
+            peer: false,
+            take_over: Duration::from_secs(10),
             slots: 2,
             policy: Policy::default(),
             max_links: 256,
@@ -68,6 +74,8 @@ pub enum Transmit {
         /// Number in the configuration.
         master: usize,
     },
+    /// Connect to the other master: then `handle_peer_connected` or `handle_peer_connect_failed`.
+    ConnectPeer,
     /// Send a text.
     Message {
         /// On which connection.
@@ -328,8 +336,17 @@ pub enum Command {
         /// Higher first.
         priority: u8,
     },
-    /// This master commands from now on, whoever did before.
-    TakeCommand,
+    /// This master commands from now on, whoever did before. With another master in command and reachable it is handed over in good
+    /// order, which [`Event::Commands`] tells.
+    TakeCommand {
+        /// Also when the other master cannot be asked, or its records are not all here.
+        force: bool,
+    },
+    /// The other master takes the command, and gives it back after so long: what has to work in earnest.
+    Drill {
+        /// How long the other one keeps it once all slaves are there.
+        hold: Duration,
+    },
 }
 
 /// Something to be told.
@@ -364,6 +381,31 @@ pub enum Event {
     },
     /// [`crate::Node::kept`] gives something new.
     Keep,
+    /// The other master can be spoken to, or no more.
+    Peer {
+        /// Whether it can.
+        up: bool,
+        /// Why not.
+        words: Option<Words>,
+    },
+    /// This MCU commands from now on, or does no more.
+    Commands {
+        /// Whether it does.
+        commands: bool,
+        /// What it had as standby is to be taken up: [`crate::Node::shelf`].
+        restore: bool,
+        /// How that came.
+        words: Words,
+    },
+    /// The master has told its standby of a record; `None`: it is gone.
+    Record {
+        /// Its name.
+        key: String,
+        /// What it says.
+        text: Option<String>,
+    },
+    /// How far a drill is, or how it ended.
+    Drill(Box<super::Drill>),
 }
 
 /// What a node wants to find again after a restart, and what a standby master needs.
@@ -382,4 +424,6 @@ pub struct Kept {
     pub floors: Vec<(Path, String)>,
     /// What the own operator offers in each slot.
     pub offers: Vec<Option<Path>>,
+    /// Of two masters: whether this one had the command; `None`: as configured.
+    pub commands: Option<bool>,
 }

@@ -101,6 +101,7 @@ impl Node {
         }
         if line == State::Connected && was != State::Connected {
             self.slots_connected(now, &path);
+            self.viewer_connected(now, id);
             self.call_answered(now, id);
         }
     }

@@ -7,8 +7,11 @@ mod calling;
 mod feeds;
 mod io;
 mod local;
+mod peer;
+mod replica;
 mod ruling;
 mod slots;
+mod standby;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -23,10 +26,12 @@ use crate::channel::Fault;
 use crate::operation::Operation;
 use crate::path::Path;
 use crate::rights::Policy;
+use crate::shelf::Shelf;
 use crate::tree::{Entry, Kind, Line as State, Tree};
 use crate::wire::{Body, Frame, MAX_SLOTS, Malformed, Refused};
 
 pub use io::{Act, Command, Config, Event, Fact, Kept, Link, Outcome, Site, Source, Transmit, Viewers};
+pub use standby::{Drill, Standing};
 
 /// Events and acts nobody fetched: at most so many; further events are lost and counted.
 const MOST_EVENTS: usize = 65_536;
@@ -36,6 +41,8 @@ const ALARM_GAP: Duration = Duration::from_secs(10);
 const GREETING: Duration = Duration::from_secs(5);
 /// Connections that have not said who they are.
 const MOST_STRANGERS: usize = 256;
+/// The same of those whose certificate is that of the other master.
+const MOST_CALLERS: usize = 4;
 
 /// What a connection is to us.
 #[derive(Debug, Clone)]
@@ -44,6 +51,12 @@ enum Role {
     Stranger(Path, Instant),
     Below(Path),
     Above,
+    /// A slave that waits until somebody commands here.
+    Waiting(Path),
+    /// Says that it is the other master; since when.
+    Caller(Instant),
+    /// The other master.
+    Peer,
 }
 
 /// Why a site cannot be had.
@@ -62,8 +75,14 @@ pub struct Node {
     instance: u64,
     term: u64,
     commands: bool,
+    /// It is this one, of two masters, that has the highest term.
+    right: bool,
     policy: Policy,
     tree: Tree,
+    peer: peer::Peer,
+    shelf: Shelf,
+    waiting: BTreeMap<Path, standby::Waiting>,
+    drill: Option<Drill>,
     roster: local::Roster,
     conns: HashMap<ConnId, Role>,
     above: above::Above,
@@ -99,8 +118,13 @@ impl Node {
             random,
             term: 1,
             commands: config.commands,
+            right: config.commands,
             policy: config.policy.clone(),
             tree: Tree::default(),
+            peer: peer::Peer::default(),
+            shelf: Shelf::default(),
+            waiting: BTreeMap::new(),
+            drill: None,
             roster: local::Roster::default(),
             conns: HashMap::new(),
             above: above::Above::default(),
@@ -128,12 +152,18 @@ impl Node {
         if has_master {
             node.above.begin(now);
         }
+        if node.config.peer {
+            node.begin_peer(now);
+        }
         node
     }
 
     /// Takes up what was kept before a restart; call it before anything else.
     pub fn restore(&mut self, now: Instant, kept: Kept) {
         self.term = self.term.max(kept.term);
+        if let Some(right) = kept.commands.filter(|_| self.config.peer) {
+            self.right_to(now, right);
+        }
         self.policy = kept.policy.unwrap_or_else(|| self.policy.clone());
         self.restore_wishes(kept.screens, kept.prepared);
         self.floors = kept.floors.into_iter().collect();
@@ -155,6 +185,16 @@ impl Node {
             prepared: self.prepared.clone(),
             floors: self.floors.iter().map(|(mcu, by)| (mcu.clone(), by.clone())).collect(),
             offers: self.ups.iter().map(|up| up.offer.clone()).collect(),
+            commands: self.config.peer.then_some(self.right),
+        }
+    }
+
+    /// Takes up the records a standby had before a restart; call it before anything else.
+    pub fn restore_shelf(&mut self, records: impl IntoIterator<Item = (String, String)>) {
+        for (key, text) in records {
+            if self.shelf.put(&key, &text).is_err() {
+                self.count("replica-full");
+            }
         }
     }
 
@@ -181,6 +221,29 @@ impl Node {
         self.flush(now);
     }
 
+    /// The other master has connected; its certificate shows that it is one.
+    pub fn handle_peer_accepted(&mut self, now: Instant, conn: ConnId) {
+        let callers = self.conns.values().filter(|role| matches!(role, Role::Caller(_))).count();
+        if callers >= MOST_CALLERS {
+            self.count("too-many-strangers");
+            self.transmits.push_back(Transmit::Close { conn });
+            return;
+        }
+        self.conns.insert(conn, Role::Caller(now));
+    }
+
+    /// The connection to the other master that was asked for stands.
+    pub fn handle_peer_connected(&mut self, now: Instant, conn: ConnId) {
+        self.peer_connected(now, conn);
+        self.flush(now);
+    }
+
+    /// It cannot be made.
+    pub fn handle_peer_connect_failed(&mut self, now: Instant) {
+        self.peer_connect_failed(now);
+        self.flush(now);
+    }
+
     /// A connection is gone.
     pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
         self.lost(now, conn);
@@ -196,6 +259,9 @@ impl Node {
                 Role::Stranger(identity, _) => self.greeted(now, conn, identity, frame),
                 Role::Above => self.heard_above(now, frame),
                 Role::Below(path) => self.heard_below(now, &path, frame),
+                Role::Waiting(path) => self.heard_waiting(now, &path, &frame),
+                Role::Caller(_) => self.peer_greeted(now, conn, frame),
+                Role::Peer => self.heard_peer(now, frame),
             },
         }
         self.flush(now);
@@ -204,12 +270,13 @@ impl Node {
     /// The time of [`Node::poll_timeout`] has come; early or often does no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.time_above(now);
+        self.time_peer(now);
         self.time_below(now);
         self.time_feeds(now);
         self.time_slots(now);
         self.time_operations(now);
         self.time_calls(now);
-        let late = |role: &Role| matches!(role, Role::Stranger(_, since) if *since + GREETING <= now);
+        let late = |role: &Role| matches!(role, Role::Stranger(_, since) | Role::Caller(since) if *since + GREETING <= now);
         let strangers: Vec<ConnId> =
             self.conns.iter().filter(|(_, role)| late(role)).map(|(conn, _)| *conn).collect();
         for conn in strangers {
@@ -222,7 +289,7 @@ impl Node {
     /// When [`Node::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let strangers = self.conns.values().filter_map(|role| match role {
-            Role::Stranger(_, since) => Some(*since + GREETING),
+            Role::Stranger(_, since) | Role::Caller(since) => Some(*since + GREETING),
             _ => None,
         });
         let below = self.below.values().filter_map(below::Below::poll_timeout);
@@ -232,6 +299,9 @@ impl Node {
             self.storm.poll_timeout(),
             self.operations_timeout(),
             self.feeds_timeout(),
+            self.peer.poll_timeout(),
+            self.replica_timeout(),
+            self.standby_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -298,12 +368,8 @@ impl Node {
                 self.seize_floor(now, &mcu, seize.then(|| by.to_owned())).map(|()| None)
             }
             Command::CallAll { under, priority } => self.call_all(now, under, priority).map(|()| None),
-            Command::TakeCommand => {
-                self.term += 1;
-                self.commands = true;
-                self.event(Event::Keep);
-                Ok(None)
-            }
+            Command::TakeCommand { force } => self.want_command(now, by, force).map(|()| None),
+            Command::Drill { hold } => self.begin_drill(now, by, hold).map(|()| None),
         }
     }
 
@@ -348,6 +414,10 @@ impl Node {
     /// Says what has to be said after something has changed.
     fn flush(&mut self, now: Instant) {
         self.tell_tree(now);
+        if self.config.peer {
+            self.go_on_with_drill(now);
+            self.tell_records(now);
+        }
     }
 
     fn count(&mut self, cause: &'static str) {
@@ -355,6 +425,9 @@ impl Node {
     }
 
     fn event(&mut self, event: Event) {
+        if event == Event::Keep {
+            self.shelve_kept();
+        }
         if self.events.len() >= MOST_EVENTS {
             self.count("lost-event");
         } else {
@@ -379,7 +452,9 @@ impl Node {
         match self.conns.remove(&conn) {
             Some(Role::Above) => self.above_lost(now, None),
             Some(Role::Below(path)) => self.below_lost(now, &path, conn),
-            Some(Role::Stranger(..)) | None => {}
+            Some(Role::Waiting(path)) => self.waiting_lost(&path, conn),
+            Some(Role::Peer) if self.is_peer(conn) => self.peer_lost(now, None),
+            Some(Role::Stranger(..) | Role::Caller(_) | Role::Peer) | None => {}
         }
     }
 
@@ -391,7 +466,8 @@ impl Node {
     /// The MCU a connection is about.
     fn peer(&self, role: &Role) -> Path {
         match role {
-            Role::Stranger(path, _) | Role::Below(path) => path.clone(),
+            Role::Stranger(path, _) | Role::Below(path) | Role::Waiting(path) => path.clone(),
+            Role::Caller(_) | Role::Peer => self.config.path.clone(),
             Role::Above => self.config.path.parent().unwrap_or_else(Path::root),
         }
     }

@@ -7,7 +7,7 @@ use cau_model::{ParticipantId, snapshot::StepName};
 
 use super::*;
 use crate::tree::Held;
-use crate::wire::{Hello, Open, Tree, VERSIONS, Welcome};
+use crate::wire::{self, Hello, Open, Tree, VERSIONS, Welcome};
 
 fn path(text: &str) -> Path {
     text.parse().unwrap()
@@ -365,4 +365,152 @@ fn a_slave_is_told_what_to_wait_for_and_no_other_picture_counts() {
         Command::BringUp { site: path("hue/a"), viewers: Viewers::All, deadline: Duration::from_secs(30) };
     it.node.command(it.now, "Lan", command).unwrap();
     assert_eq!(it.node.expected().collect::<Vec<_>>(), [(&path("hue"), 0, &path("hue/a"))]);
+}
+
+/// A standby whose master is played by hand.
+struct Pair {
+    stage: Stage,
+    master: Peer,
+}
+
+impl Pair {
+    #[allow(clippy::disallowed_methods)]
+    fn new() -> Pair {
+        let now = Instant::now();
+        let mut config = Config::new(Path::root(), "Dự phòng");
+        (config.commands, config.peer) = (false, true);
+        let node = Node::new(now, config, [7; 32]);
+        let stage = Stage { now, node, conns: 0, events: Vec::new() };
+        let mut it = Pair { stage, master: Peer { conn: ConnId(0), session: 0, seq: 0 } };
+        let said = it.meet(|_| ());
+        let [Body::Peer(word), Body::Ping { .. }] = said.as_slice() else { panic!("{said:?}") };
+        assert!(!word.commands && word.assigned != 0);
+        it
+    }
+
+    fn word() -> wire::Peer {
+        wire::Peer {
+            versions: VERSIONS,
+            instance: 5,
+            path: Path::root(),
+            name: "Trung tâm".into(),
+            room: String::new(),
+            term: 1,
+            commands: true,
+            assigned: 0,
+            have: None,
+        }
+    }
+
+    /// The master calls.
+    fn meet(&mut self, change: impl FnOnce(&mut wire::Peer)) -> Vec<Body> {
+        self.stage.conns += 1;
+        let conn = ConnId(self.stage.conns);
+        self.stage.node.handle_peer_accepted(self.stage.now, conn);
+        let mut word = Pair::word();
+        change(&mut word);
+        let mut master = Peer { conn, session: 0, seq: 0 };
+        let said = self.stage.say(&mut master, Body::Peer(word));
+        if let Some(Body::Peer(word)) = said.first() {
+            master.session = word.assigned;
+            self.master = master;
+        }
+        said
+    }
+
+    fn say(&mut self, body: Body) -> Vec<Body> {
+        let mut master = self.master;
+        let said = self.stage.say(&mut master, body);
+        self.master = master;
+        said
+    }
+
+    fn tell(&mut self, base: Option<u64>, version: u64, done: bool, keys: &[&str]) -> Vec<Body> {
+        let record = |key: &&str| wire::Record { key: (*key).to_owned(), text: "up".into() };
+        let records = keys.iter().map(record).collect();
+        self.say(Body::Replica(wire::Replica { base, version, done, records, gone: vec![] }))
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.stage.node.shelf().within("").map(|(key, _)| key).collect()
+    }
+}
+
+#[test]
+fn another_master_of_another_place_room_or_version_is_refused() {
+    let mut it = Pair::new();
+    let own = it.stage.node.instance;
+    let mut code = |change: &dyn Fn(&mut wire::Peer)| match it.meet(change).as_slice() {
+        [Body::Refusal(refused)] => refused.code.clone(),
+        said => panic!("{said:?}"),
+    };
+    assert_eq!(code(&|word| word.versions = [2, 3]), "version");
+    assert_eq!(code(&|word| word.path = path("hue")), "topology");
+    assert_eq!(code(&|word| word.instance = own), "topology", "itself");
+    assert_eq!(code(&|word| word.room = "9000".into()), "room");
+    // A slave's hello is no word of a master, and a master's word no hello.
+    it.stage.conns += 1;
+    let mut stranger = Peer { conn: ConnId(it.stage.conns), session: 0, seq: 0 };
+    it.stage.node.handle_peer_accepted(it.stage.now, stranger.conn);
+    let hello = it.stage.hello("hue");
+    let said = it.stage.say(&mut stranger, Body::Hello(hello));
+    assert!(matches!(said.as_slice(), [Body::Refusal(refused)] if refused.code == "hello"), "{said:?}");
+    let mut slave = it.stage.accept("hue");
+    let said = it.stage.say(&mut slave, Body::Peer(Pair::word()));
+    assert!(matches!(said.as_slice(), [Body::Refusal(refused)] if refused.code == "hello"), "{said:?}");
+    // At most four say nothing for five seconds.
+    for n in 0..6 {
+        it.stage.node.handle_peer_accepted(it.stage.now, ConnId(100 + n));
+    }
+    let open = it.stage.node.conns.values().filter(|role| matches!(role, Role::Caller(_))).count();
+    assert_eq!(open, 4);
+    assert!(it.stage.node.standing(it.stage.now).unwrap().peer_up, "the one that was there is");
+}
+
+#[test]
+fn a_replica_with_a_gap_is_asked_for_anew_and_what_is_not_said_again_is_gone() {
+    let mut it = Pair::new();
+    assert_eq!(it.tell(Some(3), 4, true, &["a"]), [Body::ReplicaResync]);
+    assert_eq!(it.tell(Some(4), 5, true, &["a"]), [], "once");
+    assert_eq!(it.tell(None, 2, false, &["a", "b"]), [Body::ReplicaAck { version: 2 }]);
+    assert!(!it.stage.node.standing(it.stage.now).unwrap().in_step);
+    assert_eq!(it.tell(Some(2), 3, true, &["slave/hue"]), [Body::ReplicaAck { version: 3 }]);
+    assert_eq!(it.keys(), ["a", "b", "slave/hue"]);
+    assert!(it.stage.node.standing(it.stage.now).unwrap().in_step);
+    assert_eq!(it.tell(None, 9, true, &["b"]), [Body::ReplicaAck { version: 9 }]);
+    assert_eq!(it.keys(), ["b"]);
+    // Replayed, or from who does not command.
+    let again = Frame { session: it.master.session, seq: 2, body: Body::ReplicaAck { version: 1 } };
+    let master = it.master;
+    assert_eq!(it.stage.frame(&master, again), []);
+    it.say(Body::Peer(wire::Peer { commands: false, ..Pair::word() }));
+    assert_eq!(it.tell(Some(9), 10, true, &["c"]), []);
+    assert_eq!(it.keys(), ["b"]);
+}
+
+#[test]
+fn an_old_yield_gives_no_command_and_slaves_of_nobody_take_none() {
+    let mut it = Pair::new();
+    it.say(Body::Peer(wire::Peer { term: 7, ..Pair::word() }));
+    it.say(Body::Yield { term: 6, by: "Lan".into() });
+    assert!(!it.stage.node.commands);
+    it.tell(None, 1, true, &["slave/hue", "slave/ca-mau", "slave/dak-lak"]);
+    it.stage.node.handle_closed(it.stage.now, it.master.conn);
+    it.stage.now += Duration::from_secs(11);
+    it.stage.node.handle_timeout(it.stage.now);
+    // Two whom the master has never seen, and one that it has: no majority.
+    for slave in ["la", "lb", "hue", "hue"] {
+        let mut peer = it.stage.accept(slave);
+        let hello = it.stage.hello(slave);
+        assert_eq!(it.stage.say(&mut peer, Body::Hello(hello)), [Body::Wait]);
+    }
+    assert!(!it.stage.node.commands);
+    assert_eq!(it.stage.node.standing(it.stage.now).unwrap().waiting, 1);
+    let mut peer = it.stage.accept("ca-mau");
+    let hello = it.stage.hello("ca-mau");
+    let said = it.stage.say(&mut peer, Body::Hello(hello));
+    assert!(
+        matches!(said.as_slice(), [Body::Wait, Body::Welcome(welcome), ..] if welcome.term == 8),
+        "{said:?}"
+    );
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::path::Path;
 use crate::rights::Policy;
+use crate::shelf;
 use crate::tree::Entry;
 
 /// Versions of the protocol this program speaks: least and most.
@@ -197,6 +198,36 @@ pub enum Body {
     },
     /// Something was not done.
     Refusal(Refused),
+    /// One master to the other: its first word, the answer to it, and whenever it has taken or given up the command.
+    Peer(Peer),
+    /// Part of what the standby keeps.
+    Replica(Replica),
+    /// The standby has it up to there.
+    ReplicaAck {
+        /// The version.
+        version: u64,
+    },
+    /// The standby cannot use what it got: everything, please.
+    ReplicaResync,
+    /// The standby wants the command.
+    Take {
+        /// For whom: name of the operator.
+        by: String,
+        /// Also when it is not in step.
+        #[serde(default)]
+        force: bool,
+    },
+    /// It is the standby's from now on.
+    Yield {
+        /// Term of the one that gives it up.
+        term: u64,
+        /// Who asked for it.
+        by: String,
+    },
+    /// To a slave that comes to an MCU not in command: that may change, so stay. It answers with a ping.
+    Wait,
+    /// To a slave: the next master of its list commands now.
+    Moved,
     /// A type this program does not know.
     #[serde(other, skip_serializing)]
     Unknown,
@@ -223,6 +254,59 @@ pub struct Hello {
     pub term: u64,
     /// Slots it can fill.
     pub slots: u8,
+}
+
+/// What one master says of itself to the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Least and most version it speaks.
+    pub versions: [u16; 2],
+    /// Random number of this run.
+    pub instance: u64,
+    /// Its place in the tree: both have the same.
+    pub path: Path,
+    /// Its name for people.
+    pub name: String,
+    /// Which meeting.
+    pub room: String,
+    /// Highest term it has seen.
+    pub term: u64,
+    /// It is in command.
+    pub commands: bool,
+    /// Number of this connection, in the answer; 0 in the first word.
+    #[serde(default)]
+    pub assigned: u64,
+    /// What it has of the other's records.
+    #[serde(default)]
+    pub have: Option<Have>,
+}
+
+/// What has changed in the records a standby keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    /// The version it builds on; absent: everything begins.
+    #[serde(default)]
+    pub base: Option<u64>,
+    /// The version the standby has afterwards.
+    pub version: u64,
+    /// The last message of everything, or a change: what was not said of everything is gone.
+    #[serde(default)]
+    pub done: bool,
+    /// As they are now.
+    #[serde(default)]
+    pub records: Vec<Record>,
+    /// No more there.
+    #[serde(default)]
+    pub gone: Vec<String>,
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its name.
+    pub key: String,
+    /// What it says; mostly JSON.
+    pub text: String,
 }
 
 /// The master's answer.
@@ -366,6 +450,20 @@ impl Body {
             Body::Open(open) => short(&mut open.by, name::MAX_CHARS),
             Body::Failed { words, .. } => bound_words(words),
             Body::Floor { by: Some(by), .. } => short(by, name::MAX_CHARS),
+            Body::Peer(peer) => {
+                short(&mut peer.name, name::MAX_CHARS);
+                short(&mut peer.room, name::MAX_CHARS);
+            }
+            Body::Replica(replica) => {
+                many(replica.records.len(), MAX_ENTRIES)?;
+                many(replica.gone.len(), MAX_ENTRIES)?;
+                // Keys are compared and texts read by machines: nothing is cut out of them.
+                let keys = replica.records.iter().map(|record| &record.key).chain(&replica.gone);
+                for key in keys {
+                    many(key.chars().count(), shelf::MAX_KEY)?;
+                }
+            }
+            Body::Take { by, .. } | Body::Yield { by, .. } => short(by, name::MAX_CHARS),
             Body::Refusal(refused) => {
                 short(&mut refused.code, name::MAX_CHARS);
                 bound_words(&mut refused.words);

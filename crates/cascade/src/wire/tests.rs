@@ -87,3 +87,37 @@ fn lists_and_texts_are_bounded() {
     };
     assert_eq!(back.words.vi.chars().count(), MAX_TEXT);
 }
+
+#[test]
+fn words_of_two_masters_are_bounded_too() {
+    let record = |key: &str, text: &str| Record { key: key.into(), text: text.into() };
+    let replica = |records: Vec<Record>, gone: Vec<String>| {
+        let told = Replica { base: None, version: 1, done: true, records, gone };
+        Frame::read(&Frame { session: 1, seq: 1, body: Body::Replica(told) }.write())
+    };
+    // What a machine reads stays as it is, whatever is in it.
+    let odd = record("site/1", "{\"name\":\"Xã \u{202e}Hòa\\nPhú  \"}");
+    let Ok(Frame { body: Body::Replica(back), .. }) = replica(vec![odd.clone()], vec![]) else { panic!() };
+    assert_eq!(back.records, [odd]);
+    let many: Vec<Record> = (0..257).map(|n| record(&n.to_string(), "")).collect();
+    assert_eq!(replica(many, vec![]), Err(Malformed::TooMany));
+    assert_eq!(replica(vec![], vec![String::new(); 257]), Err(Malformed::TooMany));
+    assert_eq!(replica(vec![record(&"k".repeat(1_001), "")], vec![]), Err(Malformed::TooMany));
+    assert_eq!(replica(vec![record("k", &"x".repeat(70_000))], vec![]), Err(Malformed::TooLong));
+    let take = Body::Take { by: format!("Lan\n{}", "x".repeat(500)), force: false };
+    let Body::Take { by, .. } = Frame::read(&Frame { session: 1, seq: 1, body: take }.write()).unwrap().body
+    else {
+        panic!()
+    };
+    assert!(by.starts_with("Lan x") && by.chars().count() == name::MAX_CHARS, "{by}");
+    for text in [
+        r#"{"session":1,"seq":1,"type":"replica","version":-1}"#,
+        r#"{"session":1,"seq":1,"type":"replica","version":1,"records":[{"key":"x"}]}"#,
+        r#"{"session":1,"seq":1,"type":"yield","by":"Lan"}"#,
+        r#"{"session":1,"seq":1,"type":"peer","versions":[1],"instance":1,"path":"","name":"","room":"","term":1,"commands":true}"#,
+        r#"{"session":1,"seq":1,"type":"peer","versions":[1,1],"instance":1,"path":"../x y","name":"","room":"","term":1,"commands":true}"#,
+    ] {
+        assert_eq!(read(text), Err(Malformed::Unreadable), "{text}");
+    }
+    assert_eq!(read(r#"{"session":1,"seq":1,"type":"wait"}"#).unwrap().body, Body::Wait);
+}

@@ -9,4 +9,5 @@
 
 mod country;
 mod scenarios;
+mod standby;
 mod world;

@@ -579,7 +579,7 @@ fn a_slave_that_dies_in_the_middle_fails_the_bring_up_and_leaves_the_picture() {
 #[test]
 fn a_new_master_commands_and_the_old_one_is_refused() {
     let mut it = country();
-    it.command(Command::TakeCommand).unwrap();
+    it.command(Command::TakeCommand { force: false }).unwrap();
     let term = it.world.node(it.centre).kept().term;
     assert_eq!(term, 2);
     // The slaves come back to a master with the higher term …
@@ -595,7 +595,7 @@ fn a_new_master_commands_and_the_old_one_is_refused() {
     it.world.run(ms(20_000));
     assert!(!it.world.node(it.dak_lak).is_linked());
     assert!(it.world.alarms(it.centre).contains(&"superseded"));
-    it.command(Command::TakeCommand).unwrap();
+    it.command(Command::TakeCommand { force: false }).unwrap();
     it.world.run(ms(40_000));
     assert!(it.world.node(it.dak_lak).is_linked());
 }

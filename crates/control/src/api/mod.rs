@@ -12,6 +12,7 @@ pub(crate) mod participants;
 pub(crate) mod picture;
 pub(crate) mod scenes;
 pub(crate) mod sessions;
+pub(crate) mod standby;
 pub(crate) mod stream;
 
 use axum::extract::FromRequestParts;
@@ -88,6 +89,9 @@ pub(crate) fn routes() -> (OpenApiRouter<State>, OpenApiRouter<State>) {
         .routes(routes!(cascade::tree))
         .routes(routes!(cascade::links, cascade::add))
         .routes(routes!(cascade::remove))
+        .routes(routes!(standby::standby))
+        .routes(routes!(standby::take_command))
+        .routes(routes!(standby::drill))
         .routes(routes!(scenes::floor))
         .routes(routes!(scenes::call_all));
     let open = OpenApiRouter::new().routes(routes!(sessions::sign_in));

@@ -36,7 +36,7 @@ use super::{
 use crate::{
     data_dir,
     tls::{
-        LINK_NAME,
+        Authority, LINK_NAME,
         authority::{self, fingerprint},
         provider,
     },
@@ -84,24 +84,7 @@ impl Client {
             Some(identity) => identity,
             None => self.enrol(address).await?,
         };
-        let mut roots = RootCertStore::empty();
-        roots.add(identity.authority).map_err(|e| unusable(&self.dir.join("ca.pem"), &e))?;
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&version::TLS13])
-            .map_err(|e| broken(address, &e))?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(identity.chain, identity.key)
-            .map_err(|e| unusable(&self.dir.join("key.pem"), &e))?;
-        let stream = tls(address, config).await?;
-        let mut request =
-            format!("wss://{LINK_NAME}/link").into_client_request().map_err(|e| broken(address, &e))?;
-        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
-        let stream: Box<dyn Duplex> = Box::new(stream);
-        match client_async_with_config(request, stream, Some(line::bounds())).await {
-            Ok((socket, _)) => Ok(socket),
-            Err(WsError::Http(answer)) => Err(refusal(address, answer.body().as_deref().unwrap_or_default())),
-            Err(e) => Err(broken(address, &e)),
-        }
+        upgraded(address, &self.dir, identity).await
     }
 
     /// What was stored when enrolling; `None`: nothing yet.
@@ -199,6 +182,60 @@ impl Client {
         data_dir::private_folder(&self.dir).map_err(|e| unusable(&self.dir, &e))?;
         data_dir::write_private(&file, &key.serialize_pem()).map_err(|e| unusable(&file, &e))?;
         Ok(key)
+    }
+}
+
+/// A link with this certificate; `dir`: where it is from, for people.
+async fn upgraded(address: &str, dir: &FilePath, identity: Identity) -> Result<Socket, Words> {
+    let mut roots = RootCertStore::empty();
+    roots.add(identity.authority).map_err(|e| unusable(&dir.join("ca.pem"), &e))?;
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&version::TLS13])
+        .map_err(|e| broken(address, &e))?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(identity.chain, identity.key)
+        .map_err(|e| unusable(&dir.join("key.pem"), &e))?;
+    let stream = tls(address, config).await?;
+    let mut request =
+        format!("wss://{LINK_NAME}/link").into_client_request().map_err(|e| broken(address, &e))?;
+    request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    let stream: Box<dyn Duplex> = Box::new(stream);
+    match client_async_with_config(request, stream, Some(line::bounds())).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(WsError::Http(answer)) => Err(refusal(address, answer.body().as_deref().unwrap_or_default())),
+        Err(e) => Err(broken(address, &e)),
+    }
+}
+
+/// The way to the other master, which has the same authority.
+#[derive(Debug)]
+pub struct PeerClient {
+    /// Its `host:port`.
+    pub address: String,
+    /// Issues the certificate shown there.
+    pub authority: Arc<Authority>,
+    /// The place of both in the tree.
+    pub path: Path,
+    /// Where the authority is kept.
+    pub dir: PathBuf,
+}
+
+impl PeerClient {
+    /// Connects to it.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub async fn connect(&self) -> Result<Socket, Words> {
+        let address = &self.address;
+        let late = || Words::new(format!("{address} không trả lời"), format!("{address} does not answer"));
+        let linked = async {
+            let now = cau_drive::Clock::wall_now();
+            let made = self.authority.peer(&self.path, now).map_err(|e| unusable(&self.dir, &e))?;
+            let (chain, key) = made;
+            let identity = Identity { chain, key, authority: self.authority.certificate().clone() };
+            upgraded(address, &self.dir, identity).await
+        };
+        tokio::time::timeout(PATIENCE, linked).await.unwrap_or_else(|_| Err(late()))
     }
 }
 

@@ -145,14 +145,25 @@ async fn link(
     let Some(shown) = shown else {
         return Err(door.refuse(peer, "no-certificate", StatusCode::FORBIDDEN));
     };
-    let path = door.identity(&shown).await?;
-    let path = path.map_err(|reason| door.refuse(peer, reason, StatusCode::FORBIDDEN))?;
+    let other = authority::peer_in(&shown);
+    let path = match &other {
+        Some(path) => path.clone(),
+        None => {
+            let path = door.identity(&shown).await?;
+            path.map_err(|reason| door.refuse(peer, reason, StatusCode::FORBIDDEN))?
+        }
+    };
     let Some(key) = websocket_key(request.headers()) else {
         return Err(door.refuse(peer, "protocol", StatusCode::BAD_REQUEST));
     };
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let Ok(upgraded) = upgraded.await else { return };
+        if other.is_some() {
+            let socket = line::socket(TokioIo::new(upgraded), Role::Server).await;
+            let _ = door.inputs.send(Input::PeerAccepted(Box::new(socket))).await;
+            return;
+        }
         // It may have been revoked meanwhile.
         if matches!(door.identity(&shown).await, Ok(Ok(_))) {
             let socket = line::socket(TokioIo::new(upgraded), Role::Server).await;

@@ -31,6 +31,7 @@ use super::{
     line::{Line, Socket},
     port::Port,
     refusals::{Tell, alarm},
+    standby::Standby,
 };
 use crate::data_dir;
 
@@ -51,6 +52,10 @@ pub enum Input {
     Accepted(Box<Socket>, Path),
     /// What became of a try to connect: its number.
     Connected(u64, Result<Box<Socket>, Words>),
+    /// The other master has connected.
+    PeerAccepted(Box<Socket>),
+    /// What became of a try to connect to it: its number.
+    PeerConnected(u64, Result<Box<Socket>, Words>),
     /// A message.
     Message(ConnId, Bytes),
     /// A line has ended, and why.
@@ -93,6 +98,8 @@ struct Numbers {
     entries: usize,
     below: usize,
     above: Option<bool>,
+    /// Of two masters: in command, the other one can be spoken to, it is in step; the term.
+    standing: Option<(bool, bool, bool, u64)>,
     dropped: BTreeMap<&'static str, u64>,
 }
 
@@ -107,6 +114,25 @@ impl Figures {
         if let Some(up) = numbers.above {
             let help = "Whether the link to the master stands.";
             all.push(Sample::new("cau_cascade_linked", help, f64::from(u8::from(up))));
+        }
+        if let Some((commands, up, in_step, term)) = numbers.standing {
+            let yes = |yes| f64::from(u8::from(yes));
+            all.push(Sample::new(
+                "cau_cascade_commands",
+                "Whether this one of two masters is in command.",
+                yes(commands),
+            ));
+            all.push(Sample::new(
+                "cau_cascade_standby_linked",
+                "Whether the other master can be spoken to.",
+                yes(up),
+            ));
+            all.push(Sample::new(
+                "cau_cascade_standby_in_step",
+                "Whether the standby has everything.",
+                yes(in_step),
+            ));
+            all.push(Sample::new("cau_cascade_term", "The highest term seen.", term as f64));
         }
         all.extend(numbers.dropped.iter().map(|(reason, n)| {
             let help = "Messages and lines of the cascade dropped, by reason.";
@@ -125,15 +151,16 @@ struct Linked {
 
 /// The driver.
 pub struct Driver<P> {
-    node: Node,
+    pub(super) node: Node,
     own_path: Path,
     port: P,
-    focus: Handle,
-    hook: Arc<Hook>,
+    pub(super) focus: Handle,
+    pub(super) hook: Arc<Hook>,
     facts: Facts,
     client: Option<Arc<Client>>,
-    own: mpsc::Sender<Input>,
-    back: mpsc::Sender<Told>,
+    pub(super) standby: Option<Standby>,
+    pub(super) own: mpsc::Sender<Input>,
+    pub(super) back: mpsc::Sender<Told>,
     ears: Ears,
     lines: HashMap<ConnId, Linked>,
     last_conn: u64,
@@ -174,6 +201,7 @@ impl<P: Port> Driver<P> {
         focus: Handle,
         hook: Arc<Hook>,
         client: Option<Client>,
+        standby: Option<Standby>,
         ways: &Ways,
         ears: Ears,
         file: PathBuf,
@@ -186,6 +214,7 @@ impl<P: Port> Driver<P> {
             hook,
             facts: Facts::default(),
             client: client.map(Arc::new),
+            standby,
             own: ways.own.clone(),
             back: ways.back.clone(),
             ears,
@@ -257,6 +286,29 @@ impl<P: Port> Driver<P> {
                 }
                 self.node.handle_connect_failed(now);
             }
+            Input::PeerAccepted(socket) => {
+                let conn = self.line(*socket, None);
+                self.node.handle_peer_accepted(now, conn);
+            }
+            Input::PeerConnected(attempt, made) => {
+                let Some(standby) = self.standby.as_mut().filter(|standby| standby.attempt == attempt) else {
+                    return;
+                };
+                standby.connecting = None;
+                match made {
+                    Ok(socket) => {
+                        let conn = self.line(*socket, None);
+                        self.node.handle_peer_connected(now, conn);
+                    }
+                    Err(words) => {
+                        if standby.why_not.as_ref() != Some(&words) {
+                            tracing::warn!("the other master: {}", words.en);
+                            standby.why_not = Some(words);
+                        }
+                        self.node.handle_peer_connect_failed(now);
+                    }
+                }
+            }
             Input::Message(conn, text) => self.node.handle_message(now, conn, &text),
             Input::Closed(conn, why) => {
                 let Some(linked) = self.lines.remove(&conn) else { return };
@@ -290,9 +342,15 @@ impl<P: Port> Driver<P> {
     fn told(&mut self, now: Instant, told: Told) {
         if matches!(told, Told::Conference(Some(_))) {
             self.read_at = None;
+            self.conference_opened(now);
         }
         if matches!(&told, Told::List(conference, _) if Some(*conference) != self.hook.conference()) {
             return;
+        }
+        match told {
+            Told::Records(settings, links) => return self.read_records(now, settings, links),
+            Told::Restored => return self.settled(now),
+            _ => {}
         }
         for fact in self.facts.of(told) {
             self.node.fact(now, fact);
@@ -344,6 +402,7 @@ impl<P: Port> Driver<P> {
     fn transmit(&mut self, now: Instant, transmit: Transmit) {
         match transmit {
             Transmit::Connect { master } => self.connect(master),
+            Transmit::ConnectPeer => self.connect_peer(),
             Transmit::Message { conn, text } => {
                 let slow = self.lines.get(&conn).is_some_and(|linked| linked.line.send(text).is_err());
                 if slow && let Some(linked) = self.lines.remove(&conn) {
@@ -415,14 +474,30 @@ impl<P: Port> Driver<P> {
                     "connected": progress.connected, "failed": progress.failed } }));
             }
             Event::Keep => self.kept.changed = true,
+            Event::Peer { up, words } => {
+                tracing::info!(up, why = words.as_ref().map(|words| words.en.as_str()), "the other master");
+                if let Some(standby) = &mut self.standby {
+                    standby.why_not = words.filter(|_| !up);
+                }
+                self.publish(&json!({ "standby": self.shown_standby(now) }));
+            }
+            Event::Commands { commands, restore, words } => self.commanded(now, commands, restore, &words),
+            Event::Record { key, .. } => self.recorded(&key),
+            Event::Drill(drill) => self.drilled(&drill),
         }
     }
 
-    fn publish(&self, data: &serde_json::Value) {
+    pub(super) fn publish(&self, data: &serde_json::Value) {
         self.ears.events.publish("cascade", self.hook.conference(), data);
     }
 
-    fn note(&self, who: &str, what: &str, conference: Option<ConferenceId>, detail: serde_json::Value) {
+    pub(super) fn note(
+        &self,
+        who: &str,
+        what: &str,
+        conference: Option<ConferenceId>,
+        detail: serde_json::Value,
+    ) {
         let (who, what, at): (_, _, SystemTime) = (who.to_owned(), what.to_owned(), Clock::wall_now());
         self.ears.journal.append(Entry { at, conference, who, what, detail });
     }
@@ -440,6 +515,7 @@ impl<P: Port> Driver<P> {
         // Whoever does not wait any more needs no answer.
         match ask {
             Ask::Tree(part, answer) => drop(answer.send(part.of(self.node.tree()))),
+            Ask::Standby(answer) => drop(answer.send(self.shown_standby(now))),
             Ask::Links(answer) => drop(answer.send(self.links())),
             Ask::Wish(wish, answer) => drop(answer.send(self.wish(now, *wish))),
             Ask::Prepared(answer) => {
@@ -510,6 +586,8 @@ impl<P: Port> Driver<P> {
         self.tell_tree();
         self.read_list(now);
         self.keep();
+        self.look_at_standby(now);
+        let standing = self.node.standing(now);
         let mut numbers = self.ears.figures.0.lock().unwrap_or_else(PoisonError::into_inner);
         let links = self.lines.values().filter(|linked| linked.identity.is_some()).count();
         let dropped = self.node.dropped().chain(self.dropped.iter().map(|(cause, n)| (*cause, *n)));
@@ -517,6 +595,7 @@ impl<P: Port> Driver<P> {
             entries: self.node.tree().len(),
             below: links,
             above: self.client.is_some().then(|| self.node.is_linked()),
+            standing: standing.map(|s| (s.commands, s.peer_up, s.in_step, s.term)),
             dropped: dropped.collect(),
         };
     }

@@ -36,6 +36,10 @@ pub enum Told {
     List(ConferenceId, Vec<snapshot::Participant>),
     /// What the port found out by itself.
     Fact(Fact),
+    /// Settings of the conference, and the rows of all links with their paths.
+    Records(Option<String>, Vec<(String, String)>),
+    /// The meeting goes on here as far as it can.
+    Restored,
 }
 
 /// Stands where notices are told, on the signalling thread: never waits.
@@ -141,6 +145,7 @@ impl Facts {
             }
             Told::Operation(operation) => self.operation(*operation),
             Told::Fact(fact) => vec![fact],
+            Told::Records(..) | Told::Restored => Vec::new(),
         }
     }
 

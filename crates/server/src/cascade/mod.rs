@@ -5,8 +5,10 @@ mod door;
 mod driver;
 mod facts;
 mod line;
+mod mirror;
 mod port;
 mod refusals;
+mod standby;
 #[cfg(test)]
 mod tests;
 
@@ -17,20 +19,23 @@ use cau_cascade::{Node, Path, Policy};
 use cau_conference::{Body, Handle, Notice};
 use cau_control::{Events, cascade};
 use cau_drive::Clock;
-use cau_store::{Journal, Store};
+use cau_model::ConferenceId;
+use cau_store::{Journal, Keeper, KeptConference, Store};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use door::Shown;
 pub use driver::Figures;
 pub use facts::{Hook, Told};
+pub use mirror::Mirror;
 pub use port::{Conference, Port};
 pub use refusals::{Refusals, Tell};
 
 use crate::{data_dir, failure::Failure, tls::Authority};
-use client::Client;
+use client::{Client, PeerClient};
 use door::Door;
 use driver::{Driver, Ears, Input, Ways};
+use standby::Standby;
 
 /// Questions of the API that wait.
 const ASKS: usize = 1_024;
@@ -52,6 +57,10 @@ pub struct Config {
     pub follow: bool,
     /// It takes slaves from the start; a standby master does not.
     pub commands: bool,
+    /// `host:port` of the other master: the standby, or the one it stands by.
+    pub peer: Option<String>,
+    /// A standby takes command by itself when the master has been gone for so long; zero: never.
+    pub take_over: std::time::Duration,
     /// File of the token it enrols with.
     pub token_file: Option<std::path::PathBuf>,
     /// Slots of its links.
@@ -70,6 +79,8 @@ impl Config {
             room: self.room.clone(),
             masters: self.masters.len(),
             commands: self.commands,
+            peer: self.peer.is_some(),
+            take_over: self.take_over,
             slots: self.slots,
             policy: self.policy.clone(),
             max_links: self.max_links,
@@ -118,6 +129,12 @@ pub struct Around<'a> {
     pub refusals: Refusals,
     /// Issues certificates; `None`: no slaves.
     pub authority: Option<Arc<Authority>>,
+    /// What is kept of the meeting, for the other master.
+    pub mirror: Mirror,
+    /// What keeps it for a restart.
+    pub keeper: Keeper,
+    /// The meeting as it was before a restart, when there is another master that may have taken it over meanwhile.
+    pub held: Option<(ConferenceId, KeptConference)>,
     /// Ends it.
     pub ended: CancellationToken,
 }
@@ -152,6 +169,10 @@ pub fn start<P: Port>(
     if let Some(kept) = driver::kept(&file) {
         node.restore(now, kept);
     }
+    let replica = dir.join("replica.json");
+    if config.peer.is_some() {
+        node.restore_shelf(standby::records(&replica));
+    }
     let client = (!config.masters.is_empty()).then(|| Client {
         masters: config.masters.clone(),
         dir,
@@ -161,7 +182,12 @@ pub fn start<P: Port>(
     let (own, inputs) = mpsc::channel::<Input>(driver::QUEUE);
     let authority = around.authority.as_ref().map(|authority| authority.fingerprint());
     let (handle, asks) = cascade::Handle::new(config.path.clone(), authority, ASKS);
-    let Around { store, focus, events, journal, tell, refusals, .. } = around;
+    let Around { store, focus, events, journal, tell, refusals, mirror, keeper, held, .. } = around;
+    let other = config.peer.clone().zip(around.authority.clone()).map(|(address, authority)| {
+        let client =
+            PeerClient { address, authority, path: config.path.clone(), dir: around.data.join("tls") };
+        Standby::new(client, mirror, (store.clone(), keeper), held, replica, config.room.clone())
+    });
     let routes = around
         .authority
         .map(|authority| door::routes(Door { store, authority, refusals, inputs: own.clone() }));
@@ -170,7 +196,7 @@ pub fn start<P: Port>(
     let Entrance { hook, told, back } = entrance;
     find_conference(focus.clone(), hook.clone());
     let ways = Ways { inputs, own, told, back, asks };
-    let driver = Driver::new(node, config.path.clone(), port, focus, hook, client, &ways, ears, file);
+    let driver = Driver::new(node, config.path.clone(), port, focus, hook, client, other, &ways, ears, file);
     let task = tokio::spawn(driver.run(ways, around.ended));
     Ok(Running { handle, routes, figures, task })
 }

@@ -30,7 +30,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::{Around, Config, Entrance, Figures, Port, Refusals, Told, client::Client, line::Socket, start};
+use super::{
+    Around, Config, Entrance, Figures, Mirror, Port, Refusals, Told, client::Client, line::Socket, start,
+};
 use crate::{
     places::Places,
     tls::{
@@ -83,6 +85,8 @@ fn config(path: &str, masters: &[SocketAddr], token_file: Option<PathBuf>) -> Co
         sip: Vec::new(),
         follow: true,
         commands: true,
+        peer: None,
+        take_over: Duration::ZERO,
         token_file,
         slots: 2,
         policy: Policy::default(),
@@ -112,6 +116,7 @@ impl Station {
         let told = entrance.back();
         let (acts_in, acts) = mpsc::unbounded_channel();
         let ended = CancellationToken::new();
+        let keeper = store.keeper(Clock::wall_now);
         let around = Around {
             data: dir,
             store,
@@ -121,6 +126,9 @@ impl Station {
             tell,
             refusals: refusals.clone(),
             authority: Some(authority.clone()),
+            mirror: Mirror::default(),
+            keeper,
+            held: None,
             ended: ended.clone(),
         };
         let running = start(config, entrance, Recorder(acts_in), around).expect("started");

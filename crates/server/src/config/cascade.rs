@@ -1,6 +1,6 @@
 //! `[cascade]`, and TLS for the control side.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use cau_cascade::{Path, Policy};
 
@@ -64,6 +64,8 @@ pub(super) fn cascade(v: &Reader<'_>, tls: bool) -> Result<Option<Config>, Error
         sip,
         follow: super::resolve::yes_or_no(v, "cascade.follow", true)?,
         commands: role != "standby",
+        peer: v.optional("cascade.peer", master)?,
+        take_over: Duration::from_secs(v.number("cascade.take_over_s", 10, 0..=3_600)?),
         token_file: v.optional("cascade.token_file", |w| Ok(PathBuf::from(w)))?,
         slots: v.number("cascade.slots", 2, 1..=cau_cascade::wire::MAX_SLOTS)?,
         max_links: v.number("cascade.max_links", 256, 1..=1_000)?,
@@ -82,6 +84,10 @@ pub(super) fn cascade(v: &Reader<'_>, tls: bool) -> Result<Option<Config>, Error
             let message =
                 "a slave needs cascade.path, the one its link at the master was made for, such as dak-lak";
             return Err(v.wrong("cascade.role", message.into()));
+        }
+        "slave" if config.peer.is_some() => {
+            let message = "a slave has no standby: it goes to the next of cascade.masters";
+            return Err(v.wrong("cascade.peer", message.into()));
         }
         "slave" => {}
         _ if !config.masters.is_empty() => {

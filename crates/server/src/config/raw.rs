@@ -73,6 +73,8 @@ const KEYS: &[&str] = &[
     "cascade.path",
     "cascade.room",
     "cascade.masters",
+    "cascade.peer",
+    "cascade.take_over_s",
     "cascade.sip",
     "cascade.follow",
     "cascade.token_file",

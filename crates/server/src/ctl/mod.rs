@@ -152,6 +152,22 @@ enum Command {
         #[arg(long, value_name = "LEVELS")]
         depth: Option<usize>,
     },
+    /// Shows who of two masters commands, how the other one stands, and the last drill.
+    Standby,
+    /// Has this one of two masters command from now on.
+    TakeCommand {
+        /// Why; for the journal.
+        reason: String,
+        /// Also when the other one cannot be asked. Only when it is certain that it has stopped.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Has the other master take command and give it back, and waits until that is done.
+    Drill {
+        /// Seconds the other one keeps it.
+        #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+        hold: u32,
+    },
     /// Lists the links to other MCUs, makes one, ends one.
     Links {
         #[command(subcommand)]
@@ -258,6 +274,25 @@ impl Ctl<'_> {
             }
             Command::CallAll { under } => {
                 self.api.post("/cascade/call-all", &json!({ "under": under }))?;
+            }
+            Command::Standby => {
+                let now = self.api.get("/cascade/standby")?;
+                self.show(&now, |now| table::standby(now, self.vi));
+            }
+            Command::TakeCommand { reason, force } => {
+                self.api.post("/cascade/take-command", &json!({ "reason": reason, "force": force }))?;
+            }
+            Command::Drill { hold } => {
+                self.api.post("/cascade/drill", &json!({ "hold_s": hold }))?;
+                loop {
+                    api::pause(LOOK);
+                    let now = self.api.get("/cascade/standby")?;
+                    if now["drill"]["running"] == false {
+                        self.show(&now, |now| table::standby(now, self.vi));
+                        let failed = !now["drill"]["error"].is_null();
+                        return Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+                    }
+                }
             }
             Command::Tree { under, depth } => {
                 let list = cascade::tree(self.api, under.as_deref(), *depth)?;

@@ -94,6 +94,29 @@ pub fn links(list: &[Value], vi: bool) -> String {
     columns(&head, &list.iter().map(row).collect::<Vec<_>>())
 }
 
+/// Who of two masters commands, in a few lines.
+pub fn standby(list: &[Value], vi: bool) -> String {
+    let Some(now) = list.first() else { return String::new() };
+    let own = ["commands", "undecided", "term", "slaves", "waiting"].map(|field| (field, text(&now[field])));
+    let other = ["address", "connected", "other_commands", "in_step", "behind_ms", "records"];
+    let other = other.map(|field| (field, text(&now[field])));
+    let drill = ["by", "slaves", "command_ms", "over_ms", "return_ms", "back_ms"];
+    let drill = drill.map(|field| (field, text(&now["drill"][field])));
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (of, pairs) in [("this", &own[..]), ("other", &other), ("drill", &drill)] {
+        let shown = pairs.iter().filter(|(_, value)| !value.is_empty());
+        rows.extend(shown.map(|(field, value)| vec![of.to_owned(), (*field).to_owned(), value.clone()]));
+    }
+    let error = text(&now["drill"][if vi { "error" } else { "error_en" }]);
+    rows.extend((!error.is_empty()).then(|| vec!["drill".to_owned(), "error".to_owned(), error]));
+    rows.extend(
+        Some(reason(now, vi))
+            .filter(|r| !r.is_empty())
+            .map(|r| vec!["other".to_owned(), "reason".to_owned(), r]),
+    );
+    columns(&["MCU", "WHAT", "VALUE"], &rows)
+}
+
 /// An operation with the times of its steps.
 pub fn operation(list: &[Value], vi: bool) -> String {
     let Some(operation) = list.first() else { return String::new() };

@@ -21,6 +21,8 @@ use crate::data_dir;
 pub const LINK_NAME: &str = "cascade.cau.internal";
 /// What the path of a link stands behind in its certificate.
 const SCHEME: &str = "urn:cau:cascade:";
+/// The same of another master: whoever holds the authority's key can be one.
+const PEER: &str = "urn:cau:cascade-master:";
 const DAY: Duration = Duration::from_secs(86_400);
 /// Clocks of provinces may be behind.
 const EARLIER: Duration = Duration::from_secs(30 * 86_400);
@@ -169,6 +171,22 @@ impl Authority {
         Ok((vec![certificate.der().clone(), self.certificate.clone()], key))
     }
 
+    /// The client certificate this MCU shows to the other master of its place in the tree, which has the same authority.
+    ///
+    /// # Errors
+    /// [`Error::Make`].
+    pub fn peer(&self, path: &cau_cascade::Path, now: SystemTime) -> Result<Identity, Error> {
+        let mut params = params("Cau MCU", now, SERVER_DAYS);
+        params.subject_alt_names = vec![SanType::URI(format!("{PEER}{}", escaped(path)).try_into()?)];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        Ok((vec![certificate.der().clone()], key))
+    }
+
     /// The client certificate of a slave, as text. Only the key is taken from its request.
     ///
     /// # Errors
@@ -214,12 +232,21 @@ pub fn request(key: &KeyPair) -> Result<String, Error> {
     Ok(params.serialize_request(key)?.pem()?)
 }
 
-/// The path a certificate is bound to.
+/// The path of the slave a certificate is bound to.
 pub fn path_in(certificate: &[u8]) -> Option<cau_cascade::Path> {
+    named(certificate, SCHEME)
+}
+
+/// The place of the master whose certificate this is.
+pub fn peer_in(certificate: &[u8]) -> Option<cau_cascade::Path> {
+    named(certificate, PEER)
+}
+
+fn named(certificate: &[u8], scheme: &str) -> Option<cau_cascade::Path> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let names = &parsed.subject_alternative_name().ok()??.value.general_names;
     let [x509_parser::extensions::GeneralName::URI(uri)] = names.as_slice() else { return None };
-    plain(uri.strip_prefix(SCHEME)?)?.parse().ok()
+    plain(uri.strip_prefix(scheme)?)?.parse().ok()
 }
 
 /// SHA-256 of a certificate.

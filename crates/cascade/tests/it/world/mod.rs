@@ -36,6 +36,13 @@ pub enum Ev {
     Timer(Id, u64),
     Connect {
         slave: Id,
+        master: Id,
+        run: u64,
+    },
+    /// One master calls the other.
+    Meet {
+        from: Id,
+        to: Id,
         run: u64,
     },
     Deliver {
@@ -75,11 +82,16 @@ pub struct Mcu {
     pub config: Config,
     pub node: Option<Node>,
     pub conference: Conference,
+    /// The master it is linked to, or tried last.
     pub master: Option<Id>,
+    /// Those of its list.
+    pub masters: Vec<Id>,
+    pub peer: Option<Id>,
     pub slaves: Vec<Id>,
     /// Number of the run.
     pub run: u64,
     kept: Kept,
+    shelf: Vec<(String, String)>,
     armed: Option<Instant>,
     conns: Vec<ConnId>,
     pub events: Vec<(Instant, Event)>,
@@ -91,6 +103,7 @@ impl Mcu {
     /// Its disk is lost.
     pub fn forget(&mut self) {
         self.kept = Kept::default();
+        self.shelf.clear();
     }
 }
 
@@ -104,7 +117,8 @@ pub struct World {
     pending: HashMap<u64, Ev>,
     count: u64,
     pub random: SmallRng,
-    lines: BTreeMap<Id, Line>,
+    /// Between two MCUs, the one with the lower number first.
+    lines: BTreeMap<(Id, Id), Line>,
     conns: HashMap<ConnId, (Id, Id)>,
     /// When the media call of a slave was made last.
     called: HashMap<Id, Instant>,
@@ -160,9 +174,12 @@ impl World {
             node: None,
             conference: Conference::default(),
             master,
+            masters: master.into_iter().collect(),
+            peer: None,
             slaves: Vec::new(),
             run: 0,
             kept: Kept::default(),
+            shelf: Vec::new(),
             armed: None,
             conns: Vec::new(),
             events: Vec::new(),
@@ -171,11 +188,36 @@ impl World {
         });
         if let Some(master) = master {
             self.mcus[master].slaves.push(id);
-            self.lines.insert(id, Line::default());
+            self.lines.insert((master, id), Line::default());
         }
         self.by_path.insert(own, id);
         self.switch_on(id);
         id
+    }
+
+    /// A standby beside the root, which is there already; add the slaves afterwards with [`World::stands_by`].
+    pub fn add_standby(&mut self, root: Id) -> Id {
+        let id = self.add("", |config| {
+            config.commands = false;
+            config.peer = true;
+        });
+        self.by_path.insert(path(""), root);
+        self.lines.insert((root, id), Line::default());
+        self.mcus[id].peer = Some(root);
+        self.mcus[root].peer = Some(id);
+        self.pump(id);
+        self.pump(root);
+        id
+    }
+
+    /// A slave has the standby in its list, too.
+    pub fn stands_by(&mut self, standby: Id, slave: Id) {
+        self.mcus[slave].masters.push(standby);
+        self.mcus[standby].slaves.push(slave);
+        self.lines.insert((standby, slave), Line::default());
+        self.kill(slave);
+        self.mcus[slave].config.masters = 2;
+        self.switch_on(slave);
     }
 
     pub fn switch_on(&mut self, id: Id) {
@@ -185,6 +227,7 @@ impl World {
         mcu.armed = None;
         let mut node = Node::new(self.now, mcu.config.clone(), seed);
         node.restore(self.now, mcu.kept.clone());
+        node.restore_shelf(mcu.shelf.clone());
         for (pid, site) in mcu.conference.sites() {
             node.fact(self.now, Fact::Site(pid, site));
         }
@@ -206,6 +249,7 @@ impl World {
         let peers: Vec<(Id, Link)> = self.mcus[id]
             .slaves
             .iter()
+            .filter(|slave| self.mcus[**slave].master == Some(id))
             .map(|slave| (*slave, Link::Above))
             .chain(
                 self.mcus[id].master.map(|master| (master, Link::Below(self.mcus[id].config.path.clone()))),
@@ -219,11 +263,18 @@ impl World {
         }
     }
 
-    /// The line of a slave to its master is cut, or mended.
+    /// The lines of a slave to its masters are cut, or mended.
     pub fn cut(&mut self, slave: Id, cut: bool) {
+        for master in self.mcus[slave].masters.clone() {
+            self.cut_between(master, slave, cut);
+        }
+    }
+
+    /// The line between two MCUs is cut, or mended.
+    pub fn cut_between(&mut self, one: Id, other: Id, cut: bool) {
         let now = self.now;
-        let late = self.lines.get_mut(&slave).unwrap().cut(now, cut, &mut self.random);
-        for (at, ev) in late {
+        let line = self.lines.get_mut(&(one.min(other), one.max(other))).unwrap();
+        for (at, ev) in line.cut(now, cut, &mut self.random) {
             self.at(at, ev);
         }
     }
@@ -323,7 +374,8 @@ impl World {
                 }
                 self.pump(id);
             }
-            Ev::Connect { slave, run } => self.connect(slave, run),
+            Ev::Connect { slave, master, run } => self.connect(slave, master, run),
+            Ev::Meet { from, to, run } => self.meet(from, to, run),
             Ev::Deliver { conn, to, text } => {
                 if !self.mcus[to].conns.contains(&conn) {
                     return;
@@ -381,15 +433,40 @@ impl World {
         self.delay
     }
 
+    /// The line of a slave to the master it has now.
     pub fn is_cut(&self, slave: Id) -> bool {
-        self.lines.get(&slave).is_some_and(Line::is_cut)
+        self.mcus[slave].master.is_some_and(|master| self.is_cut_between(master, slave))
     }
 
-    fn connect(&mut self, slave: Id, run: u64) {
-        let master = self.mcus[slave].master.unwrap();
-        if self.mcus[slave].run != run || self.is_cut(slave) {
+    fn is_cut_between(&self, one: Id, other: Id) -> bool {
+        self.lines.get(&(one.min(other), one.max(other))).is_some_and(Line::is_cut)
+    }
+
+    fn meet(&mut self, from: Id, to: Id, run: u64) {
+        if self.mcus[from].run != run || self.is_cut_between(from, to) {
             return;
         }
+        let now = self.now;
+        if self.mcus[to].node.is_none() {
+            self.mcus[from].node.as_mut().unwrap().handle_peer_connect_failed(now);
+            return self.pump(from);
+        }
+        self.last_conn += 1;
+        let conn = ConnId(self.last_conn);
+        self.conns.insert(conn, (from, to));
+        self.mcus[from].conns.push(conn);
+        self.mcus[to].conns.push(conn);
+        self.mcus[to].node.as_mut().unwrap().handle_peer_accepted(now, conn);
+        self.pump(to);
+        self.mcus[from].node.as_mut().unwrap().handle_peer_connected(now, conn);
+        self.pump(from);
+    }
+
+    fn connect(&mut self, slave: Id, master: Id, run: u64) {
+        if self.mcus[slave].run != run || self.is_cut_between(master, slave) {
+            return;
+        }
+        self.mcus[slave].master = Some(master);
         let now = self.now;
         if self.mcus[master].node.is_none() {
             self.mcus[slave].node.as_mut().unwrap().handle_connect_failed(now);
@@ -411,15 +488,16 @@ impl World {
         let Some((slave, master)) = self.conns.get(&conn).copied() else { return };
         let to = if from == slave { master } else { slave };
         let ev = Ev::Closed { conn, at: to };
-        self.send(slave, from, conn, 40, ev);
+        self.send((slave, master), from, conn, 40, ev);
     }
 
-    /// Over the line of a slave, in order, with the delays of TCP.
-    fn send(&mut self, slave: Id, from: Id, conn: ConnId, len: usize, ev: Ev) {
+    /// Over a line, in order, with the delays of TCP; `ends`: who has called, and whom.
+    fn send(&mut self, ends: (Id, Id), from: Id, conn: ConnId, len: usize, ev: Ev) {
         let (now, delay, loss) = (self.now, self.delay, self.loss);
-        let stream = (conn, from == slave);
+        let stream = (conn, from == ends.0);
+        let line = (ends.0.min(ends.1), ends.0.max(ends.1));
         if let Some((at, ev)) =
-            self.lines.get_mut(&slave).unwrap().send(now, stream, len, delay, loss, &mut self.random, ev)
+            self.lines.get_mut(&line).unwrap().send(now, stream, len, delay, loss, &mut self.random, ev)
         {
             self.at(at, ev);
         }
@@ -442,6 +520,10 @@ impl World {
                 if event == Event::Keep {
                     self.mcus[id].kept = self.node(id).kept();
                 } else {
+                    if matches!(event, Event::Record { .. }) {
+                        let all = self.node(id).shelf().within("");
+                        self.mcus[id].shelf = all.map(|(k, t)| (k.to_owned(), t.to_owned())).collect();
+                    }
                     self.mcus[id].events.push((now, event));
                 }
                 continue;
@@ -460,10 +542,17 @@ impl World {
 
     fn transmit(&mut self, id: Id, transmit: Transmit) {
         match transmit {
-            Transmit::Connect { .. } => {
+            Transmit::Connect { master } => {
                 let run = self.mcus[id].run;
+                let Some(master) = self.mcus[id].masters.get(master).copied() else { return };
                 // SYN and its answer, and TLS.
-                self.later(self.delay * 4, Ev::Connect { slave: id, run });
+                self.later(self.delay * 4, Ev::Connect { slave: id, master, run });
+            }
+            Transmit::ConnectPeer => {
+                let run = self.mcus[id].run;
+                if let Some(to) = self.mcus[id].peer {
+                    self.later(self.delay * 4, Ev::Meet { from: id, to, run });
+                }
             }
             Transmit::Message { conn, text } => {
                 self.mcus[id].messages += 1;
@@ -474,7 +563,7 @@ impl World {
                 let Some((slave, master)) = self.conns.get(&conn).copied() else { return };
                 let to = if id == slave { master } else { slave };
                 let len = text.len();
-                self.send(slave, id, conn, len, Ev::Deliver { conn, to, text });
+                self.send((slave, master), id, conn, len, Ev::Deliver { conn, to, text });
             }
             Transmit::Close { conn } => {
                 let mcu = &mut self.mcus[id];
