@@ -399,7 +399,7 @@ fn the_api_shows_the_shapes_that_hold_still() {
         site["audio"],
         serde_json::json!({"muted":false,"codec":null,"level_dbov":-127,"speaking":false})
     );
-    assert_eq!(site["send"], serde_json::json!({"video":"none","width":0,"height":0,"fps":0.0}));
+    assert_eq!(site["send"], serde_json::json!({"video":"none","width":0,"height":0,"fps":0.0,"copies":0}));
     assert_eq!(site["quality"]["rtt_ms"], serde_json::Value::Null);
     meeting.layout("1+5", &[(0, 1)], None).unwrap();
     let conference = serde_json::to_value(meeting.conference.snapshot()).unwrap();
