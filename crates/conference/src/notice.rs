@@ -27,6 +27,8 @@ pub enum Body {
     },
     /// An operation as it is now: it began, a step was done, it ended.
     Operation(Box<snapshot::Operation>),
+    /// The same of one that is part of another's, which the cascade runs and tells of: not for people.
+    Part(Box<snapshot::Operation>),
     /// Somebody called and was not let in.
     CallRefused {
         /// Who: a SIP address.

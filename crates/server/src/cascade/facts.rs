@@ -87,7 +87,7 @@ impl Hook {
             Body::Participant { participant, .. } if ours => {
                 self.tell(Told::Participant(participant.clone()))
             }
-            Body::Operation(operation) if ours => self.tell(Told::Operation(operation.clone())),
+            Body::Part(operation) if ours => self.tell(Told::Operation(operation.clone())),
             Body::Link { path, above, up } if ours => {
                 let link = if *above { Some(Link::Above) } else { path.parse().ok().map(Link::Below) };
                 if let Some(link) = link {
