@@ -17,7 +17,7 @@ use cau_tests::{
 };
 use serde_json::{Value, json};
 
-/// The root, on a TLS port of its own.
+/// One that takes slaves: the root, or one between; on a TLS port of its own.
 struct Master {
     server: Server,
     port: u16,
@@ -31,6 +31,14 @@ impl Master {
             ("CAU_CASCADE__NAME", "Trung tâm"),
             ("CAU_CONTROL__TLS_BIND", &format!("127.0.0.1:{port}")),
         ]);
+        Self { server, port }
+    }
+
+    /// A slave of another that takes slaves of its own.
+    fn below(master: &Self, path: &str, name: &str) -> Self {
+        let (port, token) = (free_port(), master.link(path));
+        let tls = format!("127.0.0.1:{port}");
+        let server = slave(master, path, name, Some(&token), &[("CAU_CONTROL__TLS_BIND", &tls)]);
         Self { server, port }
     }
 
@@ -380,6 +388,57 @@ fn a_commune_comes_before_the_chair_of_the_country() {
     drop(records);
     slave.assert_well();
     master.server.assert_well();
+}
+
+/// Two levels down: within a second before the chair, again and again, and told once, with the steps of every MCU on the way.
+#[test]
+fn a_commune_two_levels_down_comes_within_a_second_and_is_told_once() {
+    let _turn = turn();
+    let mut master = Master::start();
+    let mut province = Master::below(&master, "dak-lak", "Đắk Lắk");
+    let mut town = Master::below(&province, "dak-lak/buon-ma-thuot", "Buôn Ma Thuột");
+    master.server.conference("8000", json!({ "name": "Cả nước", "layout": "full", "chair": "Điểm cầu 0" }));
+    province.server.conference("8000", json!({ "name": "Đắk Lắk" }));
+    town.server.conference("8000", json!({ "name": "Buôn Ma Thuột" }));
+    let mut fleet = fleet();
+    let chair = fleet.call(plan(&master.server, "8000", 0, Codec::Opus, Persona::default()));
+    for id in 1..3 {
+        fleet.call(plan(&town.server, "8000", id, Codec::Opus, Persona::default()));
+    }
+    linked(&master.server, secs(20.0));
+    linked(&town.server, secs(20.0));
+    for id in 1..3 {
+        sees(&master.server.api, &format!("dak-lak/buon-ma-thuot/diem-cau-{id}"), "connected", secs(10.0));
+    }
+    pause(secs(4.0));
+    let events = [&master, &province, &town].map(|mcu| mcu.server.api.events());
+    let mut took = Vec::new();
+    for id in [1, 2, 1, 2] {
+        let asked = Instant::now();
+        let site = format!("dak-lak/buon-ma-thuot/diem-cau-{id}");
+        let operation = bring_up(&master.server, &json!({ "site": site }));
+        assert_eq!(operation["state"], "done", "{operation}");
+        took.push(sees_alone(&fleet, chair, id, asked, secs(5.0)) - asked);
+        let done = steps(&operation);
+        for mcu in ["dak-lak", "dak-lak/buon-ma-thuot"] {
+            assert!(done.iter().any(|(name, at, _)| name == "route" && at == mcu), "{mcu}: {operation}");
+        }
+        pause(secs(1.0));
+        let [told, between, below] = [&events[0], &events[1], &events[2]].map(|events| {
+            let all = events.try_iter().filter(|(kind, _)| kind == "operation");
+            all.map(|(_, operation)| operation).collect::<Vec<_>>()
+        });
+        assert!(told.iter().all(|o| o["id"] == operation["id"]), "of one and no other: {told:#?}");
+        let ends = told.iter().filter(|o| o["state"] == "done").count();
+        assert_eq!((ends, between.len(), below.len()), (1, 0, 0), "{told:#?} {between:#?} {below:#?}");
+    }
+    eprintln!("two levels down: seen after {took:?}");
+    // The first needs a key frame of a site nobody has looked at: later ones, too.
+    assert!(took.iter().all(|time| *time < secs(1.0)), "{took:?}");
+    fleet.stop();
+    for mcu in [&mut town, &mut province, &mut master] {
+        mcu.server.assert_well();
+    }
 }
 
 /// `kill -9` of the slave, then of the master, while a commune is before the chair: the chair sees it again, without anyone's hand.
