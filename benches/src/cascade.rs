@@ -114,7 +114,7 @@ struct Outcome {
 
 /// So many sites, one after the other, at random.
 pub fn bring_ups(line: Line, count: usize) -> Vec<Row> {
-    let cast = Cast::new();
+    let cast = Cast::of(8);
     let mut country = country(&cast, line);
     let bystander = Bystander::new(&cast, &country.mcus[0]);
     sleep(Duration::from_secs(8));
@@ -163,14 +163,13 @@ fn one(country: &Country, bystander: &Bystander, site: &Site, round: usize, outc
     let (pictures, hurt) = country.chair.fleet.look(|records| {
         let all: Vec<&Look> = records[&country.chair.phone].sight.since(asked).collect();
         let hurt = |look: &&&Look| look.damaged || look.tiles.iter().all(|tile| tile.bar.is_none());
-        (all.len(), all.iter().filter(hurt).count())
+        let after = |look: &&Look| ((look.at - asked).as_millis(), look.damaged);
+        (all.len(), all.iter().filter(hurt).map(after).collect::<Vec<_>>())
     });
-    if hurt > 0 {
-        tell(&format!(
-            "round {round}, {}: {hurt} of {pictures} pictures at the chair with parts missing",
-            site.path
-        ));
+    if !hurt.is_empty() {
+        tell(&format!("round {round}, {}: parts missing after (ms, by the decoder): {hurt:?}", site.path));
     }
+    let hurt = hurt.len();
     outcome.pictures += pictures;
     outcome.hurt += hurt;
     outcome.rounds_hurt += usize::from(hurt > 0);
@@ -217,7 +216,7 @@ fn rows(mut outcome: Outcome, communes: (u64, u64), late: f64) -> Vec<Row> {
 
 /// Lines cut, MCUs killed while a site two levels down is before the chair: time until everything is as before, by itself.
 pub fn cuts() -> Vec<Row> {
-    let cast = Cast::new();
+    let cast = Cast::of(8);
     let mut country = country(&cast, line("cascade-free").unwrap_or_default());
     sleep(Duration::from_secs(5));
     let mut rows = Vec::new();

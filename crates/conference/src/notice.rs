@@ -62,6 +62,9 @@ pub enum Body {
         /// Whether they stand.
         up: bool,
     },
+    /// A caller says that it is the focus of a conference (`isfocus`, RFC 3840) and has no token of a link: another maker's MCU, or one of ours that
+    /// comes by SIP alone.
+    Foreign(ParticipantId),
     /// A key frame of what was routed there has gone up in a slot.
     Passed {
         /// The slot.

@@ -97,7 +97,7 @@ impl Events {
                 entry("system", if *up { "link.media-up" } else { "link.media-down" }, detail)
             }
             // The node tells what is in the slots, and of the whole bring-up.
-            Body::Passed { .. } | Body::Part(_) => None,
+            Body::Passed { .. } | Body::Part(_) | Body::Foreign(_) => None,
             Body::Dtmf { participant, digit } => {
                 self.publish(
                     "dtmf",

@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cau_load::{Codec, Fleet, Persona, PhoneId};
+use cau_load::{Codec, Fleet, Options, Persona, PhoneId, Plan};
 use cau_tests::{
     Api, Server, pause,
     phones::{assert_hears, fleet, plan},
     secs,
-    server::{PASSWORD, free_port},
+    server::{PASSWORD, free_block, free_port},
     turn, wait_for,
 };
 use serde_json::{Value, json};
@@ -439,6 +439,40 @@ fn a_commune_two_levels_down_comes_within_a_second_and_is_told_once() {
     for mcu in [&mut town, &mut province, &mut master] {
         mcu.server.assert_well();
     }
+}
+
+/// Another maker's MCU comes by plain SIP and says no more than that it is one. What is behind it nobody knows here: its picture is brought up, and the operator
+/// is told whom to ask for the rest.
+#[test]
+fn a_foreign_mcu_is_brought_up_with_a_note_for_its_operator() {
+    let _turn = turn();
+    let mut master = Master::start();
+    master.server.conference("8000", json!({ "name": "Cả nước", "layout": "full", "chair": "Điểm cầu 0" }));
+    let mut phones = fleet();
+    let chair = phones.call(plan(&master.server, "8000", 0, Codec::Opus, Persona::default()));
+    let (first, last) = free_block(40);
+    let options = Options { ports: first..=last, focus: true, ..Options::default() };
+    let mut foreign = Fleet::start(&options).expect("an MCU");
+    let mcu = plan(&master.server, "8000", 1, Codec::Pcma, Persona::default());
+    foreign.call(Plan { name: Some("MCU Hà Giang".to_owned()), ..mcu });
+    sees(&master.server.api, "mcu-ha-giang", "connected", secs(10.0));
+    sees(&master.server.api, "diem-cau-0", "connected", secs(10.0));
+    let kind = |path: &str| node(&master.server.api, path).expect("in the tree")["kind"].clone();
+    assert_eq!((kind("mcu-ha-giang"), kind("diem-cau-0")), (json!("foreign"), json!("site")));
+    pause(secs(3.0));
+    let asked = Instant::now();
+    let operation = bring_up(&master.server, &json!({ "site": "mcu-ha-giang/dong-van" }));
+    assert_eq!(
+        (&operation["state"], &operation["site"]),
+        (&json!("done"), &json!("mcu-ha-giang")),
+        "{operation}"
+    );
+    let note = operation["note_en"].as_str().unwrap_or_default();
+    assert!(note.contains("MCU Hà Giang") && note.contains("its own operator must switch"), "{operation}");
+    sees_alone(&phones, chair, 1, asked, secs(5.0));
+    foreign.stop();
+    phones.stop();
+    master.server.assert_well();
 }
 
 /// `kill -9` of the slave, then of the master, while a commune is before the chair: the chair sees it again, without anyone's hand.
