@@ -107,6 +107,7 @@ struct Outcome {
     pictures: usize,
     hurt: usize,
     rounds_hurt: usize,
+    unread: usize,
     touched: usize,
     bystander_pictures: usize,
     stood: f64,
@@ -160,15 +161,20 @@ fn one(country: &Country, bystander: &Bystander, site: &Site, round: usize, outc
         }
     }
     sleep(PAUSE);
-    let (pictures, hurt) = country.chair.fleet.look(|records| {
+    let (pictures, hurt, unread) = country.chair.fleet.look(|records| {
         let all: Vec<&Look> = records[&country.chair.phone].sight.since(asked).collect();
-        let hurt = |look: &&&Look| look.damaged || look.tiles.iter().all(|tile| tile.bar.is_none());
-        let after = |look: &&Look| ((look.at - asked).as_millis(), look.damaged);
-        (all.len(), all.iter().filter(hurt).map(after).collect::<Vec<_>>())
+        let unread = |look: &&&Look| !look.damaged && look.tiles.iter().all(|tile| tile.bar.is_none());
+        let what = |look: &&Look| ((look.at - asked).as_millis(), look.size);
+        let hurt = all.iter().filter(|look| look.damaged).map(what).collect::<Vec<_>>();
+        (all.len(), hurt, all.iter().filter(unread).map(what).collect::<Vec<_>>())
     });
-    if !hurt.is_empty() {
-        tell(&format!("round {round}, {}: parts missing after (ms, by the decoder): {hurt:?}", site.path));
+    if !(hurt.is_empty() && unread.is_empty()) {
+        tell(&format!(
+            "round {round}, {}: (ms, size) parts missing {hurt:?}; not to be read {unread:?}",
+            site.path
+        ));
     }
+    outcome.unread += unread.len();
     let hurt = hurt.len();
     outcome.pictures += pictures;
     outcome.hurt += hurt;
@@ -198,6 +204,11 @@ fn rows(mut outcome: Outcome, communes: (u64, u64), late: f64) -> Vec<Row> {
             "pictures",
         ),
         Row::new("… in so many bring-ups", count(outcome.rounds_hurt), "bring-ups"),
+        Row::new(
+            "at the chair whole, but too small or coarse to read the bar",
+            count(outcome.unread),
+            "pictures",
+        ),
         Row::new(
             format!("of a bystander touched, of {}", outcome.bystander_pictures),
             count(outcome.touched),
