@@ -3,14 +3,13 @@
 use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
 use cau_load::{Codec, Fleet, Options, Persona, PhoneId, Road};
-use cau_tests::Server;
+use cau_tests::{
+    Server,
+    hosts::{Host, Line},
+};
 use serde_json::json;
 
-use crate::{
-    namespaces::{Country, inside},
-    phones::Cast,
-    rows::Row,
-};
+use crate::{phones::Cast, rows::Row};
 
 /// Seconds until rates have been found, and seconds that are counted.
 const SETTLE: u64 = 8;
@@ -91,8 +90,10 @@ fn look(fleet: &Fleet) -> BTreeMap<PhoneId, Quality> {
 
 /// All weathers, in this layout: `full`, one site passed on; or composed.
 pub fn run(layout: &str) -> Vec<Row> {
-    let country = Country::new(BAD.len());
-    inside(&country.hall(), || hold(&country, layout))
+    let hall = Host::new();
+    let sites: Vec<Host> =
+        BAD.iter().map(|_| hall.join(Line { mbits: Some(2), ..Line::default() })).collect();
+    hall.inside(|| hold(&hall, &sites, layout))
 }
 
 fn fleet(ip: std::net::IpAddr) -> Fleet {
@@ -100,11 +101,11 @@ fn fleet(ip: std::net::IpAddr) -> Fleet {
     Fleet::start(&options).expect("phones")
 }
 
-fn hold(country: &Country, layout: &str) -> Vec<Row> {
+fn hold(hall: &Host, sites: &[Host], layout: &str) -> Vec<Row> {
     let cast = Cast::new();
-    let mut server = Server::start_at(Country::HALL, &[]);
+    let mut server = Server::start_at(hall.address(), &[]);
     let conference = server.conference("9000", json!({ "layout": layout }));
-    let mut good = fleet(Country::HALL);
+    let mut good = fleet(hall.address());
     for n in 0..GOOD {
         let codec = if n == 1 { Codec::Pcma } else { Codec::Opus };
         let mut plan = cast.plan(&server, "9000", n + 1, codec, false);
@@ -121,8 +122,8 @@ fn hold(country: &Country, layout: &str) -> Vec<Row> {
     let how = if layout == "full" { "passed on" } else { "composed" };
     let mut rows = Vec::new();
     for weather in weathers() {
-        country.lose(weather.loss);
-        rows.extend(meet(country, &server, &cast, &good, how, &weather));
+        sites.iter().for_each(|site| site.lose(weather.loss));
+        rows.extend(meet(sites, &server, &cast, &good, how, &weather));
     }
     drop(good);
     server.assert_well();
@@ -131,7 +132,7 @@ fn hold(country: &Country, layout: &str) -> Vec<Row> {
 
 /// The bad sites come, stay, and go.
 fn meet(
-    country: &Country,
+    sites: &[Host],
     server: &Server,
     cast: &Cast,
     good: &Fleet,
@@ -139,8 +140,8 @@ fn meet(
     weather: &Weather,
 ) -> Vec<Row> {
     // What a fleet begins within a namespace stays there.
-    let start = |n: usize| inside(&country.site(n), || fleet(Country::address(n)));
-    let mut bad: Vec<(Fleet, Option<PhoneId>)> = (1..=BAD.len()).map(|n| (start(n), None)).collect();
+    let start = |site: &Host| site.inside(|| fleet(site.address()));
+    let mut bad: Vec<(Fleet, Option<PhoneId>)> = sites.iter().map(|site| (start(site), None)).collect();
     for (n, ((fleet, phone), (_, nack, codec))) in bad.iter_mut().zip(BAD).enumerate() {
         let mut plan = cast.plan(server, "9000", GOOD + 1 + n, codec, false);
         plan.max_kbps = 1_800;

@@ -8,10 +8,10 @@
 
 mod bare;
 mod calls;
+mod cascade;
 mod grid;
 mod lines;
 mod meetings;
-mod namespaces;
 mod phones;
 mod room;
 mod rows;
@@ -46,6 +46,18 @@ fn sized(name: &str) -> Option<Vec<rows::Row>> {
         .or_else(|| of("switched").map(meetings::switched))
         .or_else(|| of("large").map(|callers| meetings::large(callers, 30)))
         .or_else(|| of("long").map(|callers| meetings::large(callers, 300)))
+        .or_else(|| of("cascade-follow").map(cascade::follow))
+        .or_else(|| of("cascade-links").map(cascade::links))
+        .or_else(|| country(name))
+}
+
+/// Bring-ups over lines of a kind; so many as the name says, or 30.
+fn country(name: &str) -> Option<Vec<rows::Row>> {
+    let (kind, count) = match name.rsplit_once('-').map(|(kind, count)| (kind, count.parse().ok())) {
+        Some((kind, Some(count))) => (kind, count),
+        _ => (name, 30),
+    };
+    Some(cascade::bring_ups(cascade::line(kind)?, count))
 }
 
 #[expect(clippy::disallowed_macros, reason = "the benchmark talks to its user")]
@@ -66,6 +78,12 @@ fn main() -> ExitCode {
         "lines-mixed",
         "most",
         "large1000",
+        "cascade-free",
+        "cascade-loss",
+        "cascade-slow",
+        "cascade-cut",
+        "cascade-follow50",
+        "cascade-links34",
     ];
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let names = if asked.is_empty() { all.map(str::to_owned).to_vec() } else { asked };
@@ -80,12 +98,13 @@ fn main() -> ExitCode {
             "lines" => lines::run("full"),
             "lines-mixed" => lines::run("grid"),
             "memory" => meetings::memory(),
+            "cascade-cut" => cascade::cuts(),
             "most" => meetings::most(),
             _ => match sized(&name) {
                 Some(rows) => rows,
                 None => {
                     eprintln!(
-                        "there is no benchmark {name}; there are {}, and other numbers (gridN, fullN, switchedN, largeN; longN: largeN for five minutes)",
+                        "there is no benchmark {name}; there are {}, and other numbers (gridN, fullN, switchedN, largeN; longN: largeN for five minutes; cascade-free-N: N bring-ups)",
                         all.join(", ")
                     );
                     return ExitCode::from(2);

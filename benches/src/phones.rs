@@ -39,8 +39,16 @@ pub struct Part {
 impl Cast {
     /// Encodes the reels (some seconds of work).
     pub fn new() -> Self {
-        let reels = crate::clips()
+        Self::of(crate::clips().len())
+    }
+
+    /// With so many identities, at most eight; those that are more than there are clips show one with another's bar.
+    pub fn of(identities: usize) -> Self {
+        let clips = crate::clips();
+        let reels = clips
             .iter()
+            .cycle()
+            .take(identities)
             .enumerate()
             .map(|(id, file)| {
                 let pictures: Vec<_> = Clip::open(file)

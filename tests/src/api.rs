@@ -1,6 +1,11 @@
 //! A small client of the HTTP API.
 
-use std::time::Duration;
+use std::{
+    io::{BufRead as _, BufReader},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -61,6 +66,30 @@ impl Api {
             Ok(mut answer) => (answer.status().as_u16(), answer.body_mut().read_to_vec().unwrap_or_default()),
             Err(_) => (0, Vec::new()),
         }
+    }
+
+    /// What happens from now on: kind and content of every event, until the server ends.
+    pub fn events(&self) -> Receiver<(String, Value)> {
+        let endless: ureq::Agent = ureq::Agent::config_builder().build().into();
+        let request = endless.get(format!("{}/api/v1/events", self.base));
+        let token = self.token.as_deref().unwrap_or_default();
+        let answer = request.header("authorization", format!("Bearer {token}")).call().expect("the events");
+        let (told, events) = channel();
+        thread::spawn(move || {
+            let mut kind = String::new();
+            for line in BufReader::new(answer.into_body().into_reader()).lines() {
+                let Ok(line) = line else { return };
+                if let Some(named) = line.strip_prefix("event:") {
+                    named.trim().clone_into(&mut kind);
+                } else if let Some(data) = line.strip_prefix("data:") {
+                    let content = serde_json::from_str(data.trim()).unwrap_or_default();
+                    if told.send((kind.clone(), content)).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        events
     }
 
     /// POST.

@@ -15,6 +15,8 @@ pub mod api;
 pub mod capture;
 pub mod child;
 pub mod client;
+pub mod country;
+pub mod hosts;
 pub mod judged;
 pub mod phones;
 pub mod raw;

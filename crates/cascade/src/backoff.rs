@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Seconds before the first try, the second, …; the last for all further ones.
-const WAITS: [u64; 6] = [0, 2, 5, 10, 20, 30];
+/// Seconds before the first try, the second, …; the last for all further ones. What fails at once is so tried 0, 2, 5, 10, 20 and 30 s after it was lost, then every
+/// 30 s.
+const WAITS: [u64; 7] = [0, 2, 3, 5, 10, 10, 30];
 /// What has stood that long begins from the first wait again.
 const STOOD: Duration = Duration::from_secs(5);
 
@@ -69,7 +70,7 @@ mod tests {
             assert!(backoff.take(next) && !backoff.take(next));
             now = next;
         }
-        assert_eq!(waits, [0, 2, 5, 10, 20, 30, 30, 30]);
+        assert_eq!(waits, [0, 2, 3, 5, 10, 10, 30, 30]);
         backoff.succeeded(now);
         backoff.failed(now + Duration::from_secs(1));
         assert_eq!(

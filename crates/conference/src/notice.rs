@@ -27,6 +27,8 @@ pub enum Body {
     },
     /// An operation as it is now: it began, a step was done, it ended.
     Operation(Box<snapshot::Operation>),
+    /// The same of one that is part of another's, which the cascade runs and tells of: not for people.
+    Part(Box<snapshot::Operation>),
     /// Somebody called and was not let in.
     CallRefused {
         /// Who: a SIP address.
@@ -60,6 +62,9 @@ pub enum Body {
         /// Whether they stand.
         up: bool,
     },
+    /// A caller says that it is the focus of a conference (`isfocus`, RFC 3840) and has no token of a link: another maker's MCU, or one of ours that
+    /// comes by SIP alone.
+    Foreign(ParticipantId),
     /// A key frame of what was routed there has gone up in a slot.
     Passed {
         /// The slot.

@@ -42,26 +42,23 @@ function drop(path) {
   children.get(parent(path))?.delete(path);
 }
 
-/** Everything anew; an MCU in no cascade answers 422 and the card stays away. */
+/** Everything anew; an MCU in no cascade has no tree and the card stays away. */
 export async function loadTree() {
-  try {
-    const all = [];
-    for (let after = null; ;) {
-      const page = await get(`/cascade/tree?limit=${PAGE}${after === null ? "" : `&after=${encodeURIComponent(after)}`}`);
-      all.push(...page);
-      if (page.length < PAGE) break;
-      after = page.at(-1).path;
-    }
-    nodes.clear();
-    children.clear();
-    own = all[0]?.path ?? "";
-    all.forEach(put);
+  const all = [];
+  for (let after = null; ;) {
+    const page = await get(`/cascade/tree?limit=${PAGE}${after === null ? "" : `&after=${encodeURIComponent(after)}`}`);
+    all.push(...page);
+    if (page.length < PAGE) break;
+    after = page.at(-1).path;
+  }
+  nodes.clear();
+  children.clear();
+  own = all[0]?.path ?? null;
+  all.forEach(put);
+  if (own !== null) {
     await loadLinks();
     await loadStandby();
     await loadPrepared();
-  } catch (e) {
-    if (e.status !== 422) throw e;
-    own = null;
   }
   draw();
 }

@@ -96,8 +96,8 @@ impl Events {
                 self.publish("cascade", conference, &json!({ "link": detail }));
                 entry("system", if *up { "link.media-up" } else { "link.media-down" }, detail)
             }
-            // The node tells what is in the slots.
-            Body::Passed { .. } => None,
+            // The node tells what is in the slots, and of the whole bring-up.
+            Body::Passed { .. } | Body::Part(_) | Body::Foreign(_) => None,
             Body::Dtmf { participant, digit } => {
                 self.publish(
                     "dtmf",

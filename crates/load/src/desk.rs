@@ -102,13 +102,14 @@ enum Later {
 
 impl<L: Lines> Desk<L> {
     /// A desk that calls from `sip` (UDP and TCP bound there) and takes media on the same address.
-    pub fn new(sip: SocketAddr, lines: L, seed: u64) -> Self {
+    pub fn new(sip: SocketAddr, lines: L, focus: bool, seed: u64) -> Self {
         let config = Config {
             user_agent: "Cau-Load".into(),
             udp: vec![sip],
             tcp: vec![sip],
             // Devices send what is too large for a datagram in fragments all the same: so do these.
             tcp_for_large: false,
+            focus,
             ..Config::default()
         };
         Self {

@@ -47,6 +47,8 @@ pub struct Options {
     pub threads: usize,
     /// The media threads go before others where the system allows it: what the phones measure must not be their own lateness.
     pub urgent: bool,
+    /// They say that they are the focus of a conference (`isfocus`), as MCUs do.
+    pub focus: bool,
     /// Seed of SSRCs, Call-IDs, tags and the like: two fleets with the same seed look like one caller to an MCU.
     pub seed: u64,
 }
@@ -58,6 +60,7 @@ impl Default for Options {
             ports: 30_000..=59_999,
             threads: 1,
             urgent: false,
+            focus: false,
             seed: rand::random(),
         }
     }
@@ -158,7 +161,7 @@ impl Fleet {
             studios: studios.clone(),
             allocator: ports::Allocator::new(options.ports.clone()),
         };
-        let (signalling, sip) = signalling(SocketAddr::new(options.ip, 0), lines, inbox, options.seed)?;
+        let (signalling, sip) = signalling(options, lines, inbox)?;
         threads.push(signalling);
         Ok(Self { shared, requests, studios, threads, sip, next: 0 })
     }
@@ -272,11 +275,11 @@ impl Drop for Fleet {
 }
 
 fn signalling(
-    bind: SocketAddr,
+    options: &Options,
     lines: FleetLines,
     inbox: mpsc::Receiver<Request>,
-    seed: u64,
 ) -> Result<(JoinHandle<()>, SocketAddr), Error> {
+    let (bind, focus, seed) = (SocketAddr::new(options.ip, 0), options.focus, options.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sockets = {
         let _in = runtime.enter();
@@ -284,7 +287,7 @@ fn signalling(
     };
     let local = sockets.addrs().first().copied().unwrap_or(bind);
     let thread = std::thread::Builder::new().name("load-signal".into()).spawn(move || {
-        let mut desk = Desk::new(local, lines, seed);
+        let mut desk = Desk::new(local, lines, focus, seed);
         runtime.block_on(signal::run(&mut desk, sockets, inbox));
     })?;
     Ok((thread, local))

@@ -45,6 +45,7 @@ pub(crate) fn measure(args: &Args) -> Result<Report, Error> {
         ports: args.ports.clone(),
         threads: args.threads,
         urgent: true,
+        focus: false,
         seed: rand::random(),
     })?;
     let started = Clock::start();

@@ -17,6 +17,8 @@ use crate::wire::{Body, Frame, Hello, VERSIONS, Welcome};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the media call may take.
 const MEDIA_PATIENCE: Duration = Duration::from_secs(10);
+/// Without a link for that long the calls may have been given up at the other end, whatever they look like here (a call without media ends after half a minute).
+const CALLS_LAST: Duration = Duration::from_secs(20);
 /// Changes of the tree go at most so often.
 const PERIOD: Duration = Duration::from_millis(200);
 /// Messages of the tree without acknowledgement.
@@ -59,6 +61,8 @@ pub(super) struct Above {
     media_backoff: Backoff,
     /// The media call was asked for then.
     calling: Option<Instant>,
+    /// Since when the link is lost.
+    lost: Option<Instant>,
     /// Which run of the master the link stands with.
     instance: u64,
     /// Slots the master takes.
@@ -141,6 +145,9 @@ impl Node {
         }
         self.above.backoff.failed(now);
         self.above.calling = None;
+        if was_up {
+            self.above.lost = Some(now);
+        }
         if was_up || words.is_some() {
             self.event(Event::Link { link: Link::Above, up: false, words });
         }
@@ -278,6 +285,9 @@ impl Node {
         self.above.backoff.succeeded(now);
         if std::mem::replace(&mut self.above.instance, welcome.instance) != welcome.instance {
             // Another run of it knows nothing of our calls.
+            self.above.media = false;
+        }
+        if self.above.lost.take().is_some_and(|since| now.saturating_duration_since(since) >= CALLS_LAST) {
             self.above.media = false;
         }
         self.above.slots = welcome.slots.min(self.config.slots);

@@ -58,6 +58,18 @@ impl Node {
             return Err(Refusal::invalid("deadline_s", "từ 1 đến 300 giây", "1 to 300 seconds"));
         }
         let (site, note) = self.meant(site)?;
+        self.begin(now, by, (site, note), viewers, deadline)
+    }
+
+    /// The same for a site that is known to be one.
+    fn begin(
+        &mut self,
+        now: Instant,
+        by: &str,
+        (site, note): (Path, Option<Words>),
+        viewers: Viewers,
+        deadline: Duration,
+    ) -> Result<OperationId, Refusal> {
         if !self.screens.iter().any(|screen| screen.viewers == viewers) && self.screens.len() >= MOST_SCREENS
         {
             return Err(Refusal::invalid(
@@ -455,7 +467,8 @@ impl Node {
         self.event(Event::Keep);
     }
 
-    /// The media calls of a link were made anew: who saw a site that comes over it sees it again.
+    /// The media calls of a link were made anew: who saw a site that comes over it sees it again, as soon as it comes. An MCU between that has just begun
+    /// may not know it yet; then it is asked again (`failed_below`).
     pub(super) fn show_again(&mut self, now: Instant, link: &Path) {
         let lost = self.screens.iter().filter(|screen| screen.next.is_none()).filter_map(|screen| {
             let site = screen.current.clone().filter(|site| site.is_below(link))?;
@@ -463,7 +476,7 @@ impl Node {
         });
         let lost: Vec<(Viewers, Path, String)> = lost.collect();
         for (viewers, site, by) in lost {
-            if let Err(refusal) = self.bring_up(now, &by, &site, viewers, RESTORING) {
+            if let Err(refusal) = self.begin(now, &by, (site.clone(), None), viewers, RESTORING) {
                 self.alarm(now, "not-restored", &site, refusal.words().clone());
             }
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use cau_model::Words;
 use cau_model::snapshot::StepName;
 
+use super::bringing::Screen;
 use super::{Event, Node, Obstacle, Source};
 use crate::operation::ms;
 use crate::path::Path;
@@ -279,7 +280,10 @@ impl Node {
     /// A slave could not do it; it has put back what was there.
     pub(super) fn failed_below(&mut self, now: Instant, link: &Path, order: u64, obstacle: Obstacle) {
         let Some(site) = self.asked_with(link, order) else { return self.count("unknown-order") };
-        let waited_for = self.screens.iter().any(|s| s.next.as_ref().is_some_and(|(_, next)| *next == site))
+        // Who has seen it already is not told of a failure as long as it may come back.
+        let is_new = |s: &Screen| s.current.as_ref() != Some(&site);
+        let waits = |s: &Screen| is_new(s) && s.next.as_ref().is_some_and(|(_, next)| *next == site);
+        let waited_for = self.screens.iter().any(waits)
             || self.ups.iter().any(|up| up.next.as_ref().is_some_and(|next| next.site == site));
         if let Some(feed) =
             self.feeds.get_mut(&site).filter(|_| !waited_for && obstacle.step == StepName::Find)

@@ -551,6 +551,8 @@ fn killed_and_started_again_everything_is_as_before() {
         assert!(it.world.tree_is_true(it.centre), "{who}");
         assert_eq!(it.slots(it.town), csrcs(&[HOA_PHU]), "{who}");
         assert_eq!(it.slots(it.dak_lak), csrcs(&[HOA_PHU, EA_KAO]), "{who}");
+        // Also where an MCU between knew nothing of its slaves yet when it was asked for the site.
+        assert!(it.shows(HOA_PHU) && !it.world.alarms(it.centre).contains(&"not-restored"), "{who}");
         it.show(HOA_KHANH);
         it.command(Command::Release { viewers: chair() }).unwrap();
         it.world.run(ms(1_000));

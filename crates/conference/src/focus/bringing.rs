@@ -334,7 +334,8 @@ impl Focus {
         let steps = shown.steps.len() + usize::from(!running.operation.is_running());
         if steps != running.told {
             running.told = steps;
-            self.notices.push(Some(shown.conference), Body::Operation(Box::new(shown)));
+            let tell = if running.tag.is_some() { Body::Part } else { Body::Operation };
+            self.notices.push(Some(shown.conference), tell(Box::new(shown)));
         }
     }
 

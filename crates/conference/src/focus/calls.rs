@@ -199,8 +199,12 @@ impl Focus {
         };
         let sdp = ours.to_bytes();
         call.ours = Some(ours);
-        if let Some(part) = link {
-            self.begin_link(now, participant, part);
+        match link {
+            Some(part) => self.begin_link(now, participant, part),
+            None if request.contact.as_ref().is_some_and(|contact| contact.params.has("isfocus")) => {
+                self.notices.push(Some(conference), Body::Foreign(participant));
+            }
+            None => {}
         }
         Ok(Opening { call, sdp })
     }

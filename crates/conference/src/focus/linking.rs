@@ -327,6 +327,9 @@ impl Focus {
             Some(slot) => self.route(now, conference, slot),
             None => self.follow(now, conference),
         }
+        if !of.2 {
+            self.route_again(now, &of);
+        }
         self.tell_ears(conference);
         if let Some(link) = self.links.links.get_mut(&of).filter(|link| whole && !link.told_up) {
             link.told_up = true;
@@ -341,7 +344,20 @@ impl Focus {
         let is_part = self.links.links.get(&of).is_some_and(|link| link.parts.values().any(|p| *p == id));
         if is_part {
             self.end_link(now, &of);
+            if !of.2 {
+                self.route_again(now, &of);
+            }
             self.tell_link(&of, false);
+        }
+    }
+
+    /// The slots of a slave have come or gone: what goes on from them into slots of ours is laid out anew.
+    fn route_again(&mut self, now: Instant, (conference, path, _): &Name) {
+        let from_there = |route: &Route| matches!(&route.from, Upward::Slot { link, .. } if link == path);
+        let routes = self.links.above(*conference).map(|link| &link.routes).into_iter().flatten();
+        let slots: Vec<u8> = routes.filter(|(_, route)| from_there(route)).map(|(slot, _)| *slot).collect();
+        for slot in slots {
+            self.route(now, *conference, slot);
         }
     }
 
@@ -363,7 +379,10 @@ impl Focus {
         let Some(link) = self.links.above(conference) else { return };
         let leg = link.parts.get(&Some(slot)).copied().filter(|_| link.joined.contains(&Some(slot)));
         let Some((leg, Route { csrc, sound, .. })) = leg.zip(link.routes.get(&slot).cloned()) else { return };
-        let Some(site) = self.source(conference, slot) else { return };
+        let Some(site) = self.source(conference, slot) else {
+            // Nobody else's picture goes up in its place.
+            return self.internal(now, conference, Command::ClearLayout(vec![leg]));
+        };
         if self.links.part(site).is_none() {
             self.media.command(conference, Mix::Name { participant: site, csrc: Some(csrc) });
             if sound {

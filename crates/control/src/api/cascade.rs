@@ -54,7 +54,7 @@ pub(crate) struct Wanted {
     after: Option<String>,
 }
 
-/// This MCU and everything below it: MCUs and sites, sorted by path.
+/// This MCU and everything below it: MCUs and sites, sorted by path; empty when it is in no cascade.
 ///
 /// Changes come as events `cascade`: `{"version","changed":[…],"gone":["path"]}`, or `{"reset":true}`: read it anew.
 #[utoipa::path(get, path = "/cascade/tree", operation_id = "cascadeTree", tag = "cascade", params(Wanted),
@@ -65,7 +65,6 @@ pub(crate) async fn tree(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Problem> {
     signed_in.may(Right::Watch)?;
-    let cascade = on(&state)?;
     let page = Page::new(wanted.limit, None);
     let (limit, _) = page.bounds::<LinkId>()?;
     let path =
@@ -75,7 +74,10 @@ pub(crate) async fn tree(
         return Err(Problem::invalid("depth", "Từ 0 đến 12.", "0 to 12."));
     }
     let part = Part { under: under.clone(), depth: wanted.depth, after, limit: limit + 1 };
-    let mut found = cascade.tree(part).await?;
+    let mut found = match &state.cascade {
+        Some(cascade) => cascade.tree(part).await?,
+        None => Vec::new(),
+    };
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|last| {

@@ -17,6 +17,8 @@ use crate::{
 
 /// What is kept.
 const KEEP: Bounds = Bounds { bytes: 1 << 20, time: Duration::from_secs(1) };
+/// After something was lost nothing is passed on for this long, unless a key frame comes: as for pictures that are decoded.
+const HOLD: Duration = Duration::from_millis(300);
 /// Sequence numbers left out for a picture that is not passed on. One says it: how many packets it had is not known.
 const GAP: u16 = 1;
 
@@ -57,6 +59,10 @@ impl Relay {
 pub struct Relaying {
     relay: Arc<Relay>,
     packetizer: Packetizer,
+    /// Since when pictures are hurt, or refer to such.
+    hurt: Option<Instant>,
+    /// Something was left out since the last picture passed on.
+    owed: bool,
 }
 
 impl Relaying {
@@ -68,7 +74,8 @@ impl Relaying {
             made: AtomicU64::new(0),
             last_key: Mutex::default(),
         };
-        Self { relay: Arc::new(relay), packetizer: Packetizer::new(Mode::NonInterleaved, max_payload) }
+        let packetizer = Packetizer::new(Mode::NonInterleaved, max_payload);
+        Self { relay: Arc::new(relay), packetizer, hurt: None, owed: false }
     }
 
     /// Where receivers read.
@@ -76,10 +83,19 @@ impl Relaying {
         &self.relay
     }
 
-    /// Passes a picture of `time` on; a hurt one leaves a gap, so that receivers see that something is missing.
+    /// Passes a picture of `time` on. After a loss the last good picture stands for a moment; when no key frame comes meanwhile it goes on with a gap, so
+    /// that receivers see that something is missing.
     pub fn push(&mut self, unit: &Unit, time: Instant, after_loss: bool) {
-        if unit.damaged {
-            self.store(Encoded { gap: GAP, ..Encoded::empty(time) });
+        if unit.key && !unit.damaged {
+            // It needs nothing from before: to receivers nothing is missing.
+            (self.hurt, self.owed) = (None, false);
+        } else if unit.damaged || after_loss {
+            self.hurt.get_or_insert(time);
+            self.owed = true;
+        }
+        let held = self.hurt.is_some_and(|since| time.saturating_duration_since(since) < HOLD);
+        if unit.damaged || held {
+            self.owed = true;
             return;
         }
         let packetized = self.packetizer.packetize(&unit.nals);
@@ -90,7 +106,7 @@ impl Relaying {
         let single = unit.nals.iter().all(|n| n.len() <= self.packetizer.budget());
         let bytes = payloads.iter().map(|p| p.bytes.len()).sum();
         let csrc = Some(unit.csrc.unwrap_or(unit.ssrc));
-        let gap = if after_loss { GAP } else { 0 };
+        let gap = if std::mem::take(&mut self.owed) { GAP } else { 0 };
         if unit.key {
             *self.relay.last_key.lock().unwrap_or_else(PoisonError::into_inner) = Some(time);
         }
@@ -155,17 +171,34 @@ mod tests {
     }
 
     #[test]
-    fn a_hurt_picture_leaves_a_gap() {
+    fn after_a_loss_the_last_good_picture_stands_until_a_key_frame() {
         let (t, mut relaying) = (start(), Relaying::new(1200));
         let cursor = relaying.relay().ring.end();
-        let hurt = Unit { damaged: true, ..unit(t, 2970, false, 400) };
-        for (unit, after_loss) in
-            [(unit(t, 0, true, 500), false), (hurt, false), (unit(t, 5940, false, 400), true)]
-        {
-            relaying.push(&unit, t, after_loss);
+        let at = |n: u32| t + Duration::from_millis(33) * n;
+        let whole = |n: u32, key| unit(at(n), 2970 * n, key, 400);
+        relaying.push(&whole(0, true), at(0), false);
+        relaying.push(&Unit { damaged: true, ..whole(1, false) }, at(1), false);
+        relaying.push(&whole(2, false), at(2), true);
+        relaying.push(&whole(3, false), at(3), false);
+        // A hurt key frame helps nobody.
+        relaying.push(&Unit { damaged: true, ..whole(4, true) }, at(4), false);
+        relaying.push(&whole(5, true), at(5), true);
+        relaying.push(&whole(6, false), at(6), false);
+        let out = all(relaying.relay(), cursor);
+        let shown: Vec<_> = out.iter().map(|e| (e.time, e.key, e.gap)).collect();
+        assert_eq!(shown, [(at(0), true, 0), (at(5), true, 0), (at(6), false, 0)]);
+    }
+
+    #[test]
+    fn without_a_key_frame_it_goes_on_with_a_gap() {
+        let (t, mut relaying) = (start(), Relaying::new(1200));
+        let cursor = relaying.relay().ring.end();
+        let at = |n: u32| t + Duration::from_millis(33) * n;
+        for n in 0..14 {
+            relaying.push(&unit(at(n), 2970 * n, n == 0, 400), at(n), n == 1);
         }
         let out = all(relaying.relay(), cursor);
-        let gaps: Vec<_> = out.iter().map(|e| (e.gap, e.payloads.len())).collect();
-        assert_eq!(gaps, [(0, 1), (1, 0), (1, 1)]);
+        let shown: Vec<_> = out.iter().map(|e| (e.time, e.gap)).collect();
+        assert_eq!(shown, [(at(0), 0), (at(11), 1), (at(12), 0), (at(13), 0)], "held for 300 ms");
     }
 }

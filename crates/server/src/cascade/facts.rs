@@ -1,7 +1,7 @@
 //! From what the conference tells to facts for the node.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 pub const QUEUE: usize = 16_384;
 /// Ended operations remembered that nobody has asked for yet.
 const STRAY: usize = 64;
+/// MCUs without this protocol remembered before they have joined.
+const FOREIGN: usize = 1_024;
 
 /// Something the conference has told.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub enum Told {
     Participant(Box<snapshot::Participant>),
     /// Its sound and line.
     Level(ParticipantId, i8, snapshot::Quality),
+    /// This one is another maker's MCU.
+    Foreign(ParticipantId),
     /// A bring-up of the conference.
     Operation(Box<snapshot::Operation>),
     /// What was asked of the conference has begun there: the node's number, the conference's.
@@ -91,7 +95,8 @@ impl Hook {
             Body::Participant { participant, .. } if ours => {
                 self.tell(Told::Participant(participant.clone()))
             }
-            Body::Operation(operation) if ours => self.tell(Told::Operation(operation.clone())),
+            Body::Part(operation) if ours => self.tell(Told::Operation(operation.clone())),
+            Body::Foreign(participant) if ours => self.tell(Told::Foreign(*participant)),
             Body::Link { path, above, up } if ours => {
                 let link = if *above { Some(Link::Above) } else { path.parse().ok().map(Link::Below) };
                 if let Some(link) = link {
@@ -116,6 +121,8 @@ impl Hook {
 #[derive(Debug, Default)]
 pub struct Facts {
     sites: HashMap<ParticipantId, Site>,
+    /// Those that are, or will be when they have joined, MCUs without this protocol.
+    foreign: HashSet<ParticipantId>,
     /// Bring-ups of the conference that are of the node: its number there, steps told.
     ours: HashMap<OperationId, (OperationId, usize)>,
     stray: VecDeque<snapshot::Operation>,
@@ -143,6 +150,16 @@ impl Facts {
                 let newest = later.and_then(|at| self.stray.remove(at)).unwrap_or(*begun);
                 self.operation(newest)
             }
+            Told::Foreign(id) => {
+                // One that never joins is forgotten with the next ones; they say it again with every call.
+                if self.foreign.len() >= FOREIGN {
+                    self.foreign.retain(|id| self.sites.contains_key(id));
+                }
+                self.foreign.insert(id);
+                let Some(site) = self.sites.get_mut(&id) else { return Vec::new() };
+                site.foreign = true;
+                vec![Fact::Site(id, site.clone())]
+            }
             Told::Operation(operation) => self.operation(*operation),
             Told::Fact(fact) => vec![fact],
             Told::Records(..) | Told::Restored => Vec::new(),
@@ -160,6 +177,7 @@ impl Facts {
     }
 
     fn gone(&mut self, id: ParticipantId) -> Option<Fact> {
+        self.foreign.remove(&id);
         self.sites.remove(&id).map(|_| Fact::Gone(id))
     }
 
@@ -171,7 +189,8 @@ impl Facts {
             // Nobody can call it again.
             return self.gone(p.id).into_iter().collect();
         }
-        let site = Site { name: p.name.clone(), state: p.state, hand: false, foreign: false };
+        let site =
+            Site { name: p.name.clone(), state: p.state, hand: false, foreign: self.foreign.contains(&p.id) };
         if self.sites.get(&p.id) == Some(&site) {
             return Vec::new();
         }

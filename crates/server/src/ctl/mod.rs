@@ -296,7 +296,7 @@ impl Ctl<'_> {
             }
             Command::Tree { under, depth } => {
                 let list = cascade::tree(self.api, under.as_deref(), *depth)?;
-                self.show(&Value::Array(list), table::tree);
+                self.show(&Value::Array(list), |list| table::tree(list, self.vi));
             }
             Command::Links { action } => self.links(action.as_ref())?,
             Command::Watch { conference } => self.watch(conference.as_deref())?,

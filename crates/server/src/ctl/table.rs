@@ -54,7 +54,11 @@ pub fn participants(list: &[Value], vi: bool) -> String {
 }
 
 /// The tree: names set in by their depth.
-pub fn tree(list: &[Value]) -> String {
+pub fn tree(list: &[Value], vi: bool) -> String {
+    if list.is_empty() {
+        let words = ("MCU này không nối tầng (cascade.role).", "This MCU is in no cascade (cascade.role).");
+        return if vi { words.0 } else { words.1 }.to_owned();
+    }
     let row = |node: &Value| {
         let path = text(&node["path"]);
         let depth = if path.is_empty() { 0 } else { path.matches('/').count() + 1 };

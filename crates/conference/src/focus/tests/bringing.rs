@@ -89,6 +89,18 @@ fn the_chair_sees_the_site_and_the_site_the_chair_once_the_picture_is_there() {
     assert!(bench.commands().iter().any(|(_, c)| matches!(c, Mix::EndBringUp { .. })));
 }
 
+/// What the cascade runs it tells of itself: here it is a part.
+#[test]
+fn what_is_part_of_the_cascades_is_told_as_a_part() {
+    let (mut bench, [_, site, _]) = meeting(true);
+    let tag = Some(OperationId(7));
+    let begun = begin(&mut bench, Order { tag, ..order(&site.to_string(), None) }).unwrap();
+    tell(&mut bench, begun.id, Progress::KeyFrame);
+    let parts = |body: &Body| matches!(body, Body::Part(part) if part.id == begun.id);
+    assert_eq!(bench.notices.iter().filter(|notice| parts(&notice.body)).count(), 2);
+    assert!(!bench.notices.iter().any(|notice| matches!(notice.body, Body::Operation(_))));
+}
+
 #[test]
 fn a_muted_site_is_opened_and_what_fails_is_put_back() {
     let (mut bench, [chair, site, other]) = meeting(true);

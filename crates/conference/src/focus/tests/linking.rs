@@ -162,3 +162,31 @@ fn a_slave_calls_its_master_and_sends_a_site_up() {
         "{shown:?}"
     );
 }
+
+/// Between two others: what is to go up comes from a slave whose calls come later, go, and come anew, as after a restart here.
+#[test]
+fn what_a_slave_sends_goes_on_up_whenever_its_calls_come() {
+    let mut bench = Bench::new();
+    bench.phone(9);
+    bench.dial(2, "8000");
+    let (path, name, uri) = (String::new(), "Trung tâm".into(), "sip:8000@10.0.0.9".into());
+    tell(&mut bench, LinkOrder::Call { path, name, uri, token: "up".into(), slots: 1, follow: true });
+    bench.wait(Duration::from_secs(1));
+    let up = links(&mut bench).into_iter().find(|(.., link)| link.slot == Some(0)).unwrap().0;
+    let from = Upward::Slot { link: "dak-lak".into(), slot: 0 };
+    tell(&mut bench, LinkOrder::Route { slot: 0, from, csrc: 77, sound: true });
+    let seen = |bench: &mut Bench| {
+        let shown = scenes(&bench.commands(), 1)?;
+        shown.iter().find(|(_, viewers)| viewers.contains(&up)).map(|(scene, _)| scene.single())
+    };
+    assert_eq!(seen(&mut bench), None, "nothing to send yet");
+    for (n, token) in [(4, TOKEN), (6, "feedfeedfeedfeed")] {
+        expect(&mut bench, token);
+        dial_with(&mut bench, n, token);
+        dial_with(&mut bench, n + 1, &format!("{token};slot=0"));
+        let slot = bench.id(n + 1);
+        assert_eq!(seen(&mut bench), Some(Some(slot)), "what comes goes on");
+        bench.hang_up(n);
+        assert_eq!(seen(&mut bench), None, "nobody else's picture in its place");
+    }
+}
