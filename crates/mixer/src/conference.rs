@@ -394,20 +394,21 @@ impl Conference {
                 let passed_on = main
                     .filter(|(_, main)| source.is_some() && video.watch.follows(main))
                     .map(|(site, _)| site);
+                video.passed = passed_on.zip(source).map(|(site, source)| Passed {
+                    site,
+                    csrc: named(source, &names),
+                    time,
+                });
                 if let Some(awaited) = awaited.get(participant) {
-                    let passed = match (passed_on, source) {
-                        (Some(site), Some(source)) => {
-                            site == awaited.site && named(source, &names) == awaited.csrc
-                        }
-                        _ => view
-                            .canvas()
+                    let encoded = video.passed.is_none();
+                    let shows = || {
+                        view.canvas()
                             .shows_since(&awaited.shown)
-                            .is_some_and(|since| awaited.since.is_none_or(|at| at <= time) && since <= time),
+                            .is_some_and(|since| awaited.since.is_none_or(|at| at <= time) && since <= time)
                     };
-                    if passed {
+                    if encoded && shows() {
                         self.awaited.remove(participant);
-                        let passed = Event::Passed { participant: *participant, csrc: awaited.csrc };
-                        out.events.push_back(passed);
+                        out.passed(*participant, awaited.csrc);
                     }
                 }
                 for (brought, shown) in self.brought.iter_mut().zip(&shown) {
@@ -417,6 +418,15 @@ impl Conference {
                     };
                     brought.note_key(*participant, time, since, &video.line.session.sender);
                 }
+            }
+            // Also one that had gone before it was asked for: the site may be quicker than the order on its way here.
+            let gone = awaited.get(participant).filter(|awaited| {
+                let current = video.place.and_then(|place| place.stream.from) == Some(awaited.site);
+                current && video.passed.is_some_and(|passed| passed.is(awaited))
+            });
+            if let Some(awaited) = gone {
+                self.awaited.remove(participant);
+                out.passed(*participant, awaited.csrc);
             }
             // What it has left may be needed by nobody any more.
             self.stale |= pulled.switched;
@@ -438,6 +448,25 @@ struct Wanted {
     csrc: u32,
     /// When the view was asked for it.
     asked: Option<Instant>,
+}
+
+/// A key frame that was passed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Passed {
+    /// Through whose call it came.
+    pub site: ParticipantId,
+    /// What names its source.
+    pub csrc: u32,
+    /// When it came.
+    pub time: Instant,
+}
+
+impl Passed {
+    /// It is what is waited for.
+    fn is(&self, awaited: &Awaited) -> bool {
+        (self.site, self.csrc) == (awaited.site, awaited.csrc)
+            && awaited.since.is_none_or(|at| at <= self.time)
+    }
 }
 
 /// The same, of a site that is there.

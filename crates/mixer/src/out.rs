@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use cau_model::ParticipantId;
 
 use crate::{
     Port, Transmit,
@@ -51,6 +52,11 @@ impl Out {
         self.transmits.push_back(Transmit { port, to, data, segment: None });
     }
 
+    /// A key frame that was waited for has gone to its last packet.
+    pub fn passed(&mut self, participant: ParticipantId, csrc: u32) {
+        self.events.push_back(Event::Passed { participant, csrc });
+    }
+
     /// Datagrams that leave at that time.
     pub fn send_at(&mut self, now: Instant, at: Instant, transmit: Transmit) {
         if at <= now {
@@ -80,7 +86,6 @@ impl Out {
 mod tests {
     use super::*;
     use crate::Media;
-    use cau_model::ParticipantId;
     use std::time::Duration;
 
     #[test]

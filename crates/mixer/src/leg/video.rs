@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Media,
     command::{Config, Mode, VideoLeg},
-    conference::Place,
+    conference::{Passed, Place},
     event::Event,
     forward::Repairs,
     job::Spawner,
@@ -64,6 +64,8 @@ pub struct Video {
     pub rejoin: bool,
     /// What suits it.
     pub profile: Profile,
+    /// The key frame it was sent last, when that was passed on.
+    pub passed: Option<Passed>,
     /// What it may be sent.
     rate: Controller,
     /// Sequence numbers left out so far.
@@ -129,6 +131,7 @@ impl Video {
             watch,
             place: None,
             rejoin: false,
+            passed: None,
             profile,
             rate,
             skipped: 0,

@@ -49,6 +49,28 @@ fn what_goes_up_in_a_slot_is_named_and_told() {
     }
 }
 
+/// A site below may be quicker than the order on its way here: on a short line, on a busy machine.
+#[test]
+fn a_key_frame_that_went_before_it_was_waited_for_counts() {
+    let mut world = World::forwarding();
+    for n in 1..=3 {
+        world.join(Endpoint::new(n));
+    }
+    world.at_mut(2).stand_for(A);
+    world.command(Command::Expect { participant: p(2), csrc: Some(A) });
+    world.show_to(vec![(1, Kind::Full, vec![1], vec![p(1), p(2)]), (2, Kind::Full, vec![2], vec![p(3)])]);
+    world.run(ms(4_000));
+    assert_eq!(world.at(3).received.csrc, [A]);
+    let asked = world.at(2).asked;
+    world.events.clear();
+    world.command(Command::Await { participant: p(3), site: p(2), csrc: B });
+    world.run(ms(500));
+    assert_eq!(passed(&world), [], "that of somebody else does not");
+    world.command(Command::Await { participant: p(3), site: p(2), csrc: A });
+    assert!(world.run_until(ms(100), |w| passed(w) == [(3, A)]), "{:?}", passed(&world));
+    assert_eq!(world.at(2).asked, asked, "and the site is not asked for another");
+}
+
 /// A leg that stands for one site at a time: only what was asked for is taken, and what was there goes on until it comes.
 #[test]
 fn of_a_slot_only_what_was_asked_for_is_taken() {
