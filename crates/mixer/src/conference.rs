@@ -25,7 +25,6 @@ use crate::{
     Port,
     bring_up::{self, BringUp, Ways},
     command::{Config, LegConfig},
-    event::Event,
     forward::Unwilling,
     job::Spawner,
     leg::{Leg, Switches, video::named},

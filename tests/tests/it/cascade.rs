@@ -390,7 +390,7 @@ fn a_commune_comes_before_the_chair_of_the_country() {
     master.server.assert_well();
 }
 
-/// Two levels down: as a rule within a second before the chair, and told once, with the steps of every MCU on the way.
+/// Two levels down: within a second before the chair, and told once, with the steps of every MCU on the way.
 #[test]
 fn a_commune_two_levels_down_comes_within_a_second_and_is_told_once() {
     let _turn = turn();
@@ -433,9 +433,7 @@ fn a_commune_two_levels_down_comes_within_a_second_and_is_told_once() {
         assert_eq!((ends, between.len(), below.len()), (1, 0, 0), "{told:#?} {between:#?} {below:#?}");
     }
     eprintln!("two levels down: seen after {took:?}");
-    // A key frame that comes to an MCU before its mixer expects it is lost, and a source is asked once a second: on a busy machine that happens.
-    took.sort();
-    assert!(took[1] < secs(1.0) && took[3] < secs(2.5), "half of them, and all: {took:?}");
+    assert!(took.iter().all(|t| *t < secs(1.0)), "{took:?}");
     fleet.stop();
     for mcu in [&mut town, &mut province, &mut master] {
         mcu.server.assert_well();
