@@ -14,6 +14,8 @@ use crate::rights::Policy;
 use crate::tree::{Entry, Kind, Line as State};
 use crate::wire::{Body, Frame, Have, Hello, MAX_SLOTS, Tree, VERSIONS, Welcome};
 
+/// Changes of command a slave may have seen that this MCU has not: more is a lie, and would use up the terms.
+const MOST_AHEAD: u64 = 1_000;
 /// A slave that comes from another run is let in when the one before was not heard of for so long.
 const STALE: Duration = Duration::from_secs(4);
 
@@ -138,6 +140,13 @@ impl Node {
                 "topology",
                 format!("“{}” là {vi}", hello.path),
                 format!("\"{}\" is {en}", hello.path),
+            );
+        }
+        if hello.term > self.term.saturating_add(MOST_AHEAD) {
+            return no(
+                "term",
+                "số hiệu chỉ huy không thể có".into(),
+                "no command has ever had that term".into(),
             );
         }
         if hello.term > self.term {

@@ -53,6 +53,8 @@ pub(super) struct Peer {
     /// When it has been gone for long enough to take its place.
     pub overdue: Option<Instant>,
     pub other: Option<Other>,
+    /// The command was handed over on this term, and nobody has been heard to have taken it.
+    yielded: Option<u64>,
     pub teller: Teller,
     /// How far its records are here.
     pub have: Option<Have>,
@@ -309,6 +311,14 @@ impl Node {
         self.peer.teller = Teller::from(sent.filter(|version| self.shelf.reaches_back_to(*version)));
         self.event(Event::Peer { up: true, words: None });
         self.heard_standing(now, &word);
+        let lost = self.peer.yielded.take().is_some_and(|term| word.term <= term) && !word.commands;
+        if lost && !self.commands {
+            let words = Words::new(
+                "lời bàn giao không tới MCU kia; tiếp tục chỉ huy",
+                "the word that handed over the command did not reach the other master: this one goes on",
+            );
+            self.assume(now, words);
+        }
         if let State::Up(channel) = &mut self.peer.state
             && let Some(ping) = channel.ping_due(now)
         {
@@ -416,7 +426,11 @@ impl Node {
 
     /// Gives the command to the other master, which can be spoken to.
     pub(super) fn yield_command(&mut self, now: Instant, by: &str) {
-        self.tell_all_records(now);
+        // Taken by force while it is still being copied to: more at once than the line takes, and the word behind it would be lost.
+        if self.in_step(now) {
+            self.tell_all_records(now);
+        }
+        self.peer.yielded = Some(self.term);
         self.say_peer(now, Body::Yield { term: self.term, by: by.to_owned() });
         let words = Words::new(
             format!("bàn giao quyền chỉ huy theo lệnh của {by}"),
@@ -441,7 +455,7 @@ impl Node {
         let words = Words::new(format!("theo lệnh của {by}"), format!("ordered by {by}"));
         if !self.config.peer {
             let was = std::mem::replace(&mut self.commands, true);
-            self.term += 1;
+            self.term = self.term.saturating_add(1);
             self.event(Event::Keep);
             self.event(Event::Commands { commands: true, restore: !was, words });
             return Ok(());
@@ -468,9 +482,9 @@ impl Node {
     /// The next term is this one's: nobody else ever has the same, for the master by name has odd ones and its standby even ones.
     pub(super) fn take_command(&mut self, now: Instant, restore: bool, words: Words) {
         let odd = self.config.commands;
-        self.term += 1;
+        self.term = self.term.saturating_add(1);
         if (self.term % 2 == 1) != odd {
-            self.term += 1;
+            self.term = self.term.saturating_add(1);
         }
         if restore {
             self.restore_from_shelf(now);

@@ -203,8 +203,9 @@ impl Node {
         for (path, mut waiting) in std::mem::take(&mut self.waiting) {
             let refusal = self.refuses(now, &path, &waiting.hello);
             if !self.commands {
-                // It knew of a higher term.
-                return self.send_on(now, waiting);
+                // One of them knew of a higher term: that one commands.
+                self.send_on(now, waiting);
+                continue;
             }
             match refusal {
                 None => {

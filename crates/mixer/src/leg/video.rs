@@ -181,6 +181,7 @@ impl Video {
         self.thrift.renew();
         self.negotiated = now;
         self.first_packet = None;
+        self.passed = None;
         self.rejoin = true;
         self.changed = true;
         self.config = config;

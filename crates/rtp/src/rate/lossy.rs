@@ -28,12 +28,14 @@ pub(super) struct Lossy {
     lately: Share,
     /// Loss, 0–1, that it is held to have; `None`: none to speak of. Every change may be a key frame, so it follows in steps.
     weather: Option<f32>,
+    /// Somebody says what the line loses while packets come twice.
+    measured: bool,
 }
 
 impl Lossy {
     /// `repeats`: lost packets can be had again.
     pub(super) fn new(repeats: bool) -> Self {
-        Self { repeats, lately: Share::default(), weather: None }
+        Self { repeats, lately: Share::default(), weather: None, measured: true }
     }
 
     /// Negotiated anew.
@@ -65,6 +67,11 @@ impl Lossy {
         *self = Self::new(self.repeats);
     }
 
+    /// Whether the sound is reported on: without, copies are not begun again.
+    pub(super) fn set_measured(&mut self, measured: bool) {
+        self.measured = measured;
+    }
+
     fn thresholds(&self) -> [f32; 2] {
         if self.repeats { WITH } else { WITHOUT }
     }
@@ -81,7 +88,7 @@ impl Lossy {
 
     /// How often each packet is sent when all of them may take `kbps`.
     pub(super) fn copies(&self, kbps: u32) -> u32 {
-        let Some(loss) = self.weather else { return 1 };
+        let Some(loss) = self.weather.filter(|_| self.measured) else { return 1 };
         let wanted = 1 + self.thresholds().iter().filter(|from| loss >= **from).count() as u32;
         // Between the first threshold and where it is good again.
         let wanted = wanted.max(2);

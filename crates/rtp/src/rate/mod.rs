@@ -37,7 +37,7 @@ const TIME: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(5);
 const FEW: u32 = 10;
 /// Packets are not sent twice for longer than this when nobody says what the line loses.
-const BLIND: Duration = Duration::from_secs(60);
+const BLIND: Duration = Duration::from_secs(20);
 /// A count of lost packets that falls by more begins anew.
 const ANEW: i32 = 1000;
 /// Loss beyond the line's own that lowers the rate at once, when it is found twice, and that is no reason against more.
@@ -201,6 +201,7 @@ impl Controller {
     /// Negotiated anew.
     pub fn set_ceiling(&mut self, kbps: u32) {
         if kbps != self.ceiling {
+            self.follow(self.ceiling, kbps);
             self.ceiling = kbps;
             self.at_once = true;
         }
@@ -223,7 +224,16 @@ impl Controller {
 
     /// The receiver limits us (TMMBR), bit/s; `owner` sent it.
     pub fn limit(&mut self, owner: u32, bits: u64) {
+        let before = self.tmmbr.map_or(u32::MAX, |(_, kbps)| kbps);
+        self.follow(before, kbps(bits));
         self.tmmbr = Some((owner, kbps(bits)));
+    }
+
+    /// More is allowed than before: what was sent then is no bound.
+    fn follow(&mut self, before: u32, now: u32) {
+        if now > before && now < u32::MAX {
+            self.most = 0;
+        }
     }
 
     /// Who set the limit is gone.
@@ -258,8 +268,16 @@ impl Controller {
             self.base = Some((now, report));
             return;
         };
+        let heard = sound(&base, &report);
+        if heard.is_some_and(|(_, of)| of > 0) {
+            self.lossy.set_measured(true);
+        } else if heard.is_none() {
+            // The first report, or the far end counts anew.
+            self.base = Some((since, Report { sound: report.sound, ..base }));
+        }
         if self.copies > 1 && time >= BLIND && expected < FEW {
             self.lossy.forget();
+            self.lossy.set_measured(false);
             return;
         }
         if !(expected >= PACKETS && time >= TIME || expected >= FEW && time >= LONG) {
@@ -272,7 +290,7 @@ impl Controller {
         self.most = self.most.max(nominal);
         self.base = Some((now, report));
         // With copies, that is what is judged already.
-        let sound = sound(&base, &report).filter(|(_, of)| self.copies == 1 && *of > 0);
+        let sound = heard.filter(|(_, of)| self.copies == 1 && *of > 0);
         self.judge(now, Seen { loss, packets: expected as f32, sent, nominal, grows, sound });
     }
 

@@ -297,7 +297,21 @@ fn a_full_line_gets_no_copies_for_its_own_loss() {
 }
 
 #[test]
-fn without_sound_to_judge_by_copies_end_after_a_minute_and_the_picture_is_judged_anew() {
+fn more_that_is_allowed_is_followed_on_a_bad_line_too() {
+    let mut line = Line::new(10_000, 100, 0.02, 1000, 9);
+    line.rate.set_repeats(false);
+    line.rate.limit(1, 300_000);
+    line.run(60);
+    assert_eq!(line.rate.copies(), 2);
+    assert!(line.rate.allowed() <= 150);
+    line.rate.limit(1, 1_600_000);
+    line.run(60);
+    assert_eq!(line.rate.copies(), 2);
+    assert!((500..=800).contains(&line.rate.allowed()), "{}", line.rate.allowed());
+}
+
+#[test]
+fn without_sound_to_judge_by_copies_end_and_the_picture_is_judged_anew() {
     let mut line = Line::new(10_000, 100, 0.05, 1000, 8);
     line.rate.set_repeats(false);
     line.run(100);

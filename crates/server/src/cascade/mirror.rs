@@ -64,8 +64,9 @@ impl Mirror {
             }
             Keep::Site(id, site, _) | Keep::SiteGone(id, site) => {
                 let key = (*id, format!("site/{site}"));
-                seen.all.remove(&key);
-                seen.changed.insert(key);
+                if seen.all.remove(&key).is_some() {
+                    seen.changed.insert(key);
+                }
             }
         }
     }
@@ -76,6 +77,11 @@ impl Mirror {
         let changed = std::mem::take(&mut seen.changed);
         let ours = changed.into_iter().filter(|(of, _)| *of == conference);
         ours.map(|key| (key.1.clone(), seen.all.get(&key).cloned())).collect()
+    }
+
+    /// What has changed so far is told to nobody: this MCU does not command.
+    pub fn forget_changes(&self) {
+        self.lock().changed.clear();
     }
 
     /// Everything there is of a conference.

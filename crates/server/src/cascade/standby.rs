@@ -126,6 +126,7 @@ impl<P: Port> Driver<P> {
         let (Some(standby), Some(standing)) = (&mut self.standby, standing) else { return };
         if !standing.commands {
             standby.settled = false;
+            standby.mirror.forget_changes();
             if standing.in_step && std::mem::take(&mut standby.links_changed) {
                 let rows = self.node.shelf().within("link/").map(|(_, text)| text.to_owned()).collect();
                 tokio::spawn(write_links(standby.store.clone(), rows));
