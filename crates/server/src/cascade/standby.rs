@@ -253,7 +253,10 @@ impl<P: Port> Driver<P> {
                 let (wanted, room) =
                     (standby.room.clone(), serde_json::from_str::<Room>(&room).unwrap_or_default());
                 tokio::spawn(async move {
-                    write_links(store.clone(), rows).await;
+                    // Nothing was ever told: what is here holds.
+                    if !rows.is_empty() {
+                        write_links(store.clone(), rows).await;
+                    }
                     if let Some(conference) = open(&focus, &store, &wanted, settings).await {
                         take_up(&focus, conference, room, sites).await;
                     }
@@ -305,9 +308,6 @@ async fn read(focus: Handle, store: Store, conference: ConferenceId, back: mpsc:
 }
 
 async fn write_links(store: Store, rows: Vec<String>) {
-    if rows.is_empty() {
-        return;
-    }
     if let Err(e) = store.replace_links(&rows).await {
         tracing::error!("the links of the master cannot be written: {e}");
     }
