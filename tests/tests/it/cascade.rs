@@ -267,7 +267,7 @@ fn ended(server: &Server, begun: &Value) -> Value {
 }
 
 /// When this phone first saw nothing but that identity, whole, after `since`.
-fn sees_alone(fleet: &Fleet, phone: PhoneId, id: u8, since: Instant, limit: Duration) -> Instant {
+pub fn sees_alone(fleet: &Fleet, phone: PhoneId, id: u8, since: Instant, limit: Duration) -> Instant {
     let alone = |look: &&cau_load::Look| {
         look.at > since
             && matches!(look.tiles.as_slice(), [tile] if tile.bar.is_some_and(|(bar, _)| bar == id))

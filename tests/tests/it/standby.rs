@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cau_load::{Codec, Fleet, Persona, PhoneId};
+use cau_load::{Codec, Persona};
 use cau_tests::{
     Api, Server, pause,
     phones::{fleet, plan},
@@ -18,6 +18,8 @@ use cau_tests::{
     turn, wait_for,
 };
 use serde_json::{Value, json};
+
+use crate::cascade::sees_alone;
 
 /// Of the standby, until it takes command.
 const TAKE_OVER: &str = "5";
@@ -57,17 +59,6 @@ fn has(server: &Server, site: &str, limit: Duration) -> Instant {
 
 fn conference(server: &Server) -> String {
     server.api.get("/api/v1/conferences").1[0]["id"].as_str().expect("a conference").to_owned()
-}
-
-/// When this phone first saw nothing but that identity, whole, after `since`.
-fn sees_alone(fleet: &Fleet, phone: PhoneId, id: u8, since: Instant, limit: Duration) -> Instant {
-    let alone = |look: &&cau_load::Look| {
-        look.at > since
-            && matches!(look.tiles.as_slice(), [tile] if tile.bar.is_some_and(|(bar, _)| bar == id))
-    };
-    let seen = fleet.wait(limit, |r| r[&phone].sight.looks.iter().find(alone).map(|look| look.at));
-    let last = || fleet.look(|r| r[&phone].sight.looks.back().cloned());
-    seen.unwrap_or_else(|| panic!("{id} was not seen alone within {limit:?}: {:#?}", last()))
 }
 
 #[test]
